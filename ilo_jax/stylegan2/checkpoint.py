@@ -1,0 +1,107 @@
+"""Generators on disk: a folder with `generator.json` (what it is) and `arrays/` (orbax)."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import tempfile
+
+import jax
+import orbax.checkpoint as ocp
+
+from ilo_jax.errors import InputError
+from ilo_jax.stylegan2.config import GeneratorConfig
+from ilo_jax.stylegan2.generator import Generator, derive, random_generator
+
+FORMAT_VERSION = 1
+EMBEDDED = pathlib.Path(__file__).parent / "pretrained"
+
+
+class CheckpointError(InputError):
+    """A checkpoint that cannot be used; the message says which, why, and what to do."""
+
+
+def save(path: str | pathlib.Path, generator: Generator, about: dict) -> None:
+    """Writes a generator to the folder `path`, whole or not at all.
+
+    Args:
+      about: JSON-serializable notes on where the weights are from.
+
+    Raises:
+      CheckpointError: `path` exists already.
+    """
+    path = pathlib.Path(path)
+    if path.exists():
+        raise CheckpointError(f"{path}: exists already; expected a new folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(work.absolute() / "arrays", _stored(generator))
+        description = {
+            "format": FORMAT_VERSION,
+            "config": dataclasses.asdict(generator.config),
+            "about": about,
+        }
+        (work / "generator.json").write_text(json.dumps(description, indent=2) + "\n")
+        work.chmod(0o755)
+        work.rename(path)
+    except BaseException:
+        shutil.rmtree(work)
+        raise
+
+
+def load(path: str | pathlib.Path) -> Generator:
+    """Reads a generator by folder, or by the name of an embedded one (`chest64`).
+
+    Raises:
+      CheckpointError: there is none, or it is damaged or of another format version.
+    """
+    folder = EMBEDDED / path if (EMBEDDED / path).is_dir() else pathlib.Path(path)
+    description = describe(folder)
+    config = GeneratorConfig(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in description["config"].items()}
+    )
+    expected = _stored(jax.eval_shape(lambda: random_generator(config, jax.random.key(0))))
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            stored = checkpointer.restore(folder.absolute() / "arrays", expected)
+    except (ValueError, FileNotFoundError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{folder}: arrays are missing or damaged ({reason}); convert the weights again"
+        ) from error
+    return Generator(config=config, synthesis=derive(stored.pop("synthesis")), **stored)
+
+
+def describe(folder: pathlib.Path) -> dict:
+    """The contents of `generator.json`: format, config, about.
+
+    Raises:
+      CheckpointError: `folder` holds no generator, or one of another format version.
+    """
+    names = ", ".join(sorted(p.name for p in EMBEDDED.iterdir() if p.is_dir()))
+    try:
+        description = json.loads((folder / "generator.json").read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: not a generator; expected a folder written by convert_weights, "
+            f"or an embedded one: {names}"
+        ) from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT_VERSION:
+        found = description.get("format") if isinstance(description, dict) else None
+        raise CheckpointError(
+            f"{folder}: checkpoint format {found}; expected {FORMAT_VERSION}; "
+            "convert the weights again: python -m convert_weights SOURCE OUT"
+        )
+    return description
+
+
+def _stored(generator: Generator) -> dict:
+    return {
+        "mapping": generator.mapping,
+        "synthesis": generator.synthesis["params"],
+        "w_avg": generator.w_avg,
+        "noises": generator.noises,
+        "proxy": generator.proxy,
+    }

@@ -1,0 +1,197 @@
+"""A pre-trained StyleGAN2 generator as a pytree, and the pure functions that run it.
+
+Everything takes the generator first and any number of batch axes (`...`), none included.
+Images are float32, nominally in [-1, 1], channels last.
+"""
+
+import zlib
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from ilo_jax.stylegan2.config import GeneratorConfig
+from ilo_jax.stylegan2.networks import Mapping, State, Synthesis, kernel_energy
+
+Noises = tuple[jax.Array, ...]
+
+
+@flax.struct.dataclass
+class MappingProxy:
+    """A Gaussian stand-in for the mapping network (PULSE): `w = LeakyReLU(0.2)(std z + mean)`.
+
+    Fitted to `LeakyReLU(5)(mapping(z))`, of which it is the inverse activation; see
+    `fit_mapping_proxy`. Near a sphere in `z` lie the likely `w`.
+
+    Attributes:
+      mean, std: `[w_dim]`.
+    """
+
+    mean: jax.Array
+    std: jax.Array
+
+    def __call__(self, z: jax.Array) -> jax.Array:
+        """`[..., w_dim]`, standard normal -> `[..., w_dim]` in W."""
+        return jax.nn.leaky_relu(self.std * z + self.mean, 0.2)
+
+
+@flax.struct.dataclass
+class Generator:
+    """A StyleGAN2 generator: static sizes and arrays.
+
+    Attributes:
+      config: the sizes.
+      mapping: Flax variables of the mapping network.
+      synthesis: Flax variables of the synthesis network: `params` and, computed from them
+        once, `derived`.
+      w_avg: `[w_dim]`, the mean of W; the centre of truncation.
+      noises: one fixed noise map `[H, W, 1]` a layer, as the checkpoint has them.
+      proxy: the mapping proxy.
+    """
+
+    config: GeneratorConfig = flax.struct.field(pytree_node=False)
+    mapping: dict
+    synthesis: dict
+    w_avg: jax.Array
+    noises: Noises
+    proxy: MappingProxy
+
+
+def derive(synthesis_params: dict) -> dict:
+    """Flax variables of the synthesis network from its params alone."""
+    derived = {
+        name: {"energy": kernel_energy(layer["kernel"])}
+        for name, layer in synthesis_params.items()
+        if name.startswith("layers_")
+    }
+    return {"params": synthesis_params, "derived": derived}
+
+
+def map_latents(
+    generator: Generator, z: jax.Array, psi: float = 1.0, cutoff: int | None = None
+) -> jax.Array:
+    """Z -> W+ by the mapping network, truncated (Karras et al., 2019, appendix B).
+
+    Args:
+      z: `[..., z_dim]`, standard normal.
+      psi: truncation; 1 leaves `w` alone, 0 gives the mean image.
+      cutoff: number of latents that are truncated, from the first; all by default.
+
+    Returns:
+      `[..., num_latents, w_dim]`.
+    """
+    config = generator.config
+    w = Mapping(config).apply(generator.mapping, z)
+    w = jnp.broadcast_to(w[..., None, :], (*w.shape[:-1], config.num_latents, config.w_dim))
+    truncated = generator.w_avg + psi * (w - generator.w_avg)
+    stop = config.num_latents if cutoff is None else cutoff
+    return jnp.where(jnp.arange(config.num_latents)[:, None] < stop, truncated, w)
+
+
+def sample_noises(
+    key: jax.Array, config: GeneratorConfig, batch_shape: tuple[int, ...] = ()
+) -> Noises:
+    """Fresh standard-normal noise maps, one `[..., H, W, 1]` a layer."""
+    keys = jax.random.split(key, config.num_layers)
+    sizes = [config.layer_resolution(i) for i in range(config.num_layers)]
+    return tuple(
+        jax.random.normal(k, (*batch_shape, n, n, 1)) for k, n in zip(keys, sizes, strict=True)
+    )
+
+
+def initial_state(generator: Generator, batch_shape: tuple[int, ...] = ()) -> State:
+    """The input of layer 0: the learned constant, no RGB yet."""
+    const = generator.synthesis["params"]["const"]
+    return State(jnp.broadcast_to(const, (*batch_shape, *const.shape)), None)
+
+
+def apply_layers(
+    generator: Generator,
+    state: State,
+    latents: jax.Array,
+    noises: Noises,
+    start: int,
+    stop: int,
+) -> State:
+    """Applies synthesis layers `start <= l < stop`: G2 of the paper's `G = G2 o G1` (Section 2.1).
+
+    Cut anywhere, `apply_layers(.., a, c)` equals `apply_layers(.., b, c)` of
+    `apply_layers(.., a, b)`.
+
+    Args:
+      state: what layer `start` reads; `initial_state` for layer 0.
+      latents: `[..., num_latents, w_dim]` in W+.
+      noises: one map `[..., H, W, 1]` (or broadcastable) a layer.
+      start, stop: static layer indices; see `GeneratorConfig`.
+
+    Returns:
+      The state that layer `stop` reads. After the last layer its `rgb` is the image.
+    """
+    if not 0 <= start <= stop <= generator.config.num_layers:
+        raise ValueError(
+            f"layers {start}..{stop}: expected 0 <= start <= stop <= {generator.config.num_layers}"
+        )
+    return Synthesis(generator.config).apply(
+        generator.synthesis, state, latents, noises, start, stop
+    )
+
+
+def synthesize(generator: Generator, latents: jax.Array, noises: Noises | None = None) -> jax.Array:
+    """W+ -> image: `[..., num_latents, w_dim]` -> `[..., H, W, image_channels]`.
+
+    Args:
+      noises: noise maps; the checkpoint's fixed ones by default.
+    """
+    state = initial_state(generator, latents.shape[:-2])
+    noises = generator.noises if noises is None else noises
+    image = apply_layers(generator, state, latents, noises, 0, generator.config.num_layers).rgb
+    assert image is not None
+    return image
+
+
+def fit_mapping_proxy(
+    mapping_variables: dict, config: GeneratorConfig, key: jax.Array, samples: int = 2**20
+) -> tuple[MappingProxy, jax.Array]:
+    """Fits the mapping proxy to `samples` draws of the mapping network.
+
+    Returns:
+      The proxy, and the mean of W `[w_dim]` over the same draws.
+    """
+    chunk = min(samples, 2**14)
+
+    def moments(carry, key):
+        w = Mapping(config).apply(mapping_variables, jax.random.normal(key, (chunk, config.z_dim)))
+        v = jax.nn.leaky_relu(w, 5.0)
+        return carry, (w.mean(0), v.mean(0), (v**2).mean(0))
+
+    @jax.jit
+    def fit(key):
+        _, means = jax.lax.scan(moments, None, jax.random.split(key, samples // chunk))
+        w_avg, mean, square = jax.tree.map(lambda m: m.mean(0), means)
+        return MappingProxy(mean, jnp.sqrt(square - mean**2)), w_avg
+
+    return fit(key)
+
+
+def random_generator(config: GeneratorConfig, key: jax.Array) -> Generator:
+    """A generator with random weights, for tests and benchmarks: the images are noise.
+
+    Noise strengths and biases are drawn too, so that every term of a layer matters.
+    """
+    k_map, k_syn, k_noise, k_fit, k_bias = jax.random.split(key, 5)
+    mapping = Mapping(config).init(k_map, jnp.zeros(config.z_dim))
+    latents = jnp.zeros((config.num_latents, config.w_dim))
+    noises = sample_noises(k_noise, config)
+    const = State(jnp.zeros((4, 4, config.channels[0])), None)
+    init = jax.jit(Synthesis(config).init, static_argnums=(4, 5))
+    params = init(k_syn, const, latents, noises, 0, config.num_layers)["params"]
+
+    def randomize(path, leaf):
+        if path[-1].key not in ("bias", "noise_strength"):
+            return leaf
+        key = jax.random.fold_in(k_bias, zlib.crc32(jax.tree_util.keystr(path).encode()))
+        return leaf + 0.1 * jax.random.normal(key, leaf.shape)
+
+    params = jax.tree_util.tree_map_with_path(randomize, params)
+    proxy, w_avg = fit_mapping_proxy(mapping, config, k_fit, samples=2**12)
+    return Generator(config, mapping, derive(params), w_avg, noises, proxy)
