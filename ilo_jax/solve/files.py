@@ -1,0 +1,27 @@
+"""Files that appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+from ilo_jax.errors import InputError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file: a temporary one in the same folder, then `os.replace`.
+
+    Raises:
+      InputError: the system refuses (permissions, a full disk, an overlong name, ...).
+    """
+    temporary = path.with_name(f".tmp-{os.getpid()}")
+    try:
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); expected a folder with "
+            "write permission and free space"
+        ) from error
