@@ -62,7 +62,11 @@ def load(path: str | pathlib.Path) -> Generator:
     config = GeneratorConfig(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in description["config"].items()}
     )
-    expected = _stored(jax.eval_shape(lambda: random_generator(config, jax.random.key(0))))
+    expected = jax.eval_shape(lambda: _stored(random_generator(config, jax.random.key(0))))
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # not where they were written
+    expected = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), expected
+    )
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             stored = checkpointer.restore(folder.absolute() / "arrays", expected)

@@ -1,0 +1,8 @@
+"""The formats that can be read: one module each, with `read(value) -> Network | None`.
+
+`value` is what the pickle of the file holds; None means that the format is another one.
+"""
+
+from convert_weights.formats import rosinality
+
+FORMATS = (rosinality,)
