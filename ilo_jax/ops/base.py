@@ -1,0 +1,110 @@
+"""What a forward operator is, and the table of tasks that the command line and the tests share.
+
+A new operator is one file: a subclass of `Operator` or `LinearOperator`, and a `register`
+call with options for the command line and examples for the tests.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+Shape = tuple[int, ...]
+Measurement = Any
+
+
+class Operator(flax.struct.PyTreeNode):
+    """A forward operator `y = A(x)` (equation 1 and Section 2.1): a pytree, differentiable in x.
+
+    `x` is `[..., H, W, C]` float32, nominally in [-1, 1]; the measurement is an array or a
+    pytree of arrays, each with the same batch axes `...` in front.
+
+    Attributes:
+      image_shape: `(H, W, C)`.
+    """
+
+    image_shape: Shape = flax.struct.field(pytree_node=False)
+
+    def __call__(self, x: jax.Array) -> Measurement:
+        """The noiseless measurement."""
+        raise NotImplementedError
+
+    def measure(self, key: jax.Array, x: jax.Array) -> Measurement:
+        """A simulated measurement: `A(x)` and whatever noise the operator adds."""
+        del key
+        return self(x)
+
+    def picture(self, y: Measurement) -> jax.Array:
+        """The measurement as an image `[..., h, w, C]`, to look at."""
+        return y
+
+    @property
+    def measurement_shape(self) -> Any:
+        """Shape of one image's measurement, a pytree of shapes if that is a pytree."""
+        x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
+        return jax.tree.map(lambda y: y.shape, jax.eval_shape(self.__call__, x))
+
+
+class LinearOperator(Operator):
+    """An operator linear in `x`, hence with an adjoint."""
+
+    def adjoint(self, y: Measurement) -> jax.Array:
+        """`A^T y`: `<A x, y> = <x, A^T y>` for all `x`, `y`."""
+        x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
+        shapes = jax.eval_shape(self.__call__, x)
+        leaf, one = jax.tree.leaves(y)[0], jax.tree.leaves(shapes)[0]
+        batch = leaf.shape[: leaf.ndim - one.ndim]
+        x = jax.ShapeDtypeStruct((*batch, *self.image_shape), jnp.float32)
+        (result,) = jax.linear_transpose(self.__call__, x)(y)
+        return result
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A command-line option of a task.
+
+    Attributes:
+      name: `--name`, and the keyword of the task's `build`.
+      type: `float`, `int`, or "mask": an image file, read to `[H, W, 1]` of zeros and ones.
+      help: one line.
+    """
+
+    name: str
+    type: type | str
+    help: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A row of the table: how a kind of measurement is named, asked for, and built.
+
+    Attributes:
+      name: on the command line.
+      help: one line.
+      build: `(key, image_shape, **options) -> Operator`; raises `InputError` for a bad value.
+      options: exactly one of them is given, if there are any.
+      examples: options that the tests run, sizes up to 16x16x3.
+      demo: options of the demo.
+      sna: whether Stochastic Noise Addition (Section 4.2) is used.
+    """
+
+    name: str
+    help: str
+    build: Callable[..., Operator]
+    options: tuple[Option, ...] = ()
+    examples: tuple[Mapping[str, Any], ...] = ({},)
+    demo: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sna: bool = False
+
+
+TASKS: dict[str, Task] = {}
+
+
+def register(task: Task) -> None:
+    """Adds a row to `TASKS`."""
+    if task.name in TASKS:
+        raise ValueError(f"task {task.name} is registered twice")
+    TASKS[task.name] = task

@@ -1,0 +1,50 @@
+"""Projections: onto the l1 ball (Duchi et al., 2008) and onto spheres (PULSE).
+
+Each takes one vector of any shape; `jax.vmap` makes it per image.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
+    """The point nearest to `x` with `|x|_1 <= radius`; exact.
+
+    Soft-thresholding at the `t >= 0` where `sum max(|x| - t, 0) = radius`. Instead of a sort,
+    Michelot's (1986) iteration: the threshold that its current support implies rises until the
+    support stays, which ends after a few passes at the threshold of Duchi et al.
+
+    Args:
+      x: any shape, taken as one vector.
+      radius: scalar >= 0; infinity switches the projection off.
+    """
+    magnitude = jnp.abs(x)
+
+    def implied(support: jax.Array) -> jax.Array:
+        return (jnp.sum(magnitude, where=support) - radius) / jnp.maximum(jnp.sum(support), 1)
+
+    def more(carry):
+        threshold, last = carry
+        return threshold > last
+
+    def shrink(carry):
+        threshold, _ = carry
+        return jnp.maximum(implied(magnitude > threshold), threshold), threshold
+
+    first = jnp.maximum(implied(magnitude >= 0), 0.0)
+    _, threshold = jax.lax.while_loop(more, shrink, (first, jnp.zeros_like(first)))
+    return jnp.sign(x) * jnp.maximum(magnitude - threshold, 0)
+
+
+def rescale_to_norm(x: jax.Array, norm: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    """Moves `x` along its ray to the sphere of radius `norm`, over `axis`.
+
+    Args:
+      norm: as `euclidean_norm(x0, axis)` gives it: `axis` kept with size one.
+    """
+    return x * (norm / euclidean_norm(x, axis))
+
+
+def euclidean_norm(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    """Euclidean norm over `axis`, kept with size one; differentiable at zero."""
+    return jnp.sqrt(jnp.sum(x**2, axis, keepdims=True) + 1e-9)

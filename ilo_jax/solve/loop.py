@@ -1,0 +1,288 @@
+"""The ILO loop (Algorithm 1 in the form of Section 4).
+
+`start`, `enter_round` and `step` work on one image; `solve` maps them over a batch, with one
+compiled program a round.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from ilo_jax.ops import (
+    Measurement,
+    Operator,
+    euclidean_norm,
+    project_l1_ball,
+    rescale_to_norm,
+)
+from ilo_jax.solve.losses import geocross, measurement_mse
+from ilo_jax.solve.schedule import HyperParameters, Round, Schedule, ramp
+from ilo_jax.stylegan2 import (
+    Generator,
+    Noises,
+    State,
+    apply_layers,
+    initial_state,
+    sample_noises,
+)
+
+
+class Variables(flax.struct.PyTreeNode):
+    """What a round optimizes.
+
+    Attributes:
+      latents: `[num_latents, w_dim]`, the input of the mapping proxy.
+      noises: noise maps `[h, w, 1]` of the layers from the cut up to the round's `noise_maps`.
+      features: `[h, w, c]`, the input of the first layer after the cut; None in CSGM's round.
+    """
+
+    latents: jax.Array
+    noises: Noises
+    features: jax.Array | None
+
+
+class Solution(flax.struct.PyTreeNode):
+    """One image's solution between rounds (batch axes in front in what `solve` returns).
+
+    Attributes:
+      latents: `[num_latents, w_dim]`.
+      noises: all noise maps, one `[h, w, 1]` a layer.
+      cut: the state of the generator before layer `layer`.
+      layer: the cut.
+      image: `[H, W, C]`, the generated image with the least measurement error so far.
+      error: its measurement MSE.
+    """
+
+    latents: jax.Array
+    noises: Noises
+    cut: State
+    layer: int = flax.struct.field(pytree_node=False)
+    image: jax.Array
+    error: jax.Array
+
+
+class Carry(flax.struct.PyTreeNode):
+    """What a step changes: variables, optimizer state, and the best image so far."""
+
+    variables: Variables
+    adam: Any
+    image: jax.Array
+    error: jax.Array
+
+
+_adam = optax.scale_by_adam()
+
+
+def start(generator: Generator, key: jax.Array) -> Solution:
+    """Random latents and noise maps; no image yet."""
+    config = generator.config
+    k_latents, k_noises = jax.random.split(key)
+    return Solution(
+        latents=jax.random.normal(k_latents, (config.num_latents, config.w_dim)),
+        noises=sample_noises(k_noises, config),
+        cut=initial_state(generator),
+        layer=0,
+        image=jnp.zeros(config.image_shape),
+        error=jnp.float32(jnp.inf),
+    )
+
+
+def enter_round(generator: Generator, solution: Solution, rnd: Round) -> Solution:
+    """Moves the cut forward to `rnd.layer`: `z^p = G1(z^k)` (Algorithm 1, line 2).
+
+    The RGB skip summed up below the cut is carried along with the features.
+    """
+    w = generator.proxy(solution.latents)
+    cut = apply_layers(generator, solution.cut, w, solution.noises, solution.layer, rnd.layer)
+    return solution.replace(cut=cut, layer=rnd.layer)
+
+
+def _variables(solution: Solution, rnd: Round) -> Variables:
+    return Variables(
+        latents=solution.latents,
+        noises=solution.noises[rnd.layer : rnd.noise_maps],
+        features=solution.cut.features if rnd.layer > 0 else None,
+    )
+
+
+def _update(solution: Solution, rnd: Round, variables: Variables) -> Solution:
+    features = solution.cut.features if variables.features is None else variables.features
+    below, above = solution.noises[: rnd.layer], solution.noises[max(rnd.layer, rnd.noise_maps) :]
+    return solution.replace(
+        latents=variables.latents,
+        noises=below + variables.noises + above,
+        cut=solution.cut._replace(features=features),
+    )
+
+
+def step(
+    generator: Generator,
+    operator: Operator,
+    measurement: Measurement,
+    origin: Solution,
+    rnd: Round,
+    hyper: HyperParameters,
+    sna: bool,
+    key: jax.Array,
+    i: jax.Array,
+    carry: Carry,
+) -> tuple[Carry, jax.Array]:
+    """One step of projected gradient descent, for one image.
+
+    Args:
+      origin: the solution at the start of the round; centre of the l1 balls.
+      hyper: scalars, those of this round.
+      key: the round's.
+      i: index of the step in the round.
+
+    Returns:
+      The carry, and the measurement MSE before the step.
+    """
+
+    def objective(variables: Variables) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        current = _update(origin, rnd, variables)
+        w = generator.proxy(current.latents)
+        stop = generator.config.num_layers
+        image = apply_layers(generator, current.cut, w, current.noises, rnd.layer, stop).rgb
+        assert image is not None
+        noise_key = jax.random.fold_in(key, i)
+        predicted = operator.measure(noise_key, image) if sna else operator(image)
+        mse = measurement_mse(predicted, measurement)
+        loss = hyper.mse * mse + hyper.geocross * geocross(variables.latents[rnd.layer :])
+        return loss, (image, mse)
+
+    gradient, (image, mse) = jax.grad(objective, has_aux=True)(carry.variables)
+    updates, adam = _adam.update(gradient, carry.adam)
+    rate = hyper.learning_rate * ramp(i / rnd.steps)
+    variables = jax.tree.map(lambda v, u: v - rate * u, carry.variables, updates)
+    variables = _constrain(variables, _variables(origin, rnd), hyper)
+    better = mse < carry.error
+    carry = Carry(
+        variables=variables,
+        adam=adam,
+        image=jnp.where(better, image, carry.image),
+        error=jnp.where(better, mse, carry.error),
+    )
+    return carry, mse
+
+
+def _constrain(variables: Variables, origin: Variables, hyper: HyperParameters) -> Variables:
+    """Latents and noise maps go back to their spheres (PULSE), then everything into its l1 ball
+    around the start of the round (Algorithm 1, line 4)."""
+
+    def sphere(x, x0, axis):
+        return rescale_to_norm(x, euclidean_norm(x0, axis), axis)
+
+    def ball(x, x0, radius):
+        return x0 + project_l1_ball(x - x0, radius)
+
+    latents = sphere(variables.latents, origin.latents, -1)
+    noises = [
+        sphere(x, x0, (-3, -2)) for x, x0 in zip(variables.noises, origin.noises, strict=True)
+    ]
+    features = variables.features
+    if features is not None and origin.features is not None:
+        features = ball(features, origin.features, hyper.radius_features)
+    return Variables(
+        latents=ball(latents, origin.latents, hyper.radius_latents),
+        noises=tuple(
+            ball(x, x0, hyper.radius_noises) for x, x0 in zip(noises, origin.noises, strict=True)
+        ),
+        features=features,
+    )
+
+
+@functools.partial(jax.jit, static_argnames="rnd")
+def _begin(generator: Generator, solution: Solution, rnd: Round) -> tuple[Solution, Carry]:
+    def one(solution):
+        solution = enter_round(generator, solution, rnd)
+        variables = _variables(solution, rnd)
+        return solution, Carry(variables, _adam.init(variables), solution.image, solution.error)
+
+    return jax.vmap(one)(solution)
+
+
+@functools.partial(jax.jit, static_argnames=("rnd", "sna", "count"), donate_argnames="carry")
+def _steps(
+    generator, operator, measurement, origin, rnd, hyper, sna, keys, first, carry, count
+) -> tuple[Carry, jax.Array]:
+    def one(measurement, origin, hyper, key, carry):
+        def body(carry, i):
+            return step(generator, operator, measurement, origin, rnd, hyper, sna, key, i, carry)
+
+        return jax.lax.scan(body, carry, first + jnp.arange(count))
+
+    return jax.vmap(one)(measurement, origin, hyper, keys, carry)
+
+
+@functools.partial(jax.jit, static_argnames="rnd")
+def _end(origin: Solution, carry: Carry, rnd: Round) -> Solution:
+    solution = _update(origin, rnd, carry.variables)
+    return solution.replace(image=carry.image, error=carry.error)
+
+
+def solve(
+    generator: Generator,
+    operator: Operator,
+    measurement: Measurement,
+    key: jax.Array,
+    schedule: Schedule,
+    hyper: HyperParameters,
+    progress: Callable[[int, int, jax.Array], None] | None = None,
+) -> list[Solution]:
+    """Reconstructs a batch of images from their measurements (Section 4).
+
+    Args:
+      generator: the prior.
+      operator: the forward operator, the same for the whole batch.
+      measurement: what it measured; `B` images along the first axis of every leaf.
+      key: one key, or `[B]` of them; an image's result depends on its own key alone.
+      schedule: static.
+      hyper: arrays `[rounds]`, or `[B, rounds]`.
+      progress: called as `progress(round, steps_done, mse)` every few steps, `mse` of shape
+        `[B]`; without it a round is one program and the whole function can be traced.
+
+    Returns:
+      The solution after each round, with batch axis `B`; the last one's `image` is the
+      reconstruction, `[B, H, W, C]`.
+    """
+    batch = jax.tree.leaves(measurement)[0].shape[0]
+    keys = jax.random.split(key, batch) if key.ndim == 0 else key
+    split = jax.vmap(jax.random.split)(keys)
+    hyper = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, len(schedule.rounds))), hyper)
+    solution = jax.vmap(functools.partial(start, generator))(split[:, 0])
+    solutions = []
+    for r, rnd in enumerate(schedule.rounds):
+        round_hyper = jax.tree.map(lambda leaf: leaf[:, r], hyper)  # noqa: B023
+        round_keys = jax.vmap(jax.random.fold_in, (0, None))(split[:, 1], r)
+        origin, carry = _begin(generator, solution, rnd)
+        count = rnd.steps if progress is None else _chunk(rnd.steps)
+        for first in range(0, rnd.steps, count):
+            carry, mse = _steps(
+                generator,
+                operator,
+                measurement,
+                origin,
+                rnd,
+                round_hyper,
+                schedule.sna,
+                round_keys,
+                jnp.int32(first),
+                carry,
+                count,
+            )
+            if progress is not None:
+                progress(r, first + count, mse[:, -1])
+        solution = _end(origin, carry, rnd)
+        solutions.append(solution)
+    return solutions
+
+
+def _chunk(steps: int, most: int = 10) -> int:
+    """Largest divisor of `steps` that is at most `most`: every chunk runs the same program."""
+    return max(d for d in range(1, most + 1) if steps % d == 0)

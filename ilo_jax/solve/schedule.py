@@ -1,0 +1,100 @@
+"""What a run does: its rounds (static) and its numbers (arrays, which a sweep may vary)."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from ilo_jax.errors import InputError
+from ilo_jax.stylegan2 import GeneratorConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One round of ILO: the generator is cut before `layer`, and what enters it is optimized.
+
+    Attributes:
+      layer: first synthesis layer that is run; 0 is CSGM, where no feature map is optimized.
+      steps: optimization steps.
+      noise_maps: noise maps of layers below this index are optimized.
+    """
+
+    layer: int
+    steps: int
+    noise_maps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """The static part of a run.
+
+    Attributes:
+      rounds: in order.
+      sna: Stochastic Noise Addition (Section 4.2): generated images get the operator's noise
+        before they enter the loss.
+    """
+
+    rounds: tuple[Round, ...]
+    sna: bool = False
+
+
+def ilo_schedule(config: GeneratorConfig, steps: Sequence[int], sna: bool = False) -> Schedule:
+    """Rounds over successive blocks (Section 4.1): round r cuts before block r and optimizes the
+    first 5 + 2 r noise maps. CSGM is the schedule of one round.
+
+    Raises:
+      InputError: more rounds than blocks, or a round without steps.
+    """
+    if not 1 <= len(steps) <= config.num_blocks or min(steps) < 1:
+        raise InputError(
+            f"steps {','.join(map(str, steps))}: expected positive numbers, one a round, "
+            f"and at most {config.num_blocks} rounds (the generator's blocks)"
+        )
+    rounds = tuple(
+        Round(config.block_start(r), n, min(5 + 2 * r, config.num_layers))
+        for r, n in enumerate(steps)
+    )
+    return Schedule(rounds, sna)
+
+
+class HyperParameters(flax.struct.PyTreeNode):
+    """Numbers of a run, each of shape `[rounds]`, or `[B, rounds]` to differ by image.
+
+    Attributes:
+      learning_rate: Adam's, at the top of its ramp.
+      mse: weight of the mean squared error of the measurement.
+      geocross: weight of the geodesic distance between latents.
+      radius_features, radius_latents, radius_noises: l1 balls around the start of the round
+        (Algorithm 1, line 4), for the feature map, the latents as one vector, and each noise
+        map; infinity is off.
+    """
+
+    learning_rate: jax.Array
+    mse: jax.Array
+    geocross: jax.Array
+    radius_features: jax.Array
+    radius_latents: jax.Array
+    radius_noises: jax.Array
+
+
+def hyper_parameters(
+    rounds: int,
+    learning_rate: jax.typing.ArrayLike = 0.1,
+    mse: jax.typing.ArrayLike = 1.0,
+    geocross: jax.typing.ArrayLike = 0.01,
+    radius_features: jax.typing.ArrayLike = jnp.inf,
+    radius_latents: jax.typing.ArrayLike = jnp.inf,
+    radius_noises: jax.typing.ArrayLike = jnp.inf,
+) -> HyperParameters:
+    """The authors' defaults, a single number standing for every round."""
+    values = (learning_rate, mse, geocross, radius_features, radius_latents, radius_noises)
+    return HyperParameters(*(jnp.broadcast_to(jnp.float32(v), (rounds,)) for v in values))
+
+
+def ramp(t: jax.Array) -> jax.Array:
+    """Factor on the learning rate at the fraction `t` in [0, 1) of a round: linear ramp-up over
+    the first 5 %, cosine ramp-down over the last 75 % (StyleGAN2's projector)."""
+    down = 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.minimum(1.0, (1.0 - t) / 0.75))
+    return jnp.minimum(t / 0.05, 1.0) * down
