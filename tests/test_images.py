@@ -417,10 +417,12 @@ def test_find_images_in_files_folders_and_globs(tmp_path):
         (["none-*.png"], r"none-\*.png: matches no file; expected"),
         (["emp*"], "emp.*: matches no file; expected"),
         (["a/x.png", "b"], "a/x.png and b/x.jpg: .*expected file names that differ"),
+        (["breaks"], r"'breaks/a\\nb.png': a line break in a file name"),
         (["case"], "case/Y.png and case/y.tif: .*expected file names that differ"),
     ],
 )
 def test_find_images_refuses(paths, expected, tmp_path, monkeypatch):
+    touch(tmp_path, "breaks/a\nb.png")
     touch(tmp_path, "empty/notes.txt", "a/x.png", "b/x.jpg", "case/Y.png", "case/y.tif")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"^{expected}"):

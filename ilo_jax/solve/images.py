@@ -46,12 +46,15 @@ def find_images(paths: Sequence[str]) -> list[Path]:
 
     Raises:
       InputError: a path that does not exist, a folder without images, a glob without a match,
-        or two files of the same stem, whose results would overwrite each other.
+        a file name with a line break, or two files of the same stem, whose results would
+        overwrite each other.
     """
     found = {os.path.abspath(file): file for path in paths for file in _expand(path)}
     files = sorted(found.values(), key=lambda file: natural_key(str(file)))
     by_stem: dict[str, Path] = {}
     for file in files:
+        if set(file.name) & set("\r\n"):
+            raise InputError(f"{str(file)!r}: a line break in a file name; expected none")
         other = by_stem.setdefault(file.stem.casefold(), file)
         if other is not file:
             raise InputError(

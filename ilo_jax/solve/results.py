@@ -1,0 +1,258 @@
+"""The output folder of a run, and the metrics it reports.
+
+    DIR/run.json           what was run; a folder holds one run only
+    DIR/images/NAME.png    reconstructions
+    DIR/metrics.csv        one row an image, in natural order
+    DIR/summary.json       when all are done: settings, and mean and std of each metric
+    DIR/contact_sheet.png  when all are done
+
+Every file appears whole or not at all, so an interrupted run goes on where it was.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from ilo_jax.errors import InputError
+from ilo_jax.solve.contact_sheet import Tile, contact_sheet
+from ilo_jax.solve.files import write_atomically
+from ilo_jax.solve.images import encode_png, from_uint8, natural_key, to_uint8, write_png
+
+SSIM_WINDOW = 7
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Metrics of one image: a row of `metrics.csv`.
+
+    Attributes:
+      name: the image's file name without its extension.
+      psnr_db, ssim: against the truth; None without one (an empty cell). See `evaluate`.
+      measurement_mse: mean square error of the reconstruction's measurements.
+      seconds: the image's share of its batch's time.
+    """
+
+    name: str
+    psnr_db: float | None
+    ssim: float | None
+    measurement_mse: float
+    seconds: float
+
+
+METRICS = tuple(field.name for field in dataclasses.fields(Row))[1:]
+
+
+def evaluate(truth: np.ndarray, image: np.ndarray) -> tuple[float, float | None]:
+    """PSNR in dB and SSIM of the images as they are saved, in 8 bits.
+
+    Args:
+      truth, image: `[H, W, C]` in [-1, 1].
+
+    Returns:
+      PSNR, `inf` where the two are equal, and SSIM with scikit-image's uniform 7x7 window,
+      None where the image is smaller than the window and SSIM is not defined.
+    """
+    expected, found = to_uint8(truth), to_uint8(image)
+    with np.errstate(divide="ignore"):
+        psnr_db = float(peak_signal_noise_ratio(expected, found, data_range=255))
+    if min(expected.shape[:2]) < SSIM_WINDOW:
+        return psnr_db, None
+    ssim = structural_similarity(
+        expected, found, win_size=SSIM_WINDOW, data_range=255, channel_axis=-1
+    )
+    return psnr_db, float(cast(np.floating, ssim))  # a tuple only with `full` or `gradient`
+
+
+class Results:
+    """An output folder in use; `Results.open` makes one.
+
+    Attributes:
+      out: the folder.
+      run: JSON-able description of the run: task, method, steps, seed and all other settings.
+    """
+
+    def __init__(self, out: Path, run: dict, rows: dict[str, Row]):
+        self.out = out
+        self.run = run
+        self._rows = rows
+
+    @classmethod
+    def open(cls, out: Path | str, run: dict) -> "Results":
+        """Starts a run in a new or empty folder, or goes on with the same run.
+
+        Args:
+          run: JSON-able description of the run; must equal that of the run in the folder.
+
+        Raises:
+          InputError: `out` is a file, holds another run (the message names the settings that
+            differ), holds anything else, or cannot be written to.
+        """
+        out = Path(out)
+        run = json.loads(json.dumps(run))
+        _check_folder(out)
+        if (out / "run.json").exists():
+            _check_same_run(out, run)
+        elif any(not name.startswith(".") for name in os.listdir(out)):
+            raise InputError(f"{out}: holds other files; expected a new or empty folder for --out")
+        else:
+            write_atomically(out / "run.json", _json(run))
+        _make_folder(out / "images")
+        return cls(out, run, _read_rows(out))
+
+    def finished(self) -> dict[str, Row]:
+        """Rows of `metrics.csv` whose image is there and whole, by name, in natural order."""
+        return {name: self._rows[name] for name in sorted(self._rows, key=natural_key)}
+
+    def image(self, name: str) -> np.ndarray:
+        """A finished image as it was saved: float32 `[H, W, C]` in [-1, 1]."""
+        with Image.open(self.out / "images" / f"{name}.png") as file:
+            pixels = np.asarray(file)
+        return from_uint8(pixels[..., None] if pixels.ndim == 2 else pixels)
+
+    def add(self, rows: Sequence[Row], images: Sequence[np.ndarray]) -> None:
+        """Saves a batch: its images, then `metrics.csv`, so that a row has its image.
+
+        Numbers are kept to six digits.
+
+        Args:
+          images: one `[H, W, C]` in [-1, 1] a row.
+        """
+        for row, image in zip(rows, images, strict=True):
+            write_png(self.out / "images" / f"{row.name}.png", image)
+        written = self._rows | {row.name: row for row in rows}
+        content = _csv([written[name] for name in sorted(written, key=natural_key)])
+        write_atomically(self.out / "metrics.csv", content)
+        self._rows = {row.name: row for row in _parse(content)}
+
+    def finish(
+        self, labels: Sequence[str], rows: Sequence[Sequence[Tile]], footer: str = ""
+    ) -> dict:
+        """Writes `contact_sheet.png` and `summary.json`.
+
+        Args:
+          labels, rows, footer: see `contact_sheet`; the first `MAX_ROWS` images suffice.
+
+        Returns:
+          The summary: the run's settings, `images` (their number) and, under the name of each
+          metric, `mean` and (population) `std`; null where no image has that metric or where
+          they are not finite.
+        """
+        sheet = contact_sheet(labels, rows, footer, total=len(self._rows))
+        write_atomically(self.out / "contact_sheet.png", encode_png(sheet))
+        summary = self.run | {"images": len(self._rows)}
+        for metric in METRICS:
+            summary[metric] = _statistics([getattr(r, metric) for r in self.finished().values()])
+        write_atomically(self.out / "summary.json", _json(summary))
+        return summary
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; expected a folder for --out")
+    _make_folder(out)
+    if not os.access(out, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(f"{out}: not writable; expected a folder for --out with write permission")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be made ({error.strerror}); expected a writable folder for --out"
+        ) from error
+
+
+def _check_same_run(out: Path, run: dict) -> None:
+    try:
+        stored = json.loads((out / "run.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{out}/run.json: damaged; choose another --out") from error
+    if not isinstance(stored, dict):
+        raise InputError(f"{out}/run.json: not a description of a run; choose another --out")
+    keys = dict.fromkeys([*run, *stored])
+    different = [key for key in keys if key not in run or stored.get(key, _ABSENT) != run[key]]
+    if different:
+        found = ", ".join(_setting(key, stored) for key in different)
+        expected = ", ".join(_setting(key, run) for key in different)
+        raise InputError(
+            f"{out}: holds a run with {found}; expected {expected}: choose another --out"
+        )
+
+
+_ABSENT = object()
+
+
+def _setting(key: str, run: dict) -> str:
+    if key not in run:
+        return f"no {key}"
+    value = run[key]
+    shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"{key} {shown}"
+
+
+def _read_rows(out: Path) -> dict[str, Row]:
+    path = out / "metrics.csv"
+    if not path.exists():
+        return {}
+    try:
+        rows = _parse(path.read_bytes())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: damaged; expected columns name, {', '.join(METRICS)}: choose another --out"
+        ) from error
+    return {row.name: row for row in rows if _is_whole(out / "images" / f"{row.name}.png")}
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=("PNG",)) as file:
+            file.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", *METRICS])
+    for row in rows:
+        values = [getattr(row, metric) for metric in METRICS]
+        writer.writerow([row.name, *("" if v is None else f"{v:.6g}" for v in values)])
+    return text.getvalue().encode(errors="surrogateescape")
+
+
+def _parse(content: bytes) -> list[Row]:
+    text = content.decode(errors="surrogateescape")
+    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    return [
+        Row(
+            name=line["name"],
+            psnr_db=float(line["psnr_db"]) if line["psnr_db"] else None,
+            ssim=float(line["ssim"]) if line["ssim"] else None,
+            measurement_mse=float(line["measurement_mse"]),
+            seconds=float(line["seconds"]),
+        )
+        for line in table
+    ]
+
+
+def _statistics(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    if not known or not np.isfinite(known).all():
+        return {"mean": None, "std": None}
+    return {"mean": float(np.mean(known)), "std": float(np.std(known))}
+
+
+def _json(content: dict) -> bytes:
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()

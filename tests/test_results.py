@@ -1,0 +1,324 @@
+import csv
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+from skimage.metrics import structural_similarity
+
+from ilo_jax.errors import InputError
+from ilo_jax.solve import results as results_module
+from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile, contact_sheet
+from ilo_jax.solve.images import from_uint8, to_uint8
+from ilo_jax.solve.results import Results, Row, evaluate
+
+RUN = {"task": "inpaint", "method": "ilo", "steps": (50, 50), "seed": 0, "observed": 0.1}
+PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+IMAGE = from_uint8(PIXELS)
+
+
+def row(name: str, psnr_db: float | None = 20.0, ssim: float | None = 0.5) -> Row:
+    return Row(name, psnr_db, ssim, measurement_mse=0.001, seconds=1.5)
+
+
+def saved_names(out) -> list[str]:
+    with open(out / "metrics.csv", newline="") as file:
+        return [line["name"] for line in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_and_ssim_are_those_of_the_saved_images(channels):
+    truth = PIXELS[..., :channels] // 2
+    other = truth + np.uint8(10)
+    psnr_db, ssim = evaluate(from_uint8(truth), from_uint8(other) + 1e-3)
+    assert psnr_db == pytest.approx(20 * math.log10(255 / 10))
+    by_channel = [
+        structural_similarity(truth[..., c], other[..., c], data_range=255) for c in range(channels)
+    ]
+    assert ssim == pytest.approx(np.mean(by_channel))
+
+
+def test_equal_images_have_infinite_psnr():
+    assert evaluate(IMAGE, IMAGE) == (math.inf, pytest.approx(1))
+
+
+def test_ssim_is_undefined_below_its_window():
+    assert evaluate(IMAGE[:7, :7], IMAGE[:7, :7])[1] is not None
+    assert evaluate(IMAGE[:6, :9], -IMAGE[:6, :9])[1] is None
+
+
+def test_a_run_is_described_before_anything_else(tmp_path):
+    out = tmp_path / "new" / "out"
+    assert Results.open(out, RUN).finished() == {}
+    assert json.loads((out / "run.json").read_text()) == {**RUN, "steps": [50, 50]}
+    assert (out / "images").is_dir()
+
+
+def test_rows_and_images_are_saved_in_natural_order(tmp_path):
+    results = Results.open(tmp_path, RUN)
+    results.add([row("x10"), row("x9")], [IMAGE, -IMAGE])
+    results.add([row("x1", None, None)], [IMAGE[..., :1]])
+    assert saved_names(tmp_path) == ["x1", "x9", "x10"]
+    assert list(results.finished()) == ["x1", "x9", "x10"]
+    assert (tmp_path / "metrics.csv").read_text().splitlines()[:2] == [
+        "name,psnr_db,ssim,measurement_mse,seconds",
+        "x1,,,0.001,1.5",
+    ]
+    np.testing.assert_array_equal(to_uint8(results.image("x10")), PIXELS)
+    assert results.image("x1").shape == (16, 16, 1)
+    with Image.open(tmp_path / "images" / "x9.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), 255 - PIXELS)
+
+
+def test_the_same_run_goes_on_where_it_was(tmp_path):
+    first = Results.open(tmp_path, RUN)
+    first.add([row("a"), row("b", math.inf), row("c", None, None)], [IMAGE] * 3)
+    (tmp_path / ".tmp-123").write_text("left by a killed run")
+    assert Results.open(tmp_path, RUN).finished() == first.finished()
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "text"])
+def test_an_image_that_is_not_whole_is_not_finished(damage, tmp_path):
+    Results.open(tmp_path, RUN).add([row("a"), row("b")], [IMAGE, IMAGE])
+    path = tmp_path / "images" / "a.png"
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(content[:200] if damage == "truncated" else b"text")
+    again = Results.open(tmp_path, RUN)
+    assert list(again.finished()) == ["b"]
+    again.add([row("a", 30.0)], [IMAGE])
+    assert Results.open(tmp_path, RUN).finished()["a"].psnr_db == 30.0
+    assert saved_names(tmp_path) == ["a", "b"]
+
+
+def test_an_interrupt_loses_the_current_batch_only(tmp_path, monkeypatch):
+    results = Results.open(tmp_path, RUN)
+    results.add([row("a")], [IMAGE])
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results_module, "write_atomically", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            results.add([row("b")], [IMAGE])
+    assert list(results.finished()) == ["a"]
+    assert list(Results.open(tmp_path, RUN).finished()) == ["a"]
+
+
+numbers = st.floats(allow_nan=False, width=32)
+
+
+@given(
+    name=st.text(st.characters(exclude_characters="\r\n"), min_size=1, max_size=20),
+    psnr_db=st.none() | numbers,
+    ssim=st.none() | numbers,
+    mse=numbers,
+)
+def test_rows_survive_the_csv_file(name, psnr_db, ssim, mse):
+    written = Row(name, psnr_db, ssim, mse, 1.5)
+    (read,) = results_module._parse(results_module._csv([written]))
+    assert read.name == name
+    for before, after in ((psnr_db, read.psnr_db), (ssim, read.ssim), (mse, read.measurement_mse)):
+        assert after == (None if before is None else pytest.approx(before, rel=1e-5, abs=0))
+
+
+def test_names_need_not_be_utf8(tmp_path):
+    name = os.fsdecode(b'caf\xe9, "1"')
+    Results.open(tmp_path, RUN).add([row(name)], [IMAGE])
+    results = Results.open(tmp_path, RUN)
+    assert list(results.finished()) == [name]
+    results.finish(["truth"], [[Tile(IMAGE, name)]])
+
+
+def test_another_run_in_the_folder_is_refused(tmp_path):
+    Results.open(tmp_path, RUN)
+    other = {**RUN, "steps": (100, 100), "mask": "m.png"}
+    del other["observed"]
+    with pytest.raises(InputError) as caught:
+        Results.open(tmp_path, other)
+    assert str(caught.value) == (
+        f"{tmp_path}: holds a run with steps 50,50, no mask, observed 0.1; "
+        "expected steps 100,100, mask m.png, no observed: choose another --out"
+    )
+
+
+def make_file(out):
+    out.write_text("")
+
+
+def make_other_folder(out):
+    out.mkdir()
+    (out / "holiday.jpg").touch()
+
+
+def make_damaged_description(out):
+    out.mkdir()
+    (out / "run.json").write_text("{")
+
+
+def make_odd_description(out):
+    out.mkdir()
+    (out / "run.json").write_text("[]")
+
+
+def make_damaged_metrics(out):
+    Results.open(out, RUN)
+    (out / "metrics.csv").write_text("name,psnr_db\na,1\n")
+
+
+def make_odd_metrics(out):
+    Results.open(out, RUN).add([row("a")], [IMAGE])
+    (out / "metrics.csv").write_text((out / "metrics.csv").read_text().replace("1.5", "fast"))
+
+
+def make_parent_file(out):
+    out.parent.rmdir()
+    out.parent.write_text("")
+
+
+def make_unwritable(out):
+    out.mkdir(mode=0o555)
+
+
+BAD_FOLDERS = {
+    "file": (make_file, "is a file; expected a folder"),
+    "other folder": (make_other_folder, "holds other files; expected a new or empty folder"),
+    "damaged description": (make_damaged_description, "run.json: damaged"),
+    "odd description": (make_odd_description, "run.json: not a description of a run"),
+    "damaged metrics": (make_damaged_metrics, "metrics.csv: damaged; expected columns name, psnr"),
+    "odd metrics": (make_odd_metrics, "metrics.csv: damaged"),
+    "parent is a file": (make_parent_file, "cannot be made .*; expected a writable folder"),
+    "unwritable": (make_unwritable, "not writable; expected"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FOLDERS)
+def test_a_bad_output_folder_is_refused_in_one_line(kind, tmp_path):
+    if kind == "unwritable" and os.geteuid() == 0:
+        pytest.skip("root writes everywhere")
+    make, expected = BAD_FOLDERS[kind]
+    out = tmp_path / "parent" / "out"
+    out.parent.mkdir()
+    make(out)
+    with pytest.raises(InputError, match=expected) as caught:
+        Results.open(out, RUN)
+    assert str(out) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_summary_has_settings_and_statistics(tmp_path):
+    results = Results.open(tmp_path, RUN)
+    results.add([row("a", 20.0, None), row("b", 23.0, None)], [IMAGE, IMAGE])
+    summary = results.finish(["truth"], [[Tile(IMAGE)]], footer="not for diagnosis")
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert summary == {
+        "task": "inpaint",
+        "method": "ilo",
+        "steps": [50, 50],
+        "seed": 0,
+        "observed": 0.1,
+        "images": 2,
+        "psnr_db": {"mean": 21.5, "std": 1.5},
+        "ssim": {"mean": None, "std": None},
+        "measurement_mse": {"mean": 0.001, "std": 0.0},
+        "seconds": {"mean": 1.5, "std": 0.0},
+    }
+    with Image.open(tmp_path / "contact_sheet.png") as sheet:
+        assert sheet.mode == "RGB"
+    assert sorted(os.listdir(tmp_path)) == [
+        "contact_sheet.png",
+        "images",
+        "metrics.csv",
+        "run.json",
+        "summary.json",
+    ]
+
+
+def test_an_infinite_metric_is_null_in_the_summary(tmp_path):
+    results = Results.open(tmp_path, RUN)
+    results.add([row("a", math.inf), row("b", 20.0)], [IMAGE, IMAGE])
+    assert results.finish(["x"], [[Tile(IMAGE)]])["psnr_db"] == {"mean": None, "std": None}
+
+
+def framed(sheet: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    """The box of a colour: left, top, width, height."""
+    y, x = np.nonzero((np.asarray(sheet) == colour).all(-1))
+    return x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1
+
+
+def flat(size: tuple[int, int], colour: tuple[int, int, int]) -> np.ndarray:
+    return from_uint8(np.broadcast_to(np.array(colour, np.uint8), (*size, 3)))
+
+
+RED, BLUE = (250, 10, 20), (10, 20, 250)
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "large_side", "small_side"),
+    [
+        (64, 16, 128, 128),
+        (64, 20, 128, 120),
+        (50, 50, 150, 150),
+        (200, 9, 200, 198),
+        (600, 1, 256, 256),
+    ],
+)
+def test_tiles_have_one_size_and_whole_magnification(large, small, large_side, small_side):
+    tiles = [Tile(flat((large, large), RED), "truth"), Tile(flat((small, small), BLUE))]
+    sheet = contact_sheet(["a", "b"], [tiles])
+    left, top, *size = framed(sheet, RED)
+    assert size == [large_side, large_side]
+    small_left, small_top, *size = framed(sheet, BLUE)
+    assert size == [small_side, small_side]
+    assert left + large_side < small_left
+    assert small_top == top + (large_side - small_side) // 2
+
+
+def test_grey_and_oblong_tiles():
+    tiles = [Tile(flat((32, 64), RED)), Tile(np.full((64, 64, 1), 0.0))]
+    *_, width, height = framed(contact_sheet(["a", "b"], [tiles]), RED)
+    assert (width, height) == (128, 64)
+
+
+def test_rows_beyond_the_limit_are_left_out_and_counted(monkeypatch):
+    texts = []
+    draw = ImageDraw.ImageDraw.text
+
+    def recorded(self, xy, text, **kwargs):
+        texts.append(text)
+        draw(self, xy, text, **kwargs)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", recorded)
+    row = [Tile(flat((8, 8), RED), "20.00 dB")]
+    many = contact_sheet(["truth"], [row] * (MAX_ROWS + 4), footer="Not for diagnosis")
+    assert texts.count("20.00 dB") == MAX_ROWS
+    assert "First 16 of 20 rows." in texts
+    few = contact_sheet(["truth"], [row] * MAX_ROWS, footer="Not for diagnosis", total=MAX_ROWS + 4)
+    assert np.array_equal(np.asarray(many), np.asarray(few))
+    texts.clear()
+    contact_sheet(["truth"], [row] * MAX_ROWS, footer="Not for diagnosis")
+    assert texts[-1] == "Not for diagnosis"
+    assert not any(text.startswith("First") for text in texts)
+
+
+def test_text_stays_in_its_place():
+    long = "name_" * 40 + "0001\nsecond line"
+    tile = Tile(flat((64, 64), RED), long)
+    sheet = np.asarray(contact_sheet([long, long], [[tile, tile]], footer="word " * 100))
+    assert (sheet[:, :20] == 255).all()
+    assert (sheet[:, -20:] == 255).all()
+    gap = sheet[:, 24 + 128 + 2 : 24 + 128 + 16]
+    header_and_row = gap[: 24 + 27 + 128 + 18]
+    assert (header_and_row == 255).all()
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[Tile(IMAGE)]]])
+def test_a_sheet_needs_rows_that_match_its_labels(rows):
+    with pytest.raises(ValueError, match="each of 2 tiles"):
+        contact_sheet(["a", "b"], rows)
