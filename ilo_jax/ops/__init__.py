@@ -1,12 +1,13 @@
 """Forward operators and projections."""
 
-from ilo_jax.ops.base import TASKS, LinearOperator, Measurement, Operator, Option, Task, register
+from ilo_jax.ops.base import LinearOperator, Measurement, Operator, Option, Task
 from ilo_jax.ops.circulant import PartialCirculant, partial_circulant
 from ilo_jax.ops.downsample import BicubicDownsample
 from ilo_jax.ops.identity import Identity
 from ilo_jax.ops.inpaint import Inpaint, box_mask, random_mask
 from ilo_jax.ops.noise import Noisy
 from ilo_jax.ops.projections import euclidean_norm, project_l1_ball, rescale_to_norm
+from ilo_jax.ops.tasks import TASKS
 
 __all__ = [
     "TASKS",
@@ -25,6 +26,5 @@ __all__ = [
     "partial_circulant",
     "project_l1_ball",
     "random_mask",
-    "register",
     "rescale_to_norm",
 ]

@@ -1,7 +1,7 @@
-"""What a forward operator is, and the table of tasks that the command line and the tests share.
+"""What a forward operator is, and what a task of the command line says about one.
 
-A new operator is one file: a subclass of `Operator` or `LinearOperator`, and a `register`
-call with options for the command line and examples for the tests.
+A new operator is one file: a subclass of `Operator` or `LinearOperator` and its `TASK`, with
+options for the command line and examples for the tests; and one line in `tasks.py`.
 """
 
 import dataclasses
@@ -39,6 +39,10 @@ class Operator(flax.struct.PyTreeNode):
 
     def picture(self, y: Measurement) -> jax.Array:
         """The measurement as an image `[..., h, w, C]`, to look at."""
+        return y
+
+    def restrict(self, y: Measurement) -> Measurement:
+        """Takes from a measurement that was made elsewhere what this operator can produce."""
         return y
 
     @property
@@ -98,13 +102,3 @@ class Task:
     examples: tuple[Mapping[str, Any], ...] = ({},)
     demo: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sna: bool = False
-
-
-TASKS: dict[str, Task] = {}
-
-
-def register(task: Task) -> None:
-    """Adds a row to `TASKS`."""
-    if task.name in TASKS:
-        raise ValueError(f"task {task.name} is registered twice")
-    TASKS[task.name] = task

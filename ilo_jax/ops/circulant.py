@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task, register
+from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
 
 
 class PartialCirculant(LinearOperator):
@@ -54,13 +54,11 @@ def _build(key: jax.Array, image_shape: Shape, measurements: float) -> PartialCi
     return partial_circulant(key, image_shape, max(round(measurements * math.prod(image_shape)), 1))
 
 
-register(
-    Task(
-        "compress",
-        "compressed sensing: random circulant measurements",
-        _build,
-        options=(Option("measurements", float, "number of measurements over n, in (0, 1]"),),
-        examples=({"measurements": 0.1}, {"measurements": 1.0}),
-        demo={"measurements": 0.1},
-    )
+TASK = Task(
+    "compress",
+    "compressed sensing: random circulant measurements",
+    _build,
+    options=(Option("measurements", float, "number of measurements over n, in (0, 1]"),),
+    examples=({"measurements": 0.1}, {"measurements": 1.0}),
+    demo={"measurements": 0.1},
 )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task, register
+from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
 
 
 def _cubic(t: np.ndarray, a: float = -0.5) -> np.ndarray:
@@ -55,13 +55,11 @@ def _build(key: jax.Array, image_shape: Shape, factor: int) -> BicubicDownsample
     return BicubicDownsample(image_shape, factor)
 
 
-register(
-    Task(
-        "superres",
-        "undo bicubic down-sampling",
-        _build,
-        options=(Option("factor", int, "down-sampling factor, a divisor of the image size"),),
-        examples=({"factor": 2}, {"factor": 4}, {"factor": 1}, {"factor": 16}),
-        demo={"factor": 4},
-    )
+TASK = Task(
+    "superres",
+    "undo bicubic down-sampling",
+    _build,
+    options=(Option("factor", int, "down-sampling factor, a divisor of the image size"),),
+    examples=({"factor": 2}, {"factor": 4}, {"factor": 1}, {"factor": 16}),
+    demo={"factor": 4},
 )

@@ -2,7 +2,7 @@
 
 import jax
 
-from ilo_jax.ops.base import LinearOperator, Shape, Task, register
+from ilo_jax.ops.base import LinearOperator, Shape, Task
 
 
 class Identity(LinearOperator):
@@ -17,4 +17,4 @@ def _build(key: jax.Array, image_shape: Shape) -> Identity:
     return Identity(image_shape)
 
 
-register(Task("invert", "find the image in the range of the generator", _build))
+TASK = Task("invert", "find the image in the range of the generator", _build)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task, register
+from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
 
 
 class Inpaint(LinearOperator):
@@ -18,6 +18,9 @@ class Inpaint(LinearOperator):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return self.mask * x
+
+    def restrict(self, y: jax.Array) -> jax.Array:
+        return self.mask * y
 
     def picture(self, y: jax.Array) -> jax.Array:
         return jnp.where(self.mask > 0, y, -1.0)
@@ -58,17 +61,15 @@ def _build(
     return Inpaint(image_shape, jnp.asarray(mask))
 
 
-register(
-    Task(
-        "inpaint",
-        "fill in the pixels that are not observed",
-        _build,
-        options=(
-            Option("observed", float, "fraction of the pixels, at random, in (0, 1]"),
-            Option("box", int, "side of a square in the middle that is missing"),
-            Option("mask", "mask", "image file, white = observed"),
-        ),
-        examples=({"observed": 0.1}, {"observed": 1.0}, {"box": 5}),
-        demo={"observed": 0.1},
-    )
+TASK = Task(
+    "inpaint",
+    "fill in the pixels that are not observed",
+    _build,
+    options=(
+        Option("observed", float, "fraction of the pixels, at random, in (0, 1]"),
+        Option("box", int, "side of a square in the middle that is missing"),
+        Option("mask", "mask", "image file, white = observed"),
+    ),
+    examples=({"observed": 0.1}, {"observed": 1.0}, {"box": 5}),
+    demo={"observed": 0.1},
 )

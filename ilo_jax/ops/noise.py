@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import Measurement, Operator, Option, Shape, Task, register
+from ilo_jax.ops.base import Measurement, Operator, Option, Shape, Task
 from ilo_jax.ops.identity import Identity
 
 
@@ -47,14 +47,12 @@ def _build(key: jax.Array, image_shape: Shape, sigma: float) -> Noisy:
     return Noisy(image_shape, Identity(image_shape), jnp.float32(sigma / 127.5), clip=True)
 
 
-register(
-    Task(
-        "denoise",
-        "remove Gaussian noise",
-        _build,
-        options=(Option("sigma", float, "standard deviation of the noise, on the 0-255 scale"),),
-        examples=({"sigma": 25.0},),
-        demo={"sigma": 25.0},
-        sna=True,
-    )
+TASK = Task(
+    "denoise",
+    "remove Gaussian noise",
+    _build,
+    options=(Option("sigma", float, "standard deviation of the noise, on the 0-255 scale"),),
+    examples=({"sigma": 25.0},),
+    demo={"sigma": 25.0},
+    sna=True,
 )

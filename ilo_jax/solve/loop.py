@@ -1,7 +1,7 @@
 """The ILO loop (Algorithm 1 in the form of Section 4).
 
-`start`, `enter_round` and `step` work on one image; `solve` maps them over a batch, with one
-compiled program a round.
+`start`, `enter_round`, `objective` and `step` work on one image; `solve` maps them over a
+batch, with one compiled program a round.
 """
 
 import functools
@@ -21,7 +21,7 @@ from ilo_jax.ops import (
     rescale_to_norm,
 )
 from ilo_jax.solve.losses import geocross, measurement_mse
-from ilo_jax.solve.schedule import HyperParameters, Round, Schedule, ramp
+from ilo_jax.solve.schedule import Cut, HyperParameters, Schedule, ramp
 from ilo_jax.stylegan2 import (
     Generator,
     Noises,
@@ -52,15 +52,15 @@ class Solution(flax.struct.PyTreeNode):
     Attributes:
       latents: `[num_latents, w_dim]`.
       noises: all noise maps, one `[h, w, 1]` a layer.
-      cut: the state of the generator before layer `layer`.
-      layer: the cut.
+      state: the state of the generator before layer `layer`.
+      layer: where the last round cut.
       image: `[H, W, C]`, the generated image with the least measurement error so far.
       error: its measurement MSE.
     """
 
     latents: jax.Array
     noises: Noises
-    cut: State
+    state: State
     layer: int = flax.struct.field(pytree_node=False)
     image: jax.Array
     error: jax.Array
@@ -85,85 +85,95 @@ def start(generator: Generator, key: jax.Array) -> Solution:
     return Solution(
         latents=jax.random.normal(k_latents, (config.num_latents, config.w_dim)),
         noises=sample_noises(k_noises, config),
-        cut=initial_state(generator),
+        state=initial_state(generator),
         layer=0,
         image=jnp.zeros(config.image_shape),
         error=jnp.float32(jnp.inf),
     )
 
 
-def enter_round(generator: Generator, solution: Solution, rnd: Round) -> Solution:
-    """Moves the cut forward to `rnd.layer`: `z^p = G1(z^k)` (Algorithm 1, line 2).
+def enter_round(generator: Generator, solution: Solution, cut: Cut) -> Solution:
+    """Moves on to the next cut: `z^p = G1(z^k)` (Algorithm 1, line 2).
 
     The RGB skip summed up below the cut is carried along with the features.
     """
     w = generator.proxy(solution.latents)
-    cut = apply_layers(generator, solution.cut, w, solution.noises, solution.layer, rnd.layer)
-    return solution.replace(cut=cut, layer=rnd.layer)
+    state = apply_layers(generator, solution.state, w, solution.noises, solution.layer, cut.layer)
+    return solution.replace(state=state, layer=cut.layer)
 
 
-def _variables(solution: Solution, rnd: Round) -> Variables:
+def _variables(solution: Solution, cut: Cut) -> Variables:
     return Variables(
         latents=solution.latents,
-        noises=solution.noises[rnd.layer : rnd.noise_maps],
-        features=solution.cut.features if rnd.layer > 0 else None,
+        noises=solution.noises[cut.layer : cut.noise_maps],
+        features=solution.state.features if cut.layer > 0 else None,
     )
 
 
-def _update(solution: Solution, rnd: Round, variables: Variables) -> Solution:
-    features = solution.cut.features if variables.features is None else variables.features
-    below, above = solution.noises[: rnd.layer], solution.noises[max(rnd.layer, rnd.noise_maps) :]
+def _update(solution: Solution, cut: Cut, variables: Variables) -> Solution:
+    features = solution.state.features if variables.features is None else variables.features
+    below, above = solution.noises[: cut.layer], solution.noises[max(cut.layer, cut.noise_maps) :]
     return solution.replace(
         latents=variables.latents,
         noises=below + variables.noises + above,
-        cut=solution.cut._replace(features=features),
+        state=solution.state._replace(features=features),
     )
 
 
-def step(
+def objective(
     generator: Generator,
     operator: Operator,
     measurement: Measurement,
-    origin: Solution,
-    rnd: Round,
     hyper: HyperParameters,
-    sna: bool,
-    key: jax.Array,
-    i: jax.Array,
+    origin: Solution,
+    cut: Cut,
+    noise_key: jax.Array | None,
+    variables: Variables,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """What a round minimizes, for one image.
+
+    Args:
+      hyper: scalars, those of this round.
+      origin: the solution at the start of the round.
+      noise_key: for SNA: the key of this step's noise; None without.
+
+    Returns:
+      The loss, and with it the image and its measurement MSE.
+    """
+    current = _update(origin, cut, variables)
+    w = generator.proxy(current.latents)
+    stop = generator.config.num_layers
+    image = apply_layers(generator, current.state, w, current.noises, cut.layer, stop).rgb
+    assert image is not None
+    predicted = operator(image) if noise_key is None else operator.measure(noise_key, image)
+    mse = measurement_mse(predicted, measurement)
+    loss = hyper.mse * mse + hyper.geocross * geocross(variables.latents[cut.layer :])
+    return loss, (image, mse)
+
+
+def step(
+    loss: Callable[[Variables], tuple[jax.Array, tuple[jax.Array, jax.Array]]],
+    rate: jax.Array,
+    hyper: HyperParameters,
+    center: Variables,
     carry: Carry,
 ) -> tuple[Carry, jax.Array]:
     """One step of projected gradient descent, for one image.
 
     Args:
-      origin: the solution at the start of the round; centre of the l1 balls.
-      hyper: scalars, those of this round.
-      key: the round's.
-      i: index of the step in the round.
+      loss: `objective` of the variables.
+      rate: learning rate of this step.
+      center: the variables at the start of the round, in the middle of the l1 balls.
 
     Returns:
       The carry, and the measurement MSE before the step.
     """
-
-    def objective(variables: Variables) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        current = _update(origin, rnd, variables)
-        w = generator.proxy(current.latents)
-        stop = generator.config.num_layers
-        image = apply_layers(generator, current.cut, w, current.noises, rnd.layer, stop).rgb
-        assert image is not None
-        noise_key = jax.random.fold_in(key, i)
-        predicted = operator.measure(noise_key, image) if sna else operator(image)
-        mse = measurement_mse(predicted, measurement)
-        loss = hyper.mse * mse + hyper.geocross * geocross(variables.latents[rnd.layer :])
-        return loss, (image, mse)
-
-    gradient, (image, mse) = jax.grad(objective, has_aux=True)(carry.variables)
+    gradient, (image, mse) = jax.grad(loss, has_aux=True)(carry.variables)
     updates, adam = _adam.update(gradient, carry.adam)
-    rate = hyper.learning_rate * ramp(i / rnd.steps)
     variables = jax.tree.map(lambda v, u: v - rate * u, carry.variables, updates)
-    variables = _constrain(variables, _variables(origin, rnd), hyper)
     better = mse < carry.error
     carry = Carry(
-        variables=variables,
+        variables=_constrain(variables, center, hyper),
         adam=adam,
         image=jnp.where(better, image, carry.image),
         error=jnp.where(better, mse, carry.error),
@@ -171,7 +181,7 @@ def step(
     return carry, mse
 
 
-def _constrain(variables: Variables, origin: Variables, hyper: HyperParameters) -> Variables:
+def _constrain(variables: Variables, center: Variables, hyper: HyperParameters) -> Variables:
     """Latents and noise maps go back to their spheres (PULSE), then everything into its l1 ball
     around the start of the round (Algorithm 1, line 4)."""
 
@@ -181,48 +191,56 @@ def _constrain(variables: Variables, origin: Variables, hyper: HyperParameters) 
     def ball(x, x0, radius):
         return x0 + project_l1_ball(x - x0, radius)
 
-    latents = sphere(variables.latents, origin.latents, -1)
+    latents = sphere(variables.latents, center.latents, -1)
     noises = [
-        sphere(x, x0, (-3, -2)) for x, x0 in zip(variables.noises, origin.noises, strict=True)
+        sphere(x, x0, (-3, -2)) for x, x0 in zip(variables.noises, center.noises, strict=True)
     ]
     features = variables.features
-    if features is not None and origin.features is not None:
-        features = ball(features, origin.features, hyper.radius_features)
+    if features is not None and center.features is not None:
+        features = ball(features, center.features, hyper.radius_features)
     return Variables(
-        latents=ball(latents, origin.latents, hyper.radius_latents),
+        latents=ball(latents, center.latents, hyper.radius_latents),
         noises=tuple(
-            ball(x, x0, hyper.radius_noises) for x, x0 in zip(noises, origin.noises, strict=True)
+            ball(x, x0, hyper.radius_noises) for x, x0 in zip(noises, center.noises, strict=True)
         ),
         features=features,
     )
 
 
-@functools.partial(jax.jit, static_argnames="rnd")
-def _begin(generator: Generator, solution: Solution, rnd: Round) -> tuple[Solution, Carry]:
+@functools.partial(jax.jit, static_argnames="cut")
+def _begin(generator: Generator, solution: Solution, cut: Cut) -> tuple[Solution, Carry]:
     def one(solution):
-        solution = enter_round(generator, solution, rnd)
-        variables = _variables(solution, rnd)
-        return solution, Carry(variables, _adam.init(variables), solution.image, solution.error)
+        solution = enter_round(generator, solution, cut)
+        variables = _variables(solution, cut)
+        adam = _adam.init(variables)  # pyright: ignore[reportArgumentType]
+        return solution, Carry(variables, adam, solution.image, solution.error)
 
     return jax.vmap(one)(solution)
 
 
-@functools.partial(jax.jit, static_argnames=("rnd", "sna", "count"), donate_argnames="carry")
+@functools.partial(jax.jit, static_argnames=("cut", "sna", "count"), donate_argnames="carry")
 def _steps(
-    generator, operator, measurement, origin, rnd, hyper, sna, keys, first, carry, count
+    generator, operator, measurement, origin, cut, hyper, sna, keys, first, steps, carry, count
 ) -> tuple[Carry, jax.Array]:
     def one(measurement, origin, hyper, key, carry):
+        center = _variables(origin, cut)
+
         def body(carry, i):
-            return step(generator, operator, measurement, origin, rnd, hyper, sna, key, i, carry)
+            noise_key = jax.random.fold_in(key, i) if sna else None
+            loss = functools.partial(
+                objective, generator, operator, measurement, hyper, origin, cut, noise_key
+            )
+            rate = hyper.learning_rate * ramp(i / steps)
+            return step(loss, rate, hyper, center, carry)
 
         return jax.lax.scan(body, carry, first + jnp.arange(count))
 
     return jax.vmap(one)(measurement, origin, hyper, keys, carry)
 
 
-@functools.partial(jax.jit, static_argnames="rnd")
-def _end(origin: Solution, carry: Carry, rnd: Round) -> Solution:
-    solution = _update(origin, rnd, carry.variables)
+@functools.partial(jax.jit, static_argnames="cut")
+def _end(origin: Solution, carry: Carry, cut: Cut) -> Solution:
+    solution = _update(origin, cut, carry.variables)
     return solution.replace(image=carry.image, error=carry.error)
 
 
@@ -258,9 +276,9 @@ def solve(
     solution = jax.vmap(functools.partial(start, generator))(split[:, 0])
     solutions = []
     for r, rnd in enumerate(schedule.rounds):
-        round_hyper = jax.tree.map(lambda leaf: leaf[:, r], hyper)  # noqa: B023
+        round_hyper = jax.tree.map(lambda leaf, r=r: leaf[:, r], hyper)
         round_keys = jax.vmap(jax.random.fold_in, (0, None))(split[:, 1], r)
-        origin, carry = _begin(generator, solution, rnd)
+        origin, carry = _begin(generator, solution, rnd.cut)
         count = rnd.steps if progress is None else _chunk(rnd.steps)
         for first in range(0, rnd.steps, count):
             carry, mse = _steps(
@@ -268,17 +286,18 @@ def solve(
                 operator,
                 measurement,
                 origin,
-                rnd,
+                rnd.cut,
                 round_hyper,
                 schedule.sna,
                 round_keys,
                 jnp.int32(first),
+                jnp.int32(rnd.steps),
                 carry,
                 count,
             )
             if progress is not None:
                 progress(r, first + count, mse[:, -1])
-        solution = _end(origin, carry, rnd)
+        solution = _end(origin, carry, rnd.cut)
         solutions.append(solution)
     return solutions
 

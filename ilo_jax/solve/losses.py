@@ -9,7 +9,9 @@ from ilo_jax.ops import Measurement, euclidean_norm
 def measurement_mse(predicted: Measurement, measured: Measurement) -> jax.Array:
     """Mean squared difference over all entries of two measurements of one image."""
     squares = jax.tree.map(lambda p, m: jnp.sum((p - m) ** 2), predicted, measured)
-    return sum(jax.tree.leaves(squares)) / sum(m.size for m in jax.tree.leaves(measured))
+    return jnp.asarray(sum(jax.tree.leaves(squares))) / sum(
+        m.size for m in jax.tree.leaves(measured)
+    )
 
 
 def geocross(latents: jax.Array) -> jax.Array:

@@ -12,18 +12,25 @@ from ilo_jax.stylegan2 import GeneratorConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Round:
-    """One round of ILO: the generator is cut before `layer`, and what enters it is optimized.
+class Cut:
+    """Where a round cuts the generator into G1 and G2, and what it optimizes there.
 
     Attributes:
-      layer: first synthesis layer that is run; 0 is CSGM, where no feature map is optimized.
-      steps: optimization steps.
-      noise_maps: noise maps of layers below this index are optimized.
+      layer: first synthesis layer of G2, whose input features are optimized; 0 is CSGM,
+        where only latents and noise maps are.
+      noise_maps: noise maps of layers below this index (and of G2) are optimized.
     """
 
     layer: int
-    steps: int
     noise_maps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One round of ILO: so many optimization steps at a cut."""
+
+    cut: Cut
+    steps: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +60,7 @@ def ilo_schedule(config: GeneratorConfig, steps: Sequence[int], sna: bool = Fals
             f"and at most {config.num_blocks} rounds (the generator's blocks)"
         )
     rounds = tuple(
-        Round(config.block_start(r), n, min(5 + 2 * r, config.num_layers))
+        Round(Cut(config.block_start(r), min(5 + 2 * r, config.num_layers)), n)
         for r, n in enumerate(steps)
     )
     return Schedule(rounds, sna)

@@ -1,6 +1,12 @@
 """StyleGAN2 as pure functions, with a per-layer interface."""
 
-from ilo_jax.stylegan2.checkpoint import CheckpointError, load, save
+from ilo_jax.stylegan2.checkpoint import (
+    EMBEDDED_DEFAULT,
+    NOTICES,
+    CheckpointError,
+    load,
+    save,
+)
 from ilo_jax.stylegan2.config import GeneratorConfig, config_f
 from ilo_jax.stylegan2.generator import (
     Generator,
@@ -18,6 +24,8 @@ from ilo_jax.stylegan2.generator import (
 from ilo_jax.stylegan2.networks import State
 
 __all__ = [
+    "EMBEDDED_DEFAULT",
+    "NOTICES",
     "CheckpointError",
     "Generator",
     "GeneratorConfig",

@@ -14,7 +14,11 @@ from ilo_jax.stylegan2.config import GeneratorConfig
 from ilo_jax.stylegan2.generator import Generator, derive, random_generator
 
 FORMAT_VERSION = 1
+_AGAIN = "python -m convert_weights SOURCE OUT"
 EMBEDDED = pathlib.Path(__file__).parent / "pretrained"
+EMBEDDED_DEFAULT = "chest64"
+NOTICES = {"chest64": "Radiographs by the generator chest64: research data, not for diagnosis."}
+"""What must be said where images of an embedded generator are shown."""
 
 
 class CheckpointError(InputError):
@@ -38,6 +42,7 @@ def save(path: str | pathlib.Path, generator: Generator, about: dict) -> None:
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(work.absolute() / "arrays", _stored(generator))
+        (work / "arrays" / "commit_success.txt").unlink()  # names the temporary folder
         description = {
             "format": FORMAT_VERSION,
             "config": dataclasses.asdict(generator.config),
@@ -58,10 +63,7 @@ def load(path: str | pathlib.Path) -> Generator:
       CheckpointError: there is none, or it is damaged or of another format version.
     """
     folder = EMBEDDED / path if (EMBEDDED / path).is_dir() else pathlib.Path(path)
-    description = describe(folder)
-    config = GeneratorConfig(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in description["config"].items()}
-    )
+    config = _config(folder, describe(folder)["config"])
     expected = jax.eval_shape(lambda: _stored(random_generator(config, jax.random.key(0))))
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # not where they were written
     expected = jax.tree.map(
@@ -70,10 +72,10 @@ def load(path: str | pathlib.Path) -> Generator:
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             stored = checkpointer.restore(folder.absolute() / "arrays", expected)
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # orbax and its back ends raise any, some of them just this one
         raise CheckpointError(
-            f"{folder}: arrays are missing or damaged ({reason}); convert the weights again"
+            f"{folder}: arrays are missing, damaged or of other sizes; convert the weights again: "
+            f"{_AGAIN}"
         ) from error
     return Generator(config=config, synthesis=derive(stored.pop("synthesis")), **stored)
 
@@ -96,9 +98,24 @@ def describe(folder: pathlib.Path) -> dict:
         found = description.get("format") if isinstance(description, dict) else None
         raise CheckpointError(
             f"{folder}: checkpoint format {found}; expected {FORMAT_VERSION}; "
-            "convert the weights again: python -m convert_weights SOURCE OUT"
+            f"convert the weights again: {_AGAIN}"
         )
     return description
+
+
+def _config(folder: pathlib.Path, stored: dict) -> GeneratorConfig:
+    try:
+        config = GeneratorConfig(**stored | {"channels": tuple(stored["channels"])})
+        for field in dataclasses.fields(GeneratorConfig):
+            values = getattr(config, field.name)
+            for value in values if field.name == "channels" else [values]:
+                if type(value) is not int or value < 1:
+                    raise ValueError(f"{field.name}: {value}")
+    except (TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: config is damaged; convert the weights again: {_AGAIN}"
+        ) from error
+    return config
 
 
 def _stored(generator: Generator) -> dict:

@@ -1,0 +1,58 @@
+"""The progress bar."""
+
+from collections.abc import Sequence
+
+import jax
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class ProgressReporter:
+    """Shows images, round, steps and time left of a run; a `Reporter`."""
+
+    def __init__(self, console: Console, steps: Sequence[int], title: str = ""):
+        """Args: steps: of each round; title: put in front."""
+        self._steps = steps
+        self._title = title
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task(title or "starting", total=None)
+        self._prefix = ""
+        self._before = 0
+
+    def __enter__(self) -> "ProgressReporter":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        self._bar.console.print(line, markup=False, soft_wrap=True)
+
+    def batch(self, done: int, total: int) -> None:
+        self._prefix = f"{self._title}image {done + 1} of {total}"
+        self._bar.reset(self._task, total=sum(self._steps), description=self._prefix)
+
+    def progress(self, index: int, steps: int, mse: jax.Array) -> None:
+        self._bar.update(
+            self._task,
+            completed=sum(self._steps[:index]) + steps,
+            description=f"{self._prefix}, round {index + 1} of {len(self._steps)}, "
+            f"MSE {float(mse.mean()):.2g}",
+        )
