@@ -11,6 +11,7 @@ The golden files are made by
     python tests/oracle/rosinality.py CHECKOUT tests/golden/rosinality_legacy \
         --resolution 8 --small --legacy
 """
+# pyright: reportMissingImports=false
 
 import argparse
 import json
