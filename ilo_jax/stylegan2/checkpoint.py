@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -63,7 +64,7 @@ def load(path: str | pathlib.Path) -> Generator:
       CheckpointError: there is none, or it is damaged or of another format version.
     """
     folder = EMBEDDED / path if (EMBEDDED / path).is_dir() else pathlib.Path(path)
-    config = _config(folder, describe(folder)["config"])
+    config = _config(folder, describe(folder).get("config"))
     expected = jax.eval_shape(lambda: _stored(random_generator(config, jax.random.key(0))))
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # not where they were written
     expected = jax.tree.map(
@@ -103,19 +104,13 @@ def describe(folder: pathlib.Path) -> dict:
     return description
 
 
-def _config(folder: pathlib.Path, stored: dict) -> GeneratorConfig:
+def _config(folder: pathlib.Path, stored: Any) -> GeneratorConfig:
     try:
-        config = GeneratorConfig(**stored | {"channels": tuple(stored["channels"])})
-        for field in dataclasses.fields(GeneratorConfig):
-            values = getattr(config, field.name)
-            for value in values if field.name == "channels" else [values]:
-                if type(value) is not int or value < 1:
-                    raise ValueError(f"{field.name}: {value}")
+        return GeneratorConfig(**stored | {"channels": tuple(stored["channels"])})
     except (TypeError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"{folder}: config is damaged; convert the weights again: {_AGAIN}"
         ) from error
-    return config
 
 
 def _stored(generator: Generator) -> dict:

@@ -10,7 +10,7 @@ class GeneratorConfig:
 
     Layers are counted as the convolutions of the synthesis network, in the order in
     which data flows. Block 0 (4x4) holds layer 0; block `b >= 1` holds layers `2b - 1`
-    (which doubles the resolution) and `2b`, and ends in a to-RGB branch. Layer `l`
+    (which doubles the resolution) and `2b`, and may end in a to-RGB branch. Layer `l`
     reads latent `l`; the to-RGB after layer `l` reads latent `l + 1`.
 
     Attributes:
@@ -19,6 +19,18 @@ class GeneratorConfig:
       z_dim: width of the latent space Z.
       mapping_layers: number of dense layers of the mapping network.
       image_channels: channels of the generated image.
+      architecture: 'skip' sums up the RGB of all blocks; 'orig' and 'resnet' have one
+        to-RGB branch, after the last layer, and 'resnet' blocks a residual branch
+        (Karras et al., 2020, figure 7).
+      conv_clamp: bound of what a layer and a to-RGB branch put out; None for no bound.
+      mapping_width: width of the hidden layers of the mapping network; `w_dim` by default.
+      label_dim: width of the label of a class-conditional generator; 0 if it has none.
+      label_width: width of the label's embedding, which is appended to `z`.
+      joint_normalization: whether `z` and the embedding are normalized together, as in
+        StyleGAN2, or each alone, as in StyleGAN2-ADA.
+
+    Raises:
+      ValueError: a size is not a positive integer, or the architecture is unknown.
     """
 
     channels: tuple[int, ...]
@@ -26,6 +38,21 @@ class GeneratorConfig:
     z_dim: int = 512
     mapping_layers: int = 8
     image_channels: int = 3
+    architecture: str = "skip"
+    conv_clamp: float | None = None
+    mapping_width: int | None = None
+    label_dim: int = 0
+    label_width: int = 0
+    joint_normalization: bool = False
+
+    def __post_init__(self):
+        sizes = (*self.channels, self.w_dim, self.z_dim, self.mapping_layers, self.image_channels)
+        sizes += () if self.mapping_width is None else (self.mapping_width,)
+        sizes += (self.label_dim, self.label_width) if self.label_dim else ()
+        if not self.channels or any(type(n) is not int or n < 1 for n in sizes):
+            raise ValueError(f"{self}: expected positive integers as sizes")
+        if self.architecture not in ("skip", "orig", "resnet"):
+            raise ValueError(f"architecture {self.architecture!r}: expected skip, orig or resnet")
 
     @property
     def num_blocks(self) -> int:
@@ -48,6 +75,12 @@ class GeneratorConfig:
     def num_latents(self) -> int:
         """Latents of W+, one a style input: 18 at 1024 px."""
         return 2 * self.num_blocks
+
+    @property
+    def mapping_widths(self) -> tuple[int, ...]:
+        """Output widths of the mapping network's layers."""
+        hidden = self.w_dim if self.mapping_width is None else self.mapping_width
+        return (hidden,) * (self.mapping_layers - 1) + (self.w_dim,)
 
     def layer_block(self, layer: int) -> int:
         """Block that a layer belongs to."""

@@ -68,7 +68,11 @@ def derive(synthesis_params: dict) -> dict:
 
 
 def map_latents(
-    generator: Generator, z: jax.Array, psi: float = 1.0, cutoff: int | None = None
+    generator: Generator,
+    z: jax.Array,
+    psi: float = 1.0,
+    cutoff: int | None = None,
+    label: jax.Array | None = None,
 ) -> jax.Array:
     """Z -> W+ by the mapping network, truncated (Karras et al., 2019, appendix B).
 
@@ -76,12 +80,21 @@ def map_latents(
       z: `[..., z_dim]`, standard normal.
       psi: truncation; 1 leaves `w` alone, 0 gives the mean image.
       cutoff: number of latents that are truncated, from the first; all by default.
+      label: `[..., label_dim]`, one-hot, for a class-conditional generator.
 
     Returns:
       `[..., num_latents, w_dim]`.
+
+    Raises:
+      ValueError: a label is missing, or there where the generator has none.
     """
     config = generator.config
-    w = Mapping(config).apply(generator.mapping, z)
+    if (label is None) != (config.label_dim == 0) or (
+        label is not None and label.shape[-1] != config.label_dim
+    ):
+        found = "none" if label is None else f"shape {label.shape}"
+        raise ValueError(f"label: {found}; expected width {config.label_dim} (0: none)")
+    w = Mapping(config).apply(generator.mapping, z, label)
     w = jnp.broadcast_to(w[..., None, :], (*w.shape[:-1], config.num_latents, config.w_dim))
     truncated = generator.w_avg + psi * (w - generator.w_avg)
     stop = config.num_latents if cutoff is None else cutoff
@@ -154,13 +167,19 @@ def fit_mapping_proxy(
 ) -> tuple[MappingProxy, jax.Array]:
     """Fits the mapping proxy to `samples` draws of the mapping network.
 
+    Labels, if the generator has them, are drawn uniformly.
+
     Returns:
       The proxy, and the mean of W `[w_dim]` over the same draws.
     """
     chunk = min(samples, 2**14)
 
     def moments(carry, key):
-        w = Mapping(config).apply(mapping_variables, jax.random.normal(key, (chunk, config.z_dim)))
+        z, label = jax.random.normal(key, (chunk, config.z_dim)), None
+        if config.label_dim:
+            classes = jax.random.randint(jax.random.fold_in(key, 0), (chunk,), 0, config.label_dim)
+            label = jax.nn.one_hot(classes, config.label_dim)
+        w = Mapping(config).apply(mapping_variables, z, label)
         v = jax.nn.leaky_relu(w, 5.0)
         return carry, (w.mean(0), v.mean(0), (v**2).mean(0))
 
@@ -179,7 +198,8 @@ def random_generator(config: GeneratorConfig, key: jax.Array) -> Generator:
     Noise strengths and biases are drawn too, so that every term of a layer matters.
     """
     k_map, k_syn, k_noise, k_fit, k_bias = jax.random.split(key, 5)
-    mapping = Mapping(config).init(k_map, jnp.zeros(config.z_dim))
+    label = jnp.zeros(config.label_dim) if config.label_dim else None
+    mapping = Mapping(config).init(k_map, jnp.zeros(config.z_dim), label)
     latents = jnp.zeros((config.num_latents, config.w_dim))
     noises = sample_noises(k_noise, config)
     const = State(jnp.zeros((4, 4, config.channels[0])), None)

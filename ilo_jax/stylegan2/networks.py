@@ -22,15 +22,27 @@ class State(NamedTuple):
 
     features: `[..., H, W, C]`.
     rgb: `[..., H', W', image_channels]`, the skip sum of the blocks that have ended,
-      at the resolution of the last of them; None before the first has.
+      at the resolution of the last of them; None before the first has, and without skips
+      before the last has.
+    residual: `[..., H, W, C]`, the residual branch of the block that `features` is in the
+      middle of; None elsewhere, and but for 'resnet'.
     """
 
     features: jax.Array
     rgb: jax.Array | None
+    residual: jax.Array | None = None
 
 
 def _activate(x: jax.Array) -> jax.Array:
     return nn.leaky_relu(x, 0.2) * 2**0.5
+
+
+def _clamp(x: jax.Array, bound: float | None) -> jax.Array:
+    return x if bound is None else jnp.clip(x, -bound, bound)
+
+
+def _normalize(z: jax.Array) -> jax.Array:
+    return z * jax.lax.rsqrt(jnp.mean(z**2, -1, keepdims=True) + 1e-8)
 
 
 def kernel_energy(kernel: jax.Array) -> jax.Array:
@@ -39,15 +51,25 @@ def kernel_energy(kernel: jax.Array) -> jax.Array:
 
 
 class Mapping(nn.Module):
-    """The mapping network, Z -> W: `[..., z_dim]` -> `[..., w_dim]`."""
+    """The mapping network, Z -> W: `[..., z_dim]`, `[..., label_dim]` -> `[..., w_dim]`.
+
+    The label is one-hot, and None for a generator without labels.
+    """
 
     config: GeneratorConfig
 
     @nn.compact
-    def __call__(self, z: jax.Array) -> jax.Array:
-        x = z * jax.lax.rsqrt(jnp.mean(z**2, -1, keepdims=True) + 1e-8)
-        for i in range(self.config.mapping_layers):
-            x = _activate(nn.Dense(self.config.w_dim, name=f"dense_{i}")(x))
+    def __call__(self, z: jax.Array, label: jax.Array | None = None) -> jax.Array:
+        c = self.config
+        if label is None:
+            x = _normalize(z)
+        else:
+            y = nn.Dense(c.label_width, name="embed")(label)
+            parts = (z, y) if c.joint_normalization else (_normalize(z), _normalize(y))
+            x = jnp.concatenate(parts, -1)
+            x = _normalize(x) if c.joint_normalization else x
+        for i, width in enumerate(c.mapping_widths):
+            x = _activate(nn.Dense(width, name=f"dense_{i}")(x))
         return x
 
 
@@ -60,6 +82,7 @@ class SynthesisLayer(nn.Module):
 
     channels: int
     up: bool
+    conv_clamp: float | None
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array) -> jax.Array:
@@ -72,13 +95,15 @@ class SynthesisLayer(nn.Module):
         demodulation = jax.lax.rsqrt(style**2 @ energy + 1e-8)
         convolve = resample.upsample_conv if self.up else resample.conv
         y = convolve(x * style[..., None, None, :], kernel)
-        return _activate(y * demodulation[..., None, None, :] + strength * noise + bias)
+        y = _activate(y * demodulation[..., None, None, :] + strength * noise + bias)
+        return _clamp(y, self.conv_clamp)
 
 
 class ToRGB(nn.Module):
     """Modulated 1x1 convolution, added to the up-sampled skip."""
 
     channels: int
+    conv_clamp: float | None
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array, skip: jax.Array | None) -> jax.Array:
@@ -86,7 +111,19 @@ class ToRGB(nn.Module):
         bias = self.param("bias", _zeros, (self.channels,))
         style = nn.Dense(x.shape[-1], bias_init=nn.initializers.ones, name="affine")(w)
         rgb = jnp.einsum("...hwi,...io->...hwo", x, style[..., :, None] * kernel) + bias
+        rgb = _clamp(rgb, self.conv_clamp)
         return rgb if skip is None else rgb + resample.upsample(skip)
+
+
+class Residual(nn.Module):
+    """The residual branch of a 'resnet' block: up-sampling and a 1x1 convolution."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.channels))
+        return resample.upsample(x @ kernel)
 
 
 class Synthesis(nn.Module):
@@ -98,9 +135,13 @@ class Synthesis(nn.Module):
         c = self.config
         self.param("const", _normal, (4, 4, c.channels[0]))
         self.layers = [
-            SynthesisLayer(c.layer_channels(i), up=i % 2 == 1) for i in range(c.num_layers)
+            SynthesisLayer(c.layer_channels(i), up=i % 2 == 1, conv_clamp=c.conv_clamp)
+            for i in range(c.num_layers)
         ]
-        self.to_rgb = [ToRGB(c.image_channels) for _ in range(c.num_blocks)]
+        heads = c.num_blocks if c.architecture == "skip" else 1
+        self.to_rgb = [ToRGB(c.image_channels, c.conv_clamp) for _ in range(heads)]
+        residuals = c.num_blocks - 1 if c.architecture == "resnet" else 0
+        self.residuals = [Residual(c.channels[b + 1]) for b in range(residuals)]
 
     def __call__(
         self,
@@ -110,9 +151,17 @@ class Synthesis(nn.Module):
         start: int,
         stop: int,
     ) -> State:
-        x, rgb = state
+        x, rgb, residual = state
         for i in range(start, stop):
+            if self.residuals and i % 2 == 1:
+                residual = self.residuals[i // 2](x)
             x = self.layers[i](x, latents[..., i, :], noises[i])
-            if i % 2 == 0:
-                rgb = self.to_rgb[i // 2](x, latents[..., i + 1, :], rgb)
-        return State(x, rgb)
+            if residual is not None and i % 2 == 0:
+                x, residual = (x + residual) * 0.5**0.5, None
+            if i % 2 == 0 and self._has_rgb(i):
+                head = self.to_rgb[i // 2 if self.config.architecture == "skip" else 0]
+                rgb = head(x, latents[..., i + 1, :], rgb)
+        return State(x, rgb, residual)
+
+    def _has_rgb(self, layer: int) -> bool:
+        return self.config.architecture == "skip" or layer == self.config.num_layers - 1
