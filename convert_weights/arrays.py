@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from convert_weights.container import read_pickle
 from convert_weights.pickles import Object
 from convert_weights.storages import Storage
 from ilo_jax.stylegan2 import CheckpointError
@@ -24,9 +25,25 @@ def tensor(value: Object) -> np.ndarray:
         if not (isinstance(value, Object) and value.calls(*_TENSOR)):
             raise CheckpointError("a parameter that is not a tensor")
     match value.args:
-        case (Storage() as storage, int(offset), tuple(shape), tuple(strides), *_):
-            return _strided(storage.array(), offset, shape, strides)
+        case (source, int(offset), tuple(shape), tuple(strides), *_):
+            return _strided(_storage(source).array(), offset, shape, strides)
     raise CheckpointError("a tensor that is not described as PyTorch describes one")
+
+
+def squeezed(array: np.ndarray, *axes: int) -> np.ndarray:
+    """Drops axes of size 1; leaves an array that does not have them as it is."""
+    fits = all(axis < array.ndim and array.shape[axis] == 1 for axis in axes)
+    return array.squeeze(axes) if fits else array
+
+
+def _storage(source: Any) -> Storage:
+    if isinstance(source, Object) and source.calls("torch.storage._load_from_bytes"):
+        match source.args:
+            case (bytes(data),):  # a file of torch.save inside of the pickle
+                source = read_pickle(data)
+    if not isinstance(source, Storage):
+        raise CheckpointError("a tensor without a PyTorch storage")
+    return source
 
 
 def _strided(flat: np.ndarray, offset: int, shape: tuple, strides: tuple) -> np.ndarray:

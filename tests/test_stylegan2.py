@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -14,6 +15,7 @@ from ilo_jax.stylegan2 import (
     GeneratorConfig,
     apply_layers,
     config_f,
+    derive,
     fit_mapping_proxy,
     initial_state,
     load,
@@ -25,7 +27,22 @@ from ilo_jax.stylegan2 import (
 )
 
 CONFIG = GeneratorConfig(channels=(8, 6, 4), w_dim=5, z_dim=5, mapping_layers=2, image_channels=2)
-GENERATOR = jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0))
+
+
+def make(config, seed):
+    """As `random_generator`, without the time to compile it."""
+    rng = np.random.default_rng(seed)
+
+    def draw(leaf):
+        fan_in = max(1, int(np.prod(leaf.shape[:-1]))) if len(leaf.shape) > 1 else 25
+        return jnp.asarray(rng.normal(size=leaf.shape, scale=fan_in**-0.5), leaf.dtype)
+
+    shapes = jax.eval_shape(lambda: random_generator(config, jax.random.key(0)))
+    generator = jax.tree.map(draw, shapes)
+    return generator.replace(synthesis=derive(generator.synthesis["params"]))
+
+
+GENERATOR = make(CONFIG, 0)
 draw = jax.jit(synthesize)
 apply = jax.jit(apply_layers, static_argnums=(4, 5))
 
@@ -45,15 +62,50 @@ def test_sizes_of_config_f():
         config_f(100)
 
 
+@pytest.mark.parametrize("architecture", ["skip", "orig", "resnet"])
 @settings(max_examples=8, deadline=None)
-@given(st.lists(st.integers(0, CONFIG.num_layers), max_size=4).map(sorted))
-def test_a_generator_in_pieces_equals_the_whole(cuts):
+@given(data=st.data())
+def test_a_generator_in_pieces_equals_the_whole(architecture, data):
+    generator, whole = _wholes(architecture)
+    cuts = data.draw(st.lists(st.integers(0, CONFIG.num_layers), max_size=4).map(sorted))
     latents, noises = _inputs()
-    state = initial_state(GENERATOR, (2,))
+    state = initial_state(generator, (2,))
     for start, stop in zip([0, *cuts], [*cuts, CONFIG.num_layers], strict=True):
-        state = apply(GENERATOR, state, latents, noises, start, stop)
-    whole = draw(GENERATOR, latents, noises)
+        state = apply(generator, state, latents, noises, start, stop)
     np.testing.assert_allclose(state.rgb, whole, atol=1e-5)
+
+
+@functools.cache
+def _wholes(architecture):
+    config = dataclasses.replace(CONFIG, architecture=architecture, conv_clamp=3.0)
+    generator = make(config, 4)
+    return generator, draw(generator, *_inputs())
+
+
+def test_label_must_be_given_where_there_are_labels():
+    config = dataclasses.replace(CONFIG, label_dim=3, label_width=4, mapping_width=6)
+    generator = make(config, 5)
+    z, labels = jnp.ones((3, CONFIG.z_dim)), jnp.eye(3)
+    w = map_latents(generator, z, label=labels)
+    assert w.shape == (3, CONFIG.num_latents, CONFIG.w_dim)
+    assert not np.allclose(w[0], w[1])
+    with pytest.raises(ValueError, match="label: none; expected width 3"):
+        map_latents(generator, z)
+    with pytest.raises(ValueError, match=r"label: shape \(3, 2\); expected width 3"):
+        map_latents(generator, z, label=labels[:, :2])
+    with pytest.raises(ValueError, match="expected width 0"):
+        map_latents(GENERATOR, z, label=labels)
+
+
+def test_conv_clamp_bounds_what_layers_put_out():
+    latents, noises = _inputs()
+    config = dataclasses.replace(CONFIG, conv_clamp=0.5)
+    state = apply(
+        GENERATOR.replace(config=config), initial_state(GENERATOR, (2,)), latents, noises, 0, 1
+    )
+    free = apply(GENERATOR, initial_state(GENERATOR, (2,)), latents, noises, 0, 1)
+    np.testing.assert_array_equal(state.features, free.features.clip(-0.5, 0.5))
+    assert jnp.abs(free.features).max() > 0.5
 
 
 def test_layers_out_of_range_are_refused():

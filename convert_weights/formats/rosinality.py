@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import numpy as np
+from convert_weights.arrays import is_tensor, squeezed, tensor
+from convert_weights.network import Arrays, Network, assemble
 
-from convert_weights import arrays
-from convert_weights.network import MAX_RESOLUTION, Arrays, Network, conv, dense, float32
-from ilo_jax.stylegan2 import CheckpointError, GeneratorConfig
-
-NAME = "rosinality (PyTorch state dict)"
+NAME = "rosinality's PyTorch state dict"
 LR_MAPPING = 0.01  # `lr_mlp` there; a state dict does not record it
 _SIGN = "conv1.conv.modulation.weight"
 
@@ -18,105 +15,55 @@ def read(value: Any) -> Network | None:
     if not isinstance(value, dict):
         return None
     candidates = [value.get("g_ema"), value.get("g"), value]
-    found = next((d for c in candidates if _SIGN in (d := _named(c))), None)
-    if found is None:
+    tensors = next((d for c in candidates if _SIGN in (d := _tensors(c))), None)
+    if tensors is None:
         return None
-    tensors = Arrays({name: arrays.tensor(t) for name, t in found.items()})
 
-    blocks = 1 + tensors.count("to_rgbs.{}.bias")
-    layers = 2 * blocks - 1
-    if not 8 <= 4 * 2 ** (blocks - 1) <= MAX_RESOLUTION:
-        raise CheckpointError(
-            f"a generator of {blocks} blocks; expected a resolution from 8 to {MAX_RESOLUTION}"
-        )
-    const = tensors.take("input.input", 1, None, 4, 4)
-    w_dim = tensors.take(_SIGN, const.shape[1], None).shape[1]
-    convs = ["conv1", *(f"convs.{i}" for i in range(layers - 1))]
-    heads = ["to_rgb1", *(f"to_rgbs.{i}" for i in range(blocks - 1))]
-    synthesis: dict = {"const": float32(const[0].transpose(1, 2, 0))}
+    arrays = {}
 
-    def affine(name: str, width: int) -> dict:
-        return dense(
-            tensors.take(f"{name}.conv.modulation.weight", width, w_dim),
-            tensors.take(f"{name}.conv.modulation.bias", width),
-        )
+    def name(new: str, old: str, *ones: int) -> None:
+        if old in tensors:
+            arrays[new] = old, squeezed(tensor(tensors[old]), *ones)
 
-    channels = [const.shape[1]]
-    for i, name in enumerate(convs):
-        weight = tensors.take(f"{name}.conv.weight", 1, None, channels[-1], 3, 3)[0]
-        synthesis[f"layers_{i}"] = {
-            "kernel": conv(weight),
-            "bias": float32(tensors.take(f"{name}.activate.bias", len(weight))),
-            "noise_strength": float32(tensors.take(f"{name}.noise.weight", 1)[0]),
-            "affine": affine(name, channels[-1]),
-        }
-        channels.append(len(weight))
-    if channels[0::2] != channels[1::2]:
-        raise CheckpointError(f"layers of {channels} channels; expected equal ones within a block")
-    channels = channels[1::2]
+    def modulated(new: str, old: str) -> None:
+        name(f"{new}.weight", f"{old}.conv.weight", 0)
+        name(f"{new}.affine.weight", f"{old}.conv.modulation.weight")
+        name(f"{new}.affine.bias", f"{old}.conv.modulation.bias")
 
-    image_channels = tensors.take("to_rgb1.bias", 1, None, 1, 1).shape[1]
-    for b, name in enumerate(heads):
-        weight = tensors.take(f"{name}.conv.weight", 1, image_channels, channels[b], 1, 1)[0]
-        synthesis[f"to_rgb_{b}"] = {
-            "kernel": conv(weight)[0, 0],
-            "bias": float32(tensors.take(f"{name}.bias", 1, image_channels, 1, 1).reshape(-1)),
-            "affine": affine(name, channels[b]),
-        }
+    def layer(i: int, old: str) -> None:
+        modulated(f"layers.{i}", old)
+        name(f"layers.{i}.bias", f"{old}.activate.bias")
+        name(f"layers.{i}.noise_strength", f"{old}.noise.weight", 0)
+        name(f"layers.{i}.noise", f"noises.noise_{i}", 0, 1)
 
-    depth = tensors.count("style.{}.weight", start=1)
-    mapping = {
-        f"dense_{i}": dense(
-            tensors.take(f"style.{i + 1}.weight", w_dim, w_dim),
-            tensors.take(f"style.{i + 1}.bias", w_dim),
-            LR_MAPPING,
-        )
-        for i in range(depth)
-    }
-    config = GeneratorConfig(
-        channels=tuple(channels),
-        w_dim=w_dim,
-        z_dim=w_dim,
-        mapping_layers=depth,
-        image_channels=image_channels,
-    )
-    return Network(
-        format=NAME,
-        config=config,
-        mapping={"params": mapping},
-        synthesis=synthesis,
-        w_avg=_latent_avg(value.get("latent_avg"), w_dim),
-        noises=_noises(tensors, config),
-    )
+    def head(b: int, old: str) -> None:
+        modulated(f"to_rgb.{b}", old)
+        name(f"to_rgb.{b}.bias", f"{old}.bias", 0, 2, 3)
+
+    name("const", "input.input", 0)
+    layer(0, "conv1")
+    head(0, "to_rgb1")
+    i = 0
+    while f"convs.{i}.conv.weight" in tensors:
+        layer(i + 1, f"convs.{i}")
+        head(i + 1, f"to_rgbs.{i}")
+        i += 1
+    i = 0
+    while f"style.{i + 1}.weight" in tensors:
+        name(f"mapping.{i}.weight", f"style.{i + 1}.weight")
+        name(f"mapping.{i}.bias", f"style.{i + 1}.bias")
+        i += 1
+    if is_tensor(value.get("latent_avg")):
+        arrays["w_avg"] = "latent_avg", squeezed(tensor(value["latent_avg"]), 0)
+    return assemble(NAME, Arrays(arrays), lr_mapping=LR_MAPPING)
 
 
-def _named(state: Any) -> dict[str, Any]:
+def _tensors(state: Any) -> dict[str, Any]:
     """The tensors of a state dict by name, without the prefix of `DataParallel`."""
     if not isinstance(state, dict):
         return {}
     return {
         k.removeprefix("module."): t
         for k, t in state.items()
-        if isinstance(k, str) and arrays.is_tensor(t)
+        if isinstance(k, str) and is_tensor(t)
     }
-
-
-def _latent_avg(value: Any, w_dim: int) -> np.ndarray | None:
-    if not arrays.is_tensor(value):
-        return None
-    array = arrays.tensor(value)
-    if array.size != w_dim:
-        raise CheckpointError(
-            f"array 'latent_avg' has shape {list(array.shape)}; expected {w_dim} values"
-        )
-    return float32(Arrays({"latent_avg": array.reshape(-1)}).take("latent_avg", w_dim))
-
-
-def _noises(tensors: Arrays, config: GeneratorConfig) -> tuple[np.ndarray, ...] | None:
-    if "noises.noise_0" not in tensors:
-        return None
-    sizes = [config.layer_resolution(i) for i in range(config.num_layers)]
-    return tuple(
-        float32(tensors.take(f"noises.noise_{i}", 1, 1, n, n).reshape(n, n, 1))
-        for i, n in enumerate(sizes)
-    )

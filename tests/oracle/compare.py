@@ -1,8 +1,8 @@
 """Holds converted generators against recorded images of the code that wrote them.
 
-    python tests/oracle/compare.py FILE.pt...
+    python tests/oracle/compare.py FILE...
 
-reads each FILE.npz beside it, as the scripts in this folder write them, and prints the
+reads each FILE's .npz beside it, as the scripts in this folder write them, and prints the
 largest absolute difference.
 """
 
@@ -10,6 +10,7 @@ import json
 import pathlib
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,13 +22,26 @@ def differences(checkpoint: pathlib.Path) -> list[tuple[dict, float, float]]:
     """For each recorded call: the call, the largest absolute difference, the image's scale."""
     recorded = np.load(checkpoint.with_suffix(".npz"))
     generator = to_generator(read_network(checkpoint), samples=2**10)
-    given = [jnp.asarray(recorded[f"noise_{i}"]) for i in range(generator.config.num_layers)]
+    draw = jax.jit(synthesize)
+    label = jnp.asarray(recorded["label"]) if "label" in recorded else None
     found = []
     for i, call in enumerate(json.loads(str(recorded["calls"]))):
-        latents = map_latents(generator, jnp.asarray(recorded["z"]), call["psi"])
-        noises = tuple(given) if call["noise"] == "given" else generator.noises
+        latents = map_latents(
+            generator, jnp.asarray(recorded["z"]), call["psi"], call["cutoff"], label
+        )
+        match call["noise"]:
+            case "const":
+                noises = generator.noises
+            case "none":
+                noises = tuple(jnp.zeros_like(n) for n in generator.noises)
+            case "random":
+                noises = tuple(
+                    jnp.asarray(recorded[f"noise_{j}"]) for j in range(len(generator.noises))
+                )
+            case other:
+                raise ValueError(f"noise mode {other}")
         image = recorded[f"image_{i}"]
-        difference = np.abs(np.asarray(synthesize(generator, latents, noises)) - image).max()
+        difference = np.abs(np.asarray(draw(generator, latents, noises)) - image).max()
         found.append((call, float(difference), float(np.abs(image).max())))
     return found
 

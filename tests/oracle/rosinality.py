@@ -70,9 +70,9 @@ def main() -> None:
     drawn = generator.make_noise()
     arrays = {"z": z} | {f"noise_{i}": n[0, 0, :, :, None] for i, n in enumerate(drawn)}
     calls = [
-        {"psi": 1.0, "noise": "const"},
-        {"psi": 0.6, "noise": "const"},
-        {"psi": 0.6, "noise": "given"},
+        {"psi": 1.0, "cutoff": None, "noise": "const"},
+        {"psi": 0.6, "cutoff": None, "noise": "const"},
+        {"psi": 0.6, "cutoff": None, "noise": "random"},
     ]
     for i, call in enumerate(calls):
         with torch.no_grad():
@@ -80,7 +80,7 @@ def main() -> None:
                 [z],
                 truncation=call["psi"],
                 truncation_latent=latent_avg[None],
-                noise=drawn if call["noise"] == "given" else None,
+                noise=drawn if call["noise"] == "random" else None,
                 randomize_noise=False,
             )
         arrays[f"image_{i}"] = image.permute(0, 2, 3, 1)
