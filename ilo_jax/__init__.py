@@ -1,0 +1,10 @@
+"""Image reconstruction by Intermediate Layer Optimization (Daras et al., ICML 2021) in JAX.
+
+`ilo_jax.stylegan2` is the generator, `ilo_jax.ops` the forward operators and projections,
+`ilo_jax.solve` the loop and the command line.
+"""
+
+from ilo_jax import ops, stylegan2
+from ilo_jax.errors import InputError
+
+__all__ = ["InputError", "ops", "stylegan2"]
