@@ -35,7 +35,8 @@ def _downsample_axis(x: jax.Array, axis: int, factor: int) -> jax.Array:
 class BicubicDownsample(LinearOperator):
     """`A(x)`: `[..., H, W, C]` -> `[..., H / factor, W / factor, C]`.
 
-    Bicubic and antialiased, as PULSE has it: `4 * factor` taps, reflected borders.
+    Bicubic and antialiased, as PULSE has it: `4 * factor` taps, reflected borders. With an odd
+    factor that puts the kernel half a pixel beyond the middle of its block.
 
     Attributes:
       factor: divides H and W.

@@ -1,0 +1,17 @@
+"""Programs compiled once are shared by all tests and their subprocesses, in a folder of the run."""
+
+import os
+import tempfile
+
+import hypothesis
+
+_cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+
+# The first example of a shape compiles: times say nothing about a law.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
+
+
+def pytest_unconfigure():
+    _cache.cleanup()
