@@ -1,7 +1,7 @@
-"""Arrays of pickled checkpoints: PyTorch tensors as views of the file's bytes."""
+"""Arrays of pickled checkpoints, PyTorch's and NumPy's, as views of the file's bytes."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from ilo_jax.stylegan2 import CheckpointError
 
 _TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 _PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+_NUMPY = ("numpy", "numpy.core", "numpy._core")
+_RECONSTRUCT = tuple(f"{m}.multiarray._reconstruct" for m in _NUMPY)
+_SCALAR = tuple(f"{m}.multiarray.scalar" for m in _NUMPY)
+_FROM_BUFFER = tuple(f"{m}.numeric._frombuffer" for m in _NUMPY)
 
 
 def is_tensor(value: Any) -> bool:
@@ -28,6 +32,56 @@ def tensor(value: Object) -> np.ndarray:
         case (source, int(offset), tuple(shape), tuple(strides), *_):
             return _strided(_storage(source).array(), offset, shape, strides)
     raise CheckpointError("a tensor that is not described as PyTorch describes one")
+
+
+def is_ndarray(value: Any) -> bool:
+    return isinstance(value, float) or (
+        isinstance(value, Object) and value.calls(*_RECONSTRUCT, *_SCALAR, *_FROM_BUFFER)
+    )
+
+
+def ndarray(value: Any) -> np.ndarray:
+    """A NumPy array or scalar, for which `is_ndarray` holds."""
+    if isinstance(value, float):
+        return np.array(value)
+    if value.calls(*_RECONSTRUCT):
+        match value.state:
+            case (_, tuple(shape), dtype, fortran, data, *_):
+                return _from_bytes(data, dtype, shape, "F" if fortran else "C")
+    elif value.calls(*_SCALAR):
+        match value.args:
+            case (dtype, data):
+                return _from_bytes(data, dtype, (), "C")
+    else:
+        match value.args:
+            case (data, dtype, tuple(shape), ("C" | "F") as order):
+                return _from_bytes(data, dtype, shape, order)
+    raise CheckpointError("an array that is not described as NumPy describes one")
+
+
+def _from_bytes(data: Any, dtype: Any, shape: tuple, order: Literal["C", "F"]) -> np.ndarray:
+    if isinstance(data, str):  # of Python 2
+        data = data.encode("latin1")
+    if not isinstance(data, bytes | bytearray):
+        raise CheckpointError("an array whose values are not bytes")
+    if not all(type(n) is int and n >= 0 for n in shape):
+        raise CheckpointError("an array with an impossible shape")
+    numpy_dtype = _dtype(dtype)
+    if math.prod(shape) * numpy_dtype.itemsize != len(data):
+        raise CheckpointError(f"an array of shape {shape} has {len(data)} bytes: damaged")
+    return np.frombuffer(data, numpy_dtype).reshape(shape, order=order)
+
+
+def _dtype(value: Any) -> np.dtype:
+    if isinstance(value, Object) and value.calls("numpy.dtype"):
+        order = "<"
+        match value.state:
+            case (_, "<" | ">" | "|" as order, *_):
+                pass
+        match value.args:
+            case ("f2" | "f4" | "f8" | "i4" | "i8" as code, *_):
+                return np.dtype(order.replace("|", "<") + code)
+    raise CheckpointError("an array that is not of a plain type; expected float32 or the like")
 
 
 def squeezed(array: np.ndarray, *axes: int) -> np.ndarray:

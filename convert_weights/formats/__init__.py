@@ -3,6 +3,6 @@
 `value` is what the pickle of the file holds; None means that the format is another one.
 """
 
-from convert_weights.formats import nvidia_torch, rosinality
+from convert_weights.formats import nvidia_tensorflow, nvidia_torch, rosinality
 
-FORMATS = (rosinality, nvidia_torch)
+FORMATS = (rosinality, nvidia_torch, nvidia_tensorflow)
