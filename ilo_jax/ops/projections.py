@@ -12,13 +12,17 @@ def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
 
     Soft-thresholding at the `t >= 0` where `sum max(|x| - t, 0) = radius`. Instead of a sort,
     Michelot's (1986) iteration: the threshold that its current support implies rises until the
-    support stays, which ends after a few passes at the threshold of Duchi et al.
+    support stays, which ends after a few passes at the threshold of Duchi et al. It starts from
+    `max |x| - radius`, below which no entry survives: what is left is of the radius's size, so
+    that the result is in the ball to the radius's precision, and 0 at radius 0.
 
     Args:
       x: any shape, taken as one vector.
       radius: scalar >= 0; infinity switches the projection off.
     """
     magnitude = jnp.abs(x)
+    floor = jnp.maximum(jnp.max(magnitude) - radius, 0)
+    magnitude = jnp.maximum(magnitude - floor, 0)
 
     def implied(support: jax.Array) -> jax.Array:
         return (jnp.sum(magnitude, where=support) - radius) / jnp.maximum(jnp.sum(support), 1)
