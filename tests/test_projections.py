@@ -47,10 +47,10 @@ def roundoff(x):
 
 @settings(max_examples=300)
 @given(x=arrays(), radius=radii)
-@example(x=np.float32([1e30] * 7), radius=1.0)
-@example(x=np.float32([3, -3, 3, -3, 3, -3, 3]), radius=2.0)
-@example(x=np.float32([5, 0, 0, 0, 0, 0, 0]), radius=1.0)
-@example(x=np.float32([1, 2, 3, 4, 5, 6, 7]), radius=28.0)
+@example(x=np.array([1e30] * 7, np.float32), radius=1.0)
+@example(x=np.array([3, -3, 3, -3, 3, -3, 3], np.float32), radius=2.0)
+@example(x=np.array([5, 0, 0, 0, 0, 0, 0], np.float32), radius=1.0)
+@example(x=np.array([1, 2, 3, 4, 5, 6, 7], np.float32), radius=28.0)
 def test_l1_projection_equals_the_one_that_sorts(x, radius):
     found = np.asarray(project(x, radius))
     assert found.shape == x.shape
@@ -60,7 +60,7 @@ def test_l1_projection_equals_the_one_that_sorts(x, radius):
 
 @settings(max_examples=300)
 @given(x=arrays(), radius=radii)
-@example(x=np.float32([1000, 999.9999, 999.9998, -1000, 1, 2, 3]), radius=1e-3)
+@example(x=np.array([1000, 999.9999, 999.9998, -1000, 1, 2, 3], np.float32), radius=1e-3)
 def test_l1_projection_is_in_the_ball_and_stays(x, radius):
     found = np.asarray(project(x, radius), np.float64)
     assert np.abs(found).sum() <= radius * (1 + 2e-6)
@@ -133,7 +133,7 @@ def test_forward_derivative_in_the_radius():
 )
 def test_rescaling_keeps_norm_and_direction(x, axis, size):
     # Away from the origin, where there is no direction: `euclidean_norm` is smoothed there.
-    x = size * (x + np.sign(x + 0.5))
+    x = jnp.asarray(size * (x + np.sign(x + 0.5)))
     start = np.asarray(jax.random.normal(jax.random.key(4), x.shape))
     norm = euclidean_norm(start, axis)
     np.testing.assert_allclose(norm, np.sqrt((start**2).sum(axis, keepdims=True)), rtol=1e-5)
