@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.stylegan2.config import GeneratorConfig
-from ilo_jax.stylegan2.networks import Mapping, State, Synthesis, kernel_energy
+from ilo_jax.stylegan2.networks import Mapping, State, Synthesis, derive_layer
 
 Noises = tuple[jax.Array, ...]
 
@@ -59,10 +59,10 @@ class Generator:
 
 def derive(synthesis_params: dict) -> dict:
     """Flax variables of the synthesis network from its params alone."""
+    layers = [f"layers_{i}" for i in range(sum(n.startswith("layers_") for n in synthesis_params))]
     derived = {
-        name: {"energy": kernel_energy(layer["kernel"])}
-        for name, layer in synthesis_params.items()
-        if name.startswith("layers_")
+        name: {"layer": derive_layer(synthesis_params[name]["kernel"], up=i % 2 == 1)}
+        for i, name in enumerate(layers)
     }
     return {"params": synthesis_params, "derived": derived}
 

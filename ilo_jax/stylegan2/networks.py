@@ -45,9 +45,14 @@ def _normalize(z: jax.Array) -> jax.Array:
     return z * jax.lax.rsqrt(jnp.mean(z**2, -1, keepdims=True) + 1e-8)
 
 
-def kernel_energy(kernel: jax.Array) -> jax.Array:
-    """What demodulation needs of a kernel, `[3, 3, I, O]` -> `[I, O]`; of weights alone."""
-    return jnp.sum(kernel**2, (0, 1))
+def derive_layer(kernel: jax.Array, up: bool) -> dict:
+    """What a layer needs of its kernel `[3, 3, I, O]` and no other input changes.
+
+    energy: `[I, O]`, for demodulation.
+    kernels: the kernel, prepared for the layer's convolution.
+    """
+    prepare = resample.prepare_upsample_conv if up else resample.prepare_conv
+    return {"energy": jnp.sum(kernel**2, (0, 1)), "kernels": prepare(kernel)}
 
 
 class Mapping(nn.Module):
@@ -89,12 +94,12 @@ class SynthesisLayer(nn.Module):
         kernel = self.param("kernel", _normal, (3, 3, x.shape[-1], self.channels))
         bias = self.param("bias", _zeros, (self.channels,))
         strength = self.param("noise_strength", _zeros, ())
-        energy = self.variable("derived", "energy", kernel_energy, kernel).value
+        derived = self.variable("derived", "layer", derive_layer, kernel, self.up).value
 
         style = nn.Dense(x.shape[-1], bias_init=nn.initializers.ones, name="affine")(w)
-        demodulation = jax.lax.rsqrt(style**2 @ energy + 1e-8)
+        demodulation = jax.lax.rsqrt(style**2 @ derived["energy"] + 1e-8)
         convolve = resample.upsample_conv if self.up else resample.conv
-        y = convolve(x * style[..., None, None, :], kernel)
+        y = convolve(x * style[..., None, None, :], derived["kernels"])
         y = _activate(y * demodulation[..., None, None, :] + strength * noise + bias)
         return _clamp(y, self.conv_clamp)
 

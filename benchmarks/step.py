@@ -1,0 +1,158 @@
+"""Seconds of one optimization step of ILO, beside the floor: its convolutions alone.
+
+A step is: W+ latents through the mapping proxy, the synthesis network forward, the mean
+squared error of its image, backward to latents and the first five noise maps, Adam. The
+solver runs its steps in a `lax.scan`, and so does this. The floor is the time of plain
+'same' 3x3 convolutions of the network's sizes, forward and input gradient each, measured
+in the same process.
+
+    python -m benchmarks.step --resolution 1024 --batch 1
+    python -m benchmarks.step --generator chest64 --batch 32
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from ilo_jax import stylegan2
+from ilo_jax.stylegan2 import Generator, GeneratorConfig
+
+OPTIMIZED_NOISES = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--generator", help="a checkpoint; by default config-f, random weights")
+    parser.add_argument("--resolution", type=int, default=1024)
+    parser.add_argument("--channels", type=int, nargs="+", help="instead of config-f's")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=3, help="steps in one scan")
+    parser.add_argument("--repeats", type=int, default=5, help="scans that are timed")
+    parser.add_argument("--no-floor", dest="floor", action="store_false")
+    args = parser.parse_args()
+
+    if args.generator:
+        generator = stylegan2.load(args.generator)
+    else:
+        config = stylegan2.config_f(args.resolution)
+        if args.channels:
+            config = GeneratorConfig(channels=tuple(args.channels))
+        generator = stylegan2.random_generator(config, jax.random.key(0))
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(generator))
+
+    start = time.perf_counter()
+    carry = initial_carry(generator, args.batch)
+    run = jax.jit(run_steps, static_argnums=2, donate_argnums=1)
+    compiled = run.lower(generator, carry, args.steps).compile()
+    compile_seconds = time.perf_counter() - start
+
+    carry, loss = compiled(generator, carry)  # the first call pays for page faults
+    seconds = []
+    for _ in range(args.repeats):
+        start = time.perf_counter()
+        carry, loss = jax.block_until_ready(compiled(generator, carry))
+        seconds.append((time.perf_counter() - start) / args.steps)
+    report = {
+        "resolution": generator.config.resolution,
+        "batch": args.batch,
+        "step_s": round(statistics.median(seconds), 4),
+        "spread_s": [round(min(seconds), 4), round(max(seconds), 4)],
+        "compile_s": round(compile_seconds, 1),
+        "weights_gib": round(weights / 2**30, 2),
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "loss": float(loss[-1]),
+    }
+    if args.floor:
+        floor = convolution_floor(generator.config, args.batch)
+        report |= {"floor_s": round(floor, 4), "step/floor": round(report["step_s"] / floor, 2)}
+    print(json.dumps(report))
+
+
+def initial_carry(generator: Generator, batch: int) -> tuple:
+    """Variables (latents before the proxy, the first noise maps), Adam's state, all noise maps,
+    target."""
+    config = generator.config
+    k_z, k_noise, k_target = jax.random.split(jax.random.key(1), 3)
+    z = jax.random.normal(k_z, (batch, config.num_latents, config.w_dim))
+    noises = stylegan2.sample_noises(k_noise, config, (batch,))
+    variables = (z, noises[:OPTIMIZED_NOISES])
+    target = jax.random.uniform(k_target, (batch, *config.image_shape), minval=-1, maxval=1)
+    return variables, optax.adam(0.1).init(variables), noises[OPTIMIZED_NOISES:], target
+
+
+def run_steps(generator: Generator, carry: tuple, steps: int) -> tuple[tuple, jax.Array]:
+    """A scan of optimization steps; returns the carry and the losses `[steps]`."""
+    variables, moments, fixed, target = carry
+    norms = jax.tree.map(_norm, variables)
+
+    def loss_of(variables):
+        z, noises = variables
+        image = stylegan2.synthesize(generator, generator.proxy(z), (*noises, *fixed))
+        return jnp.mean((image - target) ** 2)
+
+    def step(state, _):
+        variables, moments = state
+        loss, gradients = jax.value_and_grad(loss_of)(variables)
+        updates, moments = optax.adam(0.1).update(gradients, moments)
+        variables = optax.apply_updates(variables, updates)
+        variables = jax.tree.map(lambda v, n: v * (n / _norm(v)), variables, norms)
+        return (variables, moments), loss
+
+    (variables, moments), losses = lax.scan(step, (variables, moments), length=steps)
+    return (variables, moments, fixed, target), losses
+
+
+def _norm(x: jax.Array) -> jax.Array:
+    axes = (-1,) if x.ndim == 3 else (-3, -2, -1)
+    return jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
+
+
+def convolution_floor(config: GeneratorConfig, batch: int, repeats: int = 5) -> float:
+    """Seconds that the network's convolutions take at least: the sum over its layers of a plain
+    3x3 convolution and its input gradient, at the resolution that the layer reads."""
+    total = 0.0
+    for layer in range(config.num_layers):
+        up = layer % 2
+        size = config.layer_resolution(layer) // (2 if up else 1)
+        outputs = config.layer_channels(layer)
+        inputs = config.layer_channels(layer - 1) if layer else outputs
+        x = jnp.ones((batch, size, size, inputs))
+        y = jnp.ones((batch, size, size, outputs))
+        kernel = jnp.ones((3, 3, inputs, outputs))
+        total += fastest(jax.jit(_conv), (x, kernel), repeats)
+        if layer:  # the constant input needs no gradient
+            total += fastest(jax.jit(_input_gradient), (y, kernel), repeats)
+    return total
+
+
+def _conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _input_gradient(y: jax.Array, kernel: jax.Array) -> jax.Array:
+    return _conv(y, jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
+
+
+def fastest(f: Callable, args: tuple, repeats: int) -> float:
+    """Seconds of the fastest of `repeats` calls, after one that compiles."""
+    jax.block_until_ready(f(*args))
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(f(*args))
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()
