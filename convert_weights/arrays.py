@@ -64,10 +64,8 @@ def _from_bytes(data: Any, dtype: Any, shape: tuple, order: Literal["C", "F"]) -
         data = data.encode("latin1")
     if not isinstance(data, bytes | bytearray):
         raise CheckpointError("an array whose values are not bytes")
-    if not all(type(n) is int and n >= 0 for n in shape):
-        raise CheckpointError("an array with an impossible shape")
     numpy_dtype = _dtype(dtype)
-    if math.prod(shape) * numpy_dtype.itemsize != len(data):
+    if _count(shape) * numpy_dtype.itemsize != len(data):
         raise CheckpointError(f"an array of shape {shape} has {len(data)} bytes: damaged")
     return np.frombuffer(data, numpy_dtype).reshape(shape, order=order)
 
@@ -101,16 +99,21 @@ def _storage(source: Any) -> Storage:
 
 
 def _strided(flat: np.ndarray, offset: int, shape: tuple, strides: tuple) -> np.ndarray:
-    numbers = (offset, *shape, *strides)
-    if len(shape) != len(strides) or not all(type(n) is int and n >= 0 for n in numbers):
-        raise CheckpointError("a tensor with an impossible shape")
+    count = _count(shape)
+    if len(shape) != len(strides) or not all(type(n) is int and n >= 0 for n in strides):
+        raise CheckpointError("a tensor with impossible strides")
+    strides = tuple(s if n > 1 else 0 for n, s in zip(shape, strides, strict=True))
     end = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
-    count = math.prod(shape)
-    if count > flat.size or (count and end > flat.size):
+    if offset < 0 or max(count, end) > flat.size:
         raise CheckpointError(
             f"a tensor of shape {shape} does not lie in its storage of {flat.size} elements"
         )
-    if not count:
-        return np.zeros(shape, flat.dtype)
     byte_strides = [s * flat.itemsize for s in strides]
     return np.lib.stride_tricks.as_strided(flat[offset:], shape, byte_strides, writeable=False)
+
+
+def _count(shape: tuple) -> int:
+    """Number of elements; refuses what no array of a generator can be."""
+    if len(shape) > 8 or not all(type(n) is int and 0 < n < 2**31 for n in shape):
+        raise CheckpointError("an array with an impossible shape")
+    return math.prod(shape)

@@ -3,6 +3,7 @@
 import io
 import mmap
 import pathlib
+import struct
 import zipfile
 from typing import Any
 
@@ -12,6 +13,16 @@ from ilo_jax.stylegan2 import CheckpointError
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
+_ZIP_ERRORS = (  # that a damaged archive makes `zipfile` raise
+    zipfile.BadZipFile,
+    KeyError,
+    EOFError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 
 
 def read(path: pathlib.Path) -> Any:
@@ -26,7 +37,11 @@ def read(path: pathlib.Path) -> Any:
     except (OSError, ValueError) as error:
         reason = "empty" if isinstance(error, ValueError) else error.strerror
         raise CheckpointError(f"cannot be read ({reason})") from error
-    return _read_zip(path, len(data)) if data[:4] == b"PK\x03\x04" else read_pickle(data)
+    if data[:4] == b"PK\x03\x04":
+        return _read_zip(path, len(data))
+    if data[:1] != b"\x80":  # opcode PROTO, since protocol 2
+        raise CheckpointError("neither a pickle nor a zip archive; expected a checkpoint")
+    return read_pickle(data)
 
 
 def read_pickle(data: mmap.mmap | bytes) -> Any:
@@ -71,7 +86,7 @@ def _read_legacy(data: mmap.mmap | bytes, stream: Any) -> Any:
 def _read_zip(path: pathlib.Path, size: int) -> Any:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+    except _ZIP_ERRORS as error:
         raise CheckpointError("a truncated or damaged zip archive") from error
     entries = {info.filename: info for info in archive.infolist()}
     # torch.save stores without compression, so an entry can never be larger than the file.
@@ -90,9 +105,8 @@ def _read_zip(path: pathlib.Path, size: int) -> Any:
     def content(name: str) -> bytes:
         try:
             return archive.read(entries[name])
-        except (KeyError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError,
-                RuntimeError) as error:  # fmt: skip
-            raise CheckpointError(f"entry {name!r} is missing or damaged") from error
+        except _ZIP_ERRORS as error:
+            raise CheckpointError(f"entry {name[:40]!r} is missing or damaged") from error
 
     if f"{prefix}byteorder" in entries and content(f"{prefix}byteorder") != b"little":
         raise CheckpointError("a PyTorch file of a big-endian machine")

@@ -5,10 +5,14 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from convert_weights import container
 from convert_weights.formats import FORMATS
 from convert_weights.network import Network
+from convert_weights.preview import write_preview
+from convert_weights.sources import locate
+from ilo_jax.errors import InputError
 from ilo_jax.stylegan2 import (
     CheckpointError,
     Generator,
@@ -41,10 +45,16 @@ def read_network(source: str | pathlib.Path) -> Network:
 
 
 def to_generator(network: Network, samples: int = PROXY_SAMPLES) -> Generator:
-    """Adds what a file may lack: the mapping proxy's fit, `w_avg`, noise maps."""
+    """Adds what a file may lack: the mapping proxy's fit, `w_avg`, noise maps.
+
+    Raises:
+      CheckpointError: the mapping network's output is not finite.
+    """
     k_fit, k_noise = jax.random.split(jax.random.key(SEED))
     mapping, synthesis = jax.tree.map(jnp.asarray, (network.mapping, network.synthesis))
     proxy, w_mean = fit_mapping_proxy(mapping, network.config, k_fit, samples)
+    if not np.isfinite([proxy.mean, proxy.std, w_mean]).all():
+        raise CheckpointError("the mapping network's output is not finite; the weights are damaged")
     noises = network.noises or sample_noises(k_noise, network.config)
     return Generator(
         config=network.config,
@@ -56,28 +66,60 @@ def to_generator(network: Network, samples: int = PROXY_SAMPLES) -> Generator:
     )
 
 
-def convert(source: str | pathlib.Path, out: str | pathlib.Path) -> dict:
+def convert(
+    source: str | pathlib.Path, out: str | pathlib.Path, preview: str | pathlib.Path | None = None
+) -> dict:
     """Reads `source` and writes the folder `out`, whole or not at all.
 
+    Args:
+      source: path, name of a well-known network, or address.
+      preview: a PNG to draw samples into.
+
     Returns:
-      What `generator.json` says of the origin.
+      A report: what was found, by name.
 
     Raises:
       CheckpointError: `source` cannot be used, or `out` exists.
+      InputError: `preview` cannot be written.
     """
-    source, out = pathlib.Path(source), pathlib.Path(out)
+    out = pathlib.Path(out)
     if out.exists():
         raise CheckpointError(f"{out}: exists already; expected a new folder")
-    network = read_network(source)
-    with source.open("rb") as file:
+    if preview is not None and not pathlib.Path(preview).parent.is_dir():
+        raise InputError(f"{preview}: its folder does not exist; expected a file in one that does")
+    path = locate(str(source))
+    network = read_network(path)
+    with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        generator = to_generator(network)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     about = {
-        "source": source.name,
+        "source": str(source) if path.name != pathlib.Path(source).name else path.name,
         "sha256": digest,
         "format": network.format,
         "w_avg": "mean of the proxy's fit" if network.w_avg is None else "from the file",
         "noises": f"drawn with seed {SEED}" if network.noises is None else "from the file",
         "proxy": f"fitted to {PROXY_SAMPLES} draws, seed {SEED}",
     }
-    save(out, to_generator(network), about)
-    return about
+    save(out, generator, about)
+    if preview is not None:
+        write_preview(pathlib.Path(preview), generator)
+    return about | _sizes(network, path)
+
+
+def _sizes(network: Network, path: pathlib.Path) -> dict:
+    config = network.config
+    parameters = sum(a.size for a in jax.tree.leaves((network.mapping, network.synthesis)))
+    return {
+        "resolution": f"{config.resolution} px, {config.image_channels} image channels",
+        "channels": " ".join(str(n) for n in config.channels) + ", from 4 px up",
+        "architecture": config.architecture,
+        "z, w": f"{config.z_dim}, {config.w_dim} wide",
+        "mapping": f"{config.mapping_layers} layers, {config.mapping_widths[0]} wide",
+        "labels": config.label_dim,
+        "conv_clamp": config.conv_clamp,
+        "parameters": f"{parameters:,}",
+        "file": f"{path.stat().st_size / 2**20:.1f} MiB",
+    }

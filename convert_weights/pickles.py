@@ -6,6 +6,7 @@ what it would call an `Object`. No class or function of the file, or of Python, 
 
 import dataclasses
 import pickletools
+import warnings
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -26,6 +27,9 @@ _LITERALS = {
 }  # fmt: skip
 _NEW = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": list}
 _MARK = object()
+_DAMAGED = (
+    ValueError, IndexError, KeyError, TypeError, MemoryError, OverflowError, DeprecationWarning,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,14 +79,16 @@ def load(stream: Any, persistent: Callable[[Any], Any] | None = None) -> Any:
     """
     machine = _Machine(persistent)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if count == MAX_OPCODES:
-                raise CheckpointError(f"a pickle of more than {MAX_OPCODES} opcodes")
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # escapes that text does not have
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+                if count == MAX_OPCODES:
+                    raise CheckpointError(f"a pickle of more than {MAX_OPCODES} opcodes")
+                machine.step(opcode.name, argument)
         return machine.pop()
-    except (ValueError, IndexError, KeyError, TypeError, MemoryError, OverflowError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+    except CheckpointError:
+        raise
+    except _DAMAGED as error:
         raise CheckpointError("not a pickle, or a truncated or damaged one") from error
 
 

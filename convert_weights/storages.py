@@ -43,7 +43,7 @@ class Storage:
     def dtype(self) -> np.dtype:
         if self.type_name not in _TORCH_DTYPES:
             raise CheckpointError(
-                f"a tensor of type {self.type_name}; expected float32 or the like"
+                f"a tensor of type {self.type_name[:40]!r}; expected float32 or the like"
             )
         return _TORCH_DTYPES[self.type_name]
 
@@ -64,6 +64,6 @@ def storage_of(persistent_id: Any) -> tuple[str, str, int]:
     """Type name, key and size of the storage that torch.save names by a persistent id."""
     match persistent_id:
         case ("storage", Global(module="torch", name=type_name), str(key), _, int(size), *_):
-            if size >= 0:
+            if 0 <= size < 2**40:
                 return type_name, key, size
     raise CheckpointError("a persistent id that is not a PyTorch storage")

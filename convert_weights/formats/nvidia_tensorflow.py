@@ -27,8 +27,9 @@ def read(value: Any) -> Network | None:
         return None
     generators = [n for n in networks if {"mapping", "synthesis"} <= _components(n).keys()]
     if not generators:
-        names = ", ".join(str(n.state.get("build_func_name")) for n in networks)
-        raise CheckpointError(f"networks {names}; expected a StyleGAN2 generator, G_main")
+        names = [n.state.get("build_func_name") for n in networks]
+        known = ", ".join(repr(n[:40]) for n in names if isinstance(n, str))
+        raise CheckpointError(f"networks {known}; expected a StyleGAN2 generator, 'G_main'")
     generator = generators[-1]
     if generator.state.get("build_func_name") == "G_style":
         raise CheckpointError("a StyleGAN1 generator, G_style; expected StyleGAN2")

@@ -33,13 +33,16 @@ def save(path: str | pathlib.Path, generator: Generator, about: dict) -> None:
       about: JSON-serializable notes on where the weights are from.
 
     Raises:
-      CheckpointError: `path` exists already.
+      CheckpointError: `path` exists already, or cannot be written.
     """
     path = pathlib.Path(path)
     if path.exists():
         raise CheckpointError(f"{path}: exists already; expected a new folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(work.absolute() / "arrays", _stored(generator))
