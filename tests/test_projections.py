@@ -134,7 +134,7 @@ def test_forward_derivative_in_the_radius():
 def test_rescaling_keeps_norm_and_direction(x, axis, size):
     # Away from the origin, where there is no direction: `euclidean_norm` is smoothed there.
     x = jnp.asarray(size * (x + np.sign(x + 0.5)))
-    start = np.asarray(jax.random.normal(jax.random.key(4), x.shape))
+    start = jax.random.normal(jax.random.key(4), x.shape)
     norm = euclidean_norm(start, axis)
     np.testing.assert_allclose(norm, np.sqrt((start**2).sum(axis, keepdims=True)), rtol=1e-5)
     moved = rescale_to_norm(x, norm, axis)
