@@ -22,12 +22,14 @@ def is_tensor(value: Any) -> bool:
     return isinstance(value, Object) and value.calls(*_TENSOR, *_PARAMETER)
 
 
-def tensor(value: Object) -> np.ndarray:
+def tensor(value: Any) -> np.ndarray:
     """A PyTorch tensor or parameter, for which `is_tensor` holds, as an array."""
     if value.calls(*_PARAMETER):
-        value = value.args[0] if value.args else None
-        if not (isinstance(value, Object) and value.calls(*_TENSOR)):
-            raise CheckpointError("a parameter that is not a tensor")
+        match value.args:
+            case (Object() as inner, *_) if inner.calls(*_TENSOR):
+                value = inner
+            case _:
+                raise CheckpointError("a parameter that is not a tensor")
     match value.args:
         case (source, int(offset), tuple(shape), tuple(strides), *_):
             return _strided(_storage(source).array(), offset, shape, strides)

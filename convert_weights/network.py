@@ -195,6 +195,17 @@ def assemble(
     )
 
 
+def positive(value: float, name: str) -> float:
+    """A number of a file, as a float.
+
+    Raises:
+      CheckpointError: it is not positive and finite.
+    """
+    if not 0 < value < 1e30:
+        raise CheckpointError(f"{name} is out of range; expected a positive number")
+    return float(value)
+
+
 def _dense(weight: np.ndarray, bias: np.ndarray, lr_multiplier: float = 1.0) -> dict:
     kernel = weight.T * (lr_multiplier / np.sqrt(weight.shape[1]))
     return {"kernel": _float32(kernel), "bias": _float32(bias * lr_multiplier)}

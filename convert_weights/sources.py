@@ -86,7 +86,7 @@ def download(url: str, folder: pathlib.Path) -> pathlib.Path:
             known_hash=None,
             fname=name,
             path=folder,
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+            progressbar=True,
         )
         known.write_text(pooch.file_hash(path))
     except (requests.RequestException, OSError, ValueError) as error:

@@ -86,7 +86,7 @@ def _boundary(content: bytes, rng: np.random.Generator) -> int:
     positions = [0]
     try:
         for _, _, position in pickletools.genops(content):
-            positions.append(position)
+            positions.append(position or 0)
             if len(positions) > 3000:
                 break
     except (ValueError, DeprecationWarning):  # behind an earlier mutation

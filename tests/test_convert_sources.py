@@ -5,6 +5,7 @@ import http.server
 import pathlib
 import shutil
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -19,9 +20,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder, counts requests, and breaks off the first answers for `broken.pt`."""
 
     breaks = 0
+    requests: ClassVar[list[str]] = []
 
     def do_GET(self):
-        self.server.requests.append(self.path)
+        _Handler.requests.append(self.path)
         if self.path == "/broken.pt" and _Handler.breaks:
             _Handler.breaks -= 1
             self.send_response(200)
@@ -35,45 +37,40 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    requests: list[str]
-
-
 @pytest.fixture
-def server(tmp_path, monkeypatch):
+def address(tmp_path, monkeypatch):
     monkeypatch.setenv("ILO_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     folder = tmp_path / "served"
     folder.mkdir()
     shutil.copy(GOLDEN / "rosinality_legacy.pt", folder / "genuine.pt")
     shutil.copy(GOLDEN / "rosinality_legacy.pt", folder / "broken.pt")
-    with _Server(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder))) as server:
-        server.requests = []
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder))
+    ) as server:
+        _Handler.requests.clear()
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server, f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
 
 
-def test_what_was_downloaded_is_kept(server):
-    server, address = server
+def test_what_was_downloaded_is_kept(address):
     first = sources.locate(f"{address}/genuine.pt")
     assert first.read_bytes() == (GOLDEN / "rosinality_legacy.pt").read_bytes()
     assert sources.locate(f"{address}/genuine.pt") == first
-    assert server.requests == ["/genuine.pt"]
+    assert _Handler.requests == ["/genuine.pt"]
 
 
-def test_what_was_damaged_in_the_cache_is_downloaded_again(server):
-    server, address = server
+def test_what_was_damaged_in_the_cache_is_downloaded_again(address):
     path = sources.locate(f"{address}/genuine.pt")
     path.write_bytes(path.read_bytes()[:100])
     assert sources.locate(f"{address}/genuine.pt").stat().st_size > 100
-    assert len(server.requests) == 2
+    assert len(_Handler.requests) == 2
 
 
-def test_a_download_that_breaks_off_leaves_nothing_and_can_be_redone(server):
-    _, address = server
+def test_a_download_that_breaks_off_leaves_nothing_and_can_be_redone(address):
     _Handler.breaks = 1
     with pytest.raises(CheckpointError, match="cannot be downloaded") as caught:
         sources.locate(f"{address}/broken.pt")
@@ -82,8 +79,7 @@ def test_a_download_that_breaks_off_leaves_nothing_and_can_be_redone(server):
     assert sources.locate(f"{address}/broken.pt").stat().st_size > 1000
 
 
-def test_names_stand_for_addresses(server, monkeypatch, tmp_path, capsys):
-    _, address = server
+def test_names_stand_for_addresses(address, monkeypatch, tmp_path, capsys):
     known = {"genuine": sources.Source(f"{address}/genuine.pt", 8)}
     monkeypatch.setattr(sources, "NETWORKS", known)
     assert main(["genuine", str(tmp_path / "out")]) == 0
@@ -91,8 +87,7 @@ def test_names_stand_for_addresses(server, monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("path", ["none.pt", ""])
-def test_what_cannot_be_downloaded_is_refused_in_one_line(server, path, capsys, tmp_path):
-    _, address = server
+def test_what_cannot_be_downloaded_is_refused_in_one_line(address, path, capsys, tmp_path):
     code = main([f"{address}/{path}", str(tmp_path / "out")])
     error = capsys.readouterr().err.splitlines()[-1]
     assert code == 2

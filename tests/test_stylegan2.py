@@ -72,6 +72,7 @@ def test_a_generator_in_pieces_equals_the_whole(architecture, data):
     state = initial_state(generator, (2,))
     for start, stop in zip([0, *cuts], [*cuts, CONFIG.num_layers], strict=True):
         state = apply(generator, state, latents, noises, start, stop)
+    assert state.rgb is not None
     np.testing.assert_allclose(state.rgb, whole, atol=1e-5)
 
 

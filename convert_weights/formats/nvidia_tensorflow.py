@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from convert_weights.arrays import is_ndarray, ndarray
-from convert_weights.network import Arrays, Network, assemble
+from convert_weights.network import Arrays, Network, assemble, positive
 from convert_weights.pickles import Object
 from ilo_jax.stylegan2 import CheckpointError
 
@@ -97,6 +97,7 @@ def read(value: Any) -> Network | None:
         i += 1
     take("embed.weight", mapping, "LabelEmbed/weight", 1, 0)  # StyleGAN2-ADA
     take("embed.bias", mapping, "LabelEmbed/bias")
+    has_clamp = options.get("conv_clamp") is not None
     concat = "LabelConcat/weight"  # StyleGAN2: no bias, no equalized learning rate
     if concat in mapping:
         weight = ndarray(mapping[concat])
@@ -107,9 +108,9 @@ def read(value: Any) -> Network | None:
     return assemble(
         NAME,
         Arrays(arrays),
-        lr_mapping=_number(options, "mapping_lrmul", 0.01),
+        lr_mapping=_number({"mapping_lrmul": 0.01} | options, "mapping_lrmul"),
         architecture=architecture,
-        conv_clamp=_number(options, "conv_clamp", None),
+        conv_clamp=_number(options, "conv_clamp") if has_clamp else None,
         joint_normalization=concat in mapping,
     )
 
@@ -156,8 +157,7 @@ def _equal(value: Any, expected: Any) -> bool:
     return type(value) in (int, bool, str, float) and value == expected
 
 
-def _number(options: dict, name: str, default: float | None) -> float | None:
-    value = options.get(name, default)
-    if type(value) not in (int, float, type(None)):
+def _number(options: dict, name: str) -> float:
+    if type(options[name]) not in (int, float):
         raise CheckpointError(f"a generator whose {name} is not a number")
-    return value
+    return positive(options[name], name)

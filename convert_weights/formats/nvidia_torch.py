@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convert_weights.arrays import is_tensor, tensor
-from convert_weights.network import Arrays, Network, assemble
+from convert_weights.network import Arrays, Network, assemble, positive
 from convert_weights.pickles import Object
 from ilo_jax.stylegan2 import CheckpointError
 
@@ -50,10 +50,14 @@ class Module:
             raise CheckpointError(f"{self._path}.{name} is missing or of an unexpected type")
         return value
 
+    def number(self, name: str) -> float:
+        """An attribute that is a positive number."""
+        return positive(self.attribute(name, int, float), f"{self._path}.{name}")
+
     def expect(self, name: str, value: Any) -> None:
         """Refuses a module whose attribute is not `value`."""
         if self.attribute(name, str, int, float, type(None)) != value:
-            raise CheckpointError(f"{self._path}.{name} is not {value}, which is not supported")
+            raise CheckpointError(f"{self._path}.{name} is not {value}; expected StyleGAN2's")
 
 
 def module(value: Any, path: str = "generator") -> Module | None:
@@ -63,7 +67,7 @@ def module(value: Any, path: str = "generator") -> Module | None:
     state = value.state
     if value.calls("torch_utils.persistence._reconstruct_persistent_obj"):
         state = _dict(value.args[0] if value.args else None).get("state")
-    return Module(state, path) if "_modules" in _dict(state) else None
+    return Module(state, path) if isinstance(state, dict) and "_modules" in state else None
 
 
 def read(value: Any) -> Network | None:
@@ -90,6 +94,8 @@ def read(value: Any) -> Network | None:
         raise CheckpointError("a synthesis network without blocks; expected StyleGAN2")
     architecture = blocks[0].attribute("architecture", str)
     conv_clamp = blocks[0]["conv1"].attribute("conv_clamp", int, float, type(None))
+    if conv_clamp is not None:
+        conv_clamp = blocks[0]["conv1"].number("conv_clamp")
     arrays: dict[str, tuple[str, np.ndarray]] = {}
 
     def take(owner: Module, new: str, **names: str) -> None:
@@ -130,7 +136,7 @@ def read(value: Any) -> Network | None:
 
     if "fc0" not in mapping:
         raise CheckpointError("a mapping network without layers; expected at least one")
-    lr_mapping = mapping["fc0"].attribute("bias_gain", int, float)
+    lr_mapping = mapping["fc0"].number("bias_gain")
     depth = 0
     while (fc := f"fc{depth}") in mapping:
         mapping[fc].expect("activation", "lrelu")

@@ -94,11 +94,19 @@ def map_latents(
     ):
         found = "none" if label is None else f"shape {label.shape}"
         raise ValueError(f"label: {found}; expected width {config.label_dim} (0: none)")
-    w = Mapping(config).apply(generator.mapping, z, label)
+    w = _map(config, generator.mapping, z, label)
     w = jnp.broadcast_to(w[..., None, :], (*w.shape[:-1], config.num_latents, config.w_dim))
     truncated = generator.w_avg + psi * (w - generator.w_avg)
     stop = config.num_latents if cutoff is None else cutoff
     return jnp.where(jnp.arange(config.num_latents)[:, None] < stop, truncated, w)
+
+
+def _map(
+    config: GeneratorConfig, variables: dict, z: jax.Array, label: jax.Array | None
+) -> jax.Array:
+    w = Mapping(config).apply(variables, z, label)
+    assert isinstance(w, jax.Array)
+    return w
 
 
 def sample_noises(
@@ -144,9 +152,11 @@ def apply_layers(
         raise ValueError(
             f"layers {start}..{stop}: expected 0 <= start <= stop <= {generator.config.num_layers}"
         )
-    return Synthesis(generator.config).apply(
+    after = Synthesis(generator.config).apply(
         generator.synthesis, state, latents, noises, start, stop
     )
+    assert isinstance(after, State)
+    return after
 
 
 def synthesize(generator: Generator, latents: jax.Array, noises: Noises | None = None) -> jax.Array:
@@ -179,7 +189,7 @@ def fit_mapping_proxy(
         if config.label_dim:
             classes = jax.random.randint(jax.random.fold_in(key, 0), (chunk,), 0, config.label_dim)
             label = jax.nn.one_hot(classes, config.label_dim)
-        w = Mapping(config).apply(mapping_variables, z, label)
+        w = _map(config, mapping_variables, z, label)
         v = jax.nn.leaky_relu(w, 5.0)
         return carry, (w.mean(0), v.mean(0), (v**2).mean(0))
 
@@ -199,7 +209,7 @@ def random_generator(config: GeneratorConfig, key: jax.Array) -> Generator:
     """
     k_map, k_syn, k_noise, k_fit, k_bias = jax.random.split(key, 5)
     label = jnp.zeros(config.label_dim) if config.label_dim else None
-    mapping = Mapping(config).init(k_map, jnp.zeros(config.z_dim), label)
+    mapping = dict(Mapping(config).init(k_map, jnp.zeros(config.z_dim), label))
     latents = jnp.zeros((config.num_latents, config.w_dim))
     noises = sample_noises(k_noise, config)
     const = State(jnp.zeros((4, 4, config.channels[0])), None)
