@@ -45,7 +45,7 @@ def main() -> None:
     generator = load("chest64")
     pixels = np.load(args.data)["test"][args.first : args.first + args.images]
     truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
-    radii = jnp.array([jnp.inf, *args.radii]) if args.radii else jnp.inf
+    radii = jnp.array([jnp.inf, *args.radii]) if args.radii else None
     hyper = hyper_parameters(4, radius_features=radii)
     table = Table(title=f"PSNR in dB, mean over {len(pixels)} images")
     for column in ("task", "CSGM", "+1 layer", "+2 layers", "+3 layers", "seconds"):

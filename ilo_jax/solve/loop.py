@@ -11,7 +11,9 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ilo_jax.ops import (
     Measurement,
@@ -189,7 +191,7 @@ def _constrain(variables: Variables, center: Variables, hyper: HyperParameters) 
         return rescale_to_norm(x, euclidean_norm(x0, axis), axis)
 
     def ball(x, x0, radius):
-        return x0 + project_l1_ball(x - x0, radius)
+        return x if radius is None else x0 + project_l1_ball(x - x0, radius)
 
     latents = sphere(variables.latents, center.latents, -1)
     noises = [
@@ -207,23 +209,62 @@ def _constrain(variables: Variables, center: Variables, hyper: HyperParameters) 
     )
 
 
-@functools.partial(jax.jit, static_argnames="cut")
-def _begin(generator: Generator, solution: Solution, cut: Cut) -> tuple[Solution, Carry]:
+def _over_batch(one: Callable, mesh: Mesh | None) -> Callable:
+    """`one` image's function over a batch; with a mesh, each device takes its part of it."""
+    batched = jax.vmap(one)
+    if mesh is None:
+        return batched
+    spec = PartitionSpec(mesh.axis_names)
+    return jax.shard_map(batched, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+
+
+@functools.partial(jax.jit, static_argnames="mesh")
+def _start(generator: Generator, keys: jax.Array, mesh: Mesh | None) -> tuple[Solution, jax.Array]:
+    def one(key):
+        k_start, k_steps = jax.random.split(key)
+        return start(generator, k_start), k_steps
+
+    return _over_batch(one, mesh)(keys)
+
+
+@functools.partial(jax.jit, static_argnames=("cut", "mesh"))
+def _begin(
+    generator: Generator, solution: Solution, cut: Cut, mesh: Mesh | None
+) -> tuple[Solution, Carry]:
     def one(solution):
         solution = enter_round(generator, solution, cut)
         variables = _variables(solution, cut)
         adam = _adam.init(variables)  # pyright: ignore[reportArgumentType]
         return solution, Carry(variables, adam, solution.image, solution.error)
 
-    return jax.vmap(one)(solution)
+    return _over_batch(one, mesh)(solution)
 
 
-@functools.partial(jax.jit, static_argnames=("cut", "sna", "count"), donate_argnames="carry")
+@functools.partial(
+    jax.jit, static_argnames=("cut", "sna", "count", "mesh"), donate_argnames="carry"
+)
 def _steps(
-    generator, operator, measurement, origin, cut, hyper, sna, keys, first, steps, carry, count
+    generator: Generator,
+    operator: Operator,
+    measurement: Measurement,
+    hyper: HyperParameters,
+    origin: Solution,
+    carry: Carry,
+    keys: jax.Array,
+    index: jax.Array,
+    first: jax.Array,
+    steps: jax.Array,
+    cut: Cut,
+    sna: bool,
+    count: int,
+    mesh: Mesh | None,
 ) -> tuple[Carry, jax.Array]:
-    def one(measurement, origin, hyper, key, carry):
+    """`count` steps of round `index`, from step `first` of `steps`."""
+
+    def one(measurement, hyper, origin, carry, key):
         center = _variables(origin, cut)
+        hyper = jax.tree.map(lambda leaf: leaf[index], hyper)
+        key = jax.random.fold_in(key, index)
 
         def body(carry, i):
             noise_key = jax.random.fold_in(key, i) if sna else None
@@ -235,7 +276,7 @@ def _steps(
 
         return jax.lax.scan(body, carry, first + jnp.arange(count))
 
-    return jax.vmap(one)(measurement, origin, hyper, keys, carry)
+    return _over_batch(one, mesh)(measurement, hyper, origin, carry, keys)
 
 
 @functools.partial(jax.jit, static_argnames="cut")
@@ -252,6 +293,7 @@ def solve(
     schedule: Schedule,
     hyper: HyperParameters,
     progress: Callable[[int, int, jax.Array], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> list[Solution]:
     """Reconstructs a batch of images from their measurements (Section 4).
 
@@ -264,6 +306,7 @@ def solve(
       hyper: arrays `[rounds]`, or `[B, rounds]`.
       progress: called as `progress(round, steps_done, mse)` every few steps, `mse` of shape
         `[B]`; without it a round is one program and the whole function can be traced.
+      mesh: devices over which the batch is divided evenly; the default device without.
 
     Returns:
       The solution after each round, with batch axis `B`; the last one's `image` is the
@@ -271,35 +314,48 @@ def solve(
     """
     batch = jax.tree.leaves(measurement)[0].shape[0]
     keys = jax.random.split(key, batch) if key.ndim == 0 else key
-    split = jax.vmap(jax.random.split)(keys)
     hyper = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, len(schedule.rounds))), hyper)
-    solution = jax.vmap(functools.partial(start, generator))(split[:, 0])
+    if mesh is not None:
+        generator, operator = jax.device_put(
+            (generator, operator), NamedSharding(mesh, PartitionSpec())
+        )
+        measurement, keys, hyper = jax.device_put(
+            (measurement, keys, hyper), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+        )
+    solution, keys = _start(generator, keys, mesh)
     solutions = []
-    for r, rnd in enumerate(schedule.rounds):
-        round_hyper = jax.tree.map(lambda leaf, r=r: leaf[:, r], hyper)
-        round_keys = jax.vmap(jax.random.fold_in, (0, None))(split[:, 1], r)
-        origin, carry = _begin(generator, solution, rnd.cut)
+    for index, rnd in enumerate(schedule.rounds):
+        origin, carry = _begin(generator, solution, rnd.cut, mesh)
         count = rnd.steps if progress is None else _chunk(rnd.steps)
         for first in range(0, rnd.steps, count):
             carry, mse = _steps(
                 generator,
                 operator,
                 measurement,
+                hyper,
                 origin,
-                rnd.cut,
-                round_hyper,
-                schedule.sna,
-                round_keys,
+                carry,
+                keys,
+                jnp.int32(index),
                 jnp.int32(first),
                 jnp.int32(rnd.steps),
-                carry,
+                rnd.cut,
+                schedule.sna,
                 count,
+                mesh,
             )
             if progress is not None:
-                progress(r, first + count, mse[:, -1])
+                progress(index, first + count, mse[:, -1])
         solution = _end(origin, carry, rnd.cut)
         solutions.append(solution)
     return solutions
+
+
+def batch_mesh(batch: int) -> Mesh | None:
+    """The most local devices that a batch can be divided over evenly; None if that is one."""
+    devices = jax.local_devices()
+    count = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
+    return None if count == 1 else Mesh(np.array(devices[:count]), ("batch",))
 
 
 def _chunk(steps: int, most: int = 10) -> int:

@@ -75,15 +75,15 @@ class HyperParameters(flax.struct.PyTreeNode):
       geocross: weight of the geodesic distance between latents.
       radius_features, radius_latents, radius_noises: l1 balls around the start of the round
         (Algorithm 1, line 4), for the feature map, the latents as one vector, and each noise
-        map; infinity is off.
+        map. None leaves the projection out of the program; infinity switches a round's off.
     """
 
     learning_rate: jax.Array
     mse: jax.Array
     geocross: jax.Array
-    radius_features: jax.Array
-    radius_latents: jax.Array
-    radius_noises: jax.Array
+    radius_features: jax.Array | None
+    radius_latents: jax.Array | None
+    radius_noises: jax.Array | None
 
 
 def hyper_parameters(
@@ -91,13 +91,26 @@ def hyper_parameters(
     learning_rate: jax.typing.ArrayLike = 0.1,
     mse: jax.typing.ArrayLike = 1.0,
     geocross: jax.typing.ArrayLike = 0.01,
-    radius_features: jax.typing.ArrayLike = jnp.inf,
-    radius_latents: jax.typing.ArrayLike = jnp.inf,
-    radius_noises: jax.typing.ArrayLike = jnp.inf,
+    radius_features: jax.typing.ArrayLike | None = None,
+    radius_latents: jax.typing.ArrayLike | None = None,
+    radius_noises: jax.typing.ArrayLike | None = None,
 ) -> HyperParameters:
     """The authors' defaults, a single number standing for every round."""
-    values = (learning_rate, mse, geocross, radius_features, radius_latents, radius_noises)
-    return HyperParameters(*(jnp.broadcast_to(jnp.float32(v), (rounds,)) for v in values))
+
+    def of_rounds(value: jax.typing.ArrayLike) -> jax.Array:
+        return jnp.broadcast_to(jnp.asarray(value, jnp.float32), (rounds,))
+
+    def optional(value: jax.typing.ArrayLike | None) -> jax.Array | None:
+        return None if value is None else of_rounds(value)
+
+    return HyperParameters(
+        of_rounds(learning_rate),
+        of_rounds(mse),
+        of_rounds(geocross),
+        optional(radius_features),
+        optional(radius_latents),
+        optional(radius_noises),
+    )
 
 
 def ramp(t: jax.Array) -> jax.Array:
