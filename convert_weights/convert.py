@@ -11,7 +11,7 @@ from convert_weights import container
 from convert_weights.formats import FORMATS
 from convert_weights.network import Network
 from convert_weights.preview import write_preview
-from convert_weights.sources import locate
+from convert_weights.sources import NETWORKS, locate
 from ilo_jax.errors import InputError
 from ilo_jax.stylegan2 import (
     CheckpointError,
@@ -88,6 +88,7 @@ def convert(
     if preview is not None and not pathlib.Path(preview).parent.is_dir():
         raise InputError(f"{preview}: its folder does not exist; expected a file in one that does")
     path = locate(str(source))
+    downloaded = path != pathlib.Path(source)
     network = read_network(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -96,13 +97,15 @@ def convert(
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     about = {
-        "source": str(source) if path.name != pathlib.Path(source).name else path.name,
+        "source": str(source) if downloaded else path.name,
         "sha256": digest,
         "format": network.format,
         "w_avg": "mean of the proxy's fit" if network.w_avg is None else "from the file",
         "noises": f"drawn with seed {SEED}" if network.noises is None else "from the file",
         "proxy": f"fitted to {PROXY_SAMPLES} draws, seed {SEED}",
     }
+    if downloaded and source in NETWORKS:
+        about["licence"] = NETWORKS[str(source)].licence
     save(out, generator, about)
     if preview is not None:
         write_preview(pathlib.Path(preview), generator)

@@ -75,7 +75,7 @@ def locate(source: str) -> pathlib.Path:
 
 def download(url: str, folder: pathlib.Path) -> pathlib.Path:
     """See `locate`."""
-    name = pooch.utils.unique_file_name(url)
+    name = pooch.utils.unique_file_name(url)[:200]  # starts with a hash of the address
     path, known = folder / name, folder / f"{name}.sha256"
     try:
         if path.exists() and known.exists() and pooch.file_hash(path) == known.read_text():

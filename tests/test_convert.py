@@ -81,6 +81,22 @@ class _Call:
         return self._reduced
 
 
+def _reconstruct_persistent_obj(meta):
+    raise AssertionError(f"{meta['class_name']}: the code in a checkpoint was run")
+
+
+def _module(name, **modules):
+    """Pickles as a module of NVIDIA's does."""
+    meta = {"class_name": name, "module_src": "raise SystemExit", "state": {"_modules": modules}}
+    return _Call(_reconstruct_persistent_obj, meta)
+
+
+def _pickled(value):
+    """Names our stand-in as NVIDIA's function."""
+    content = pickle.dumps(value, 2)
+    return content.replace(f"c{__name__}\n".encode(), b"ctorch_utils.persistence\n")
+
+
 def _network(name, **state):
     """A pickle of `(net,)` with a network as TensorFlow StyleGANs pickle it."""
     body = pickle.dumps({"build_func_name": name, "static_kwargs": {}, "variables": []} | state, 2)
@@ -100,6 +116,16 @@ def _network(name, **state):
         (pickle.dumps({"state_dict": {}}), "holds no StyleGAN2 generator"),
         (pickle.dumps(2**70), "holds no StyleGAN2 generator"),
         (_network("G_style", components={}), "networks 'G_style'; expected a StyleGAN2 generator"),
+        (_pickled({"G_ema": None, "D": _module("Discriminator")}), "a discriminator without a"),
+        (_pickled(_module("Discriminator", b4=_module("B"))), "a discriminator without mapping"),
+        (
+            _pickled(
+                _module(
+                    "Generator", mapping=_module("M"), synthesis=_module("S", input=_module("I"))
+                )
+            ),
+            "a StyleGAN3 generator; expected StyleGAN2",
+        ),
         (_network("D_stylegan2"), "networks 'D_stylegan2'; expected a StyleGAN2 generator"),
         (b"\x80\x02\x82\x01.", "opcode EXT1, which no checkpoint needs"),
         (b"\x80\x05\x97.", "opcode NEXT_BUFFER, which no checkpoint needs"),

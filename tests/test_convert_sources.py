@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from convert_weights import sources
+from convert_weights import convert, sources
 from convert_weights.__main__ import main
 from ilo_jax.stylegan2 import CheckpointError
 
@@ -82,8 +82,11 @@ def test_a_download_that_breaks_off_leaves_nothing_and_can_be_redone(address):
 def test_names_stand_for_addresses(address, monkeypatch, tmp_path, capsys):
     known = {"genuine": sources.Source(f"{address}/genuine.pt", 8)}
     monkeypatch.setattr(sources, "NETWORKS", known)
+    monkeypatch.setattr(convert, "NETWORKS", known)
     assert main(["genuine", str(tmp_path / "out")]) == 0
-    assert "source        genuine\n" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert "source        genuine\n" in report
+    assert "licence       NVIDIA Source Code License (non-commercial)\n" in report
 
 
 @pytest.mark.parametrize("path", ["none.pt", ""])
@@ -105,3 +108,9 @@ def test_well_known_networks_have_distinct_secure_addresses():
     urls = [source.url for source in sources.NETWORKS.values()]
     assert len(set(urls)) == len(urls)
     assert all(url.startswith("https://") for url in urls)
+
+
+def test_the_page_lists_the_networks():
+    page = (pathlib.Path(__file__).parents[1] / "docs" / "checkpoints.md").read_text()
+    for name, source in sources.NETWORKS.items():
+        assert f"| `{name}` | {source.resolution} px | <{source.url}> |" in page

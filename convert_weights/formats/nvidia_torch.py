@@ -10,7 +10,7 @@ import numpy as np
 
 from convert_weights.arrays import is_tensor, tensor
 from convert_weights.network import Arrays, Network, assemble, positive
-from convert_weights.pickles import Object
+from convert_weights.pickles import Global, Object
 from ilo_jax.stylegan2 import CheckpointError
 
 NAME = "NVIDIA's PyTorch pickle"
@@ -65,7 +65,8 @@ def module(value: Any, path: str = "generator") -> Module | None:
     if not isinstance(value, Object):
         return None
     state = value.state
-    if value.calls("torch_utils.persistence._reconstruct_persistent_obj"):
+    function = value.function  # whose module forks have moved
+    if isinstance(function, Global) and function.name == "_reconstruct_persistent_obj":
         state = _dict(value.args[0] if value.args else None).get("state")
     return Module(state, path) if isinstance(state, dict) and "_modules" in state else None
 

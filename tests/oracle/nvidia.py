@@ -9,9 +9,10 @@ that code, and OUT.npz, images for several z, labels, truncations and noise mode
 the public networks. The golden files are made by
 
     python tests/oracle/nvidia.py ADA tests/golden/ada_CASE --case CASE --sourceless
+    python tests/oracle/nvidia.py ADA tests/golden/ada_alone --case orig --sourceless --alone
     python tests/oracle/nvidia.py STYLEGAN3 tests/golden/sg3_labels --case labels --sourceless
 
-for every CASE of 'skip', 'labels', 'orig', 'resnet'. `--sourceless` puts a line that must not
+for every CASE of 'skip', 'labels', 'resnet'. `--sourceless` puts a line that must not
 run where these files carry the source code of their classes, which is not ours to pass on.
 """
 # pyright: reportMissingImports=false
@@ -129,6 +130,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=16)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--sourceless", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="no training snapshot around it")
     options = parser.parse_args()
     networks = import_networks(options.checkout)
     torch.manual_seed(0)
@@ -140,7 +142,7 @@ def main() -> None:
             if hasattr(getattr(networks, name), "_orig_module_src"):
                 getattr(networks, name)._orig_module_src = TRAP
     with open(f"{options.out}.pkl", "wb") as file:
-        pickle.dump(snapshot, file)
+        pickle.dump(generator if options.alone else snapshot, file)
     record(generator, options.out)
 
 

@@ -11,7 +11,7 @@ in another shape: 'concat' (labels in the original StyleGAN2) as a network whose
 
     python tests/oracle/nvidia_tensorflow.py CHECKOUT tests/golden/tf_CASE --case CASE
 
-for every CASE of 'skip', 'embed', 'concat', 'orig', 'resnet', 'grown'.
+for every CASE of 'skip', 'embed', 'concat', 'orig', 'resnet', 'grown', and 'orig' with `--alone`.
 """
 # pyright: reportMissingImports=false
 
@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, default="skip")
     parser.add_argument("--resolution", type=int, default=16)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="no tuple around it")
     options = parser.parse_args()
     sys.path.insert(0, options.checkout)
     import legacy
@@ -168,7 +169,7 @@ def main() -> None:
     sys.modules[module.__name__] = module
     Network.__module__ = module.__name__
     with open(f"{options.out}.pkl", "wb") as file:
-        pickle.dump((network, critic, network), file, protocol=3)
+        pickle.dump(network if options.alone else (network, critic, network), file, protocol=3)
     torch.manual_seed(0)
     generator = official(network, options.case, legacy.convert_tf_generator)
     record(generator.eval().requires_grad_(False), options.out)

@@ -10,6 +10,8 @@ The golden files are made by
     python tests/oracle/rosinality.py CHECKOUT tests/golden/rosinality --resolution 16 --small
     python tests/oracle/rosinality.py CHECKOUT tests/golden/rosinality_legacy \
         --resolution 8 --small --legacy
+    python tests/oracle/rosinality.py CHECKOUT tests/golden/rosinality_bare \
+        --resolution 8 --small --bare
 """
 # pyright: reportMissingImports=false
 
@@ -54,14 +56,16 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=64)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--legacy", action="store_true", help="the file format before PyTorch 1.6")
+    parser.add_argument("--bare", action="store_true", help="the state dict alone")
     options = parser.parse_args()
     torch.manual_seed(0)
     generator = build(options.checkout, options.resolution, options.small).eval()
     randomize(generator)
     with torch.no_grad():
         latent_avg = generator.mean_latent(4096)[0]
+    state = generator.state_dict()
     torch.save(
-        {"g_ema": generator.state_dict(), "latent_avg": latent_avg},
+        state if options.bare else {"g_ema": state, "latent_avg": latent_avg},
         f"{options.out}.pt",
         _use_new_zipfile_serialization=not options.legacy,
     )
@@ -74,6 +78,8 @@ def main() -> None:
         {"psi": 0.6, "cutoff": None, "noise": "const"},
         {"psi": 0.6, "cutoff": None, "noise": "random"},
     ]
+    if options.bare:  # without the mean of W there is no truncation to compare
+        calls = [call | {"psi": 1.0} for call in calls[1:]]
     for i, call in enumerate(calls):
         with torch.no_grad():
             image, _ = generator(
