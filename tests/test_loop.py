@@ -205,7 +205,7 @@ def test_every_round_stays_in_its_l1_balls(name, scale):
     radius = scale * RADII[name]
     limit: Any = {name: np.array([np.inf, radius])}
     found, _ = reconstruct(**limit)
-    assert_same(found[0], reference()[0][0])
+    assert_close(found[0], reference()[0][0], 1e-4)  # another program: rounded otherwise
     before, after = entered(), found[1]
     pairs = {
         "radius_features": [(before.state.features, after.state.features)],
