@@ -176,14 +176,14 @@ def test_a_round_optimizes_what_its_cut_says():
 
 
 @functools.cache
-def entered():
-    """The solution before the second round."""
+def entered(solution):
+    """What the second round starts from, given the first one's solution."""
     enter = functools.partial(enter_round, GENERATOR, cut=SECOND)
-    return jax.jit(jax.vmap(enter))(reference()[0][0])
+    return jax.jit(jax.vmap(enter))(solution)
 
 
 def test_entering_a_round_keeps_the_generated_image():
-    solution = entered()
+    solution = entered(reference()[0][0])
     w = GENERATOR.proxy(solution.latents)
 
     @jax.jit
@@ -206,7 +206,7 @@ def test_every_round_stays_in_its_l1_balls(name, scale):
     limit: Any = {name: np.array([np.inf, radius])}
     found, _ = reconstruct(**limit)
     assert_close(found[0], reference()[0][0], 1e-4)  # another program: rounded otherwise
-    before, after = entered(), found[1]
+    before, after = entered(found[0]), found[1]
     pairs = {
         "radius_features": [(before.state.features, after.state.features)],
         "radius_latents": [(before.latents, after.latents)],
@@ -224,7 +224,7 @@ def test_every_round_stays_in_its_l1_balls(name, scale):
 
 def test_balls_that_bind_are_filled():
     found, _ = reconstruct(radius_features=np.array([np.inf, 5.0]))
-    features = entered().state.features, found[1].state.features
+    features = entered(found[0]).state.features, found[1].state.features
     moved = np.abs(features[0] - features[1]).sum((1, 2, 3))
     np.testing.assert_allclose(moved, 5.0, rtol=1e-4)
 
