@@ -175,11 +175,10 @@ def test_a_round_optimizes_what_its_cut_says():
     np.testing.assert_allclose(second.latents[:, 0], first.latents[:, 0], rtol=1e-5)
 
 
-@functools.cache
+@jax.jit
 def entered(solution):
     """What the second round starts from, given the first one's solution."""
-    enter = functools.partial(enter_round, GENERATOR, cut=SECOND)
-    return jax.jit(jax.vmap(enter))(solution)
+    return jax.vmap(functools.partial(enter_round, GENERATOR, cut=SECOND))(solution)
 
 
 def test_entering_a_round_keeps_the_generated_image():
