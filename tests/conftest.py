@@ -1,4 +1,5 @@
-"""Programs compiled once are shared by all tests and their subprocesses, in a folder of the run."""
+"""The JAX of the tests: two devices, and programs compiled once are shared by all tests and
+their subprocesses, in a folder of the run."""
 
 import os
 import tempfile
@@ -7,6 +8,7 @@ import hypothesis
 
 _cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 
 # The first example of a shape compiles: times say nothing about a law.
 hypothesis.settings.register_profile("no deadline", deadline=None)

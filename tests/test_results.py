@@ -136,8 +136,10 @@ def test_names_need_not_be_utf8(tmp_path):
     results.finish(["truth"], [[Tile(IMAGE, name)]])
 
 
-def test_another_run_in_the_folder_is_refused(tmp_path):
-    Results.open(tmp_path, RUN)
+def test_another_run_in_the_folder_is_refused_once_it_has_an_image(tmp_path):
+    Results.open(tmp_path, {**RUN, "seed": 1})
+    Results.open(tmp_path, RUN).add([row("a")], [IMAGE])
+    assert json.loads((tmp_path / "run.json").read_text())["seed"] == 0
     other = {**RUN, "steps": (100, 100), "mask": "m.png"}
     del other["observed"]
     with pytest.raises(InputError) as caught:

@@ -59,7 +59,11 @@ TASK = Task(
     "compress",
     "compressed sensing: random circulant measurements",
     _build,
-    options=(Option("measurements", float, "number of measurements over n, in (0, 1]"),),
+    options=(
+        Option(
+            "measurements", float, "their number, as a fraction of the image's values, in (0, 1]"
+        ),
+    ),
     examples=({"measurements": 0.1}, {"measurements": 1.0}),
     demo={"measurements": 0.1},
 )

@@ -1,8 +1,9 @@
 """The command line: `python -m ilo_jax.solve [TASK ...]`."""
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Reconstructs images from few, noisy or indirect measurements by Intermediate "
         "Layer Optimization over a StyleGAN2. Without a task: a demo of every task on the embedded "
         "generator of 64x64 chest radiographs (research data, not for diagnosis).",
-        epilog="'TASK --help' shows the options of a task.",
+        epilog="'TASK --help' shows the options of a task. For example: "
+        "%(prog)s superres --factor 4 --images scans/*.png --out results",
     )
     parser.add_argument(
         "--out", default="ilo_demo", help="folder of the demo (default: %(default)s)"
@@ -108,20 +110,21 @@ def _add_task(subparsers: Any, task: Task) -> None:
     )
     defaults = "; ".join(f"{k}: {','.join(map(str, v))}" for k, (v, _) in METHODS.items())
     method.add_argument(
-        "--steps", type=_ints, metavar="N,N,...", help=f"steps of each round (default: {defaults})"
+        "--steps", type=_steps, metavar="N,N,...", help=f"steps of each round (default: {defaults})"
     )
     method.add_argument(
         "--lr",
-        type=_floats,
+        type=_rates,
         default=(0.1,),
         metavar="X[,X...]",
         help="learning rate, one or one a round (default: 0.1)",
     )
     method.add_argument(
         "--radii",
-        type=_floats,
+        type=_radii,
         metavar="R,R,...",
-        help="l1 radius of the feature map in each round after the first (default: no limit)",
+        help="l1 radius of the feature map in each round after the first, inf for no limit "
+        "(default: no limit)",
     )
     method.add_argument(
         "--batch-size",
@@ -129,8 +132,9 @@ def _add_task(subparsers: Any, task: Task) -> None:
         metavar="N",
         help="images at a time (default: by the size of the generator; 32 at 64 px, 1 at 1024 px)",
     )
+    # No default: one given before the task is kept.
     method.add_argument(
-        "--seed", type=_seed, default=0, help="same seed, same bytes (default: %(default)s)"
+        "--seed", type=_seed, help="of all that is random; same seed, same bytes (default: 0)"
     )
 
 
@@ -165,9 +169,13 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         raise InputError(f"{' '.join(args.images)}: none of the images can be read")
     psnr = outcome.summary["psnr_db"]
     quality = "" if psnr["mean"] is None else f", PSNR {psnr['mean']:.2f} ± {psnr['std']:.2f} dB"
-    print(f"{outcome.summary['images']} images{quality}: {Path(args.out) / 'contact_sheet.png'}")
+    count = outcome.summary["images"]
+    images_done = "1 image" if count == 1 else f"{count} images"
+    print(f"{images_done}{quality}: {Path(args.out) / 'contact_sheet.png'}")
     if outcome.unreadable:
-        print(f"{len(outcome.unreadable)} images could not be read", file=sys.stderr)
+        print(
+            f"{len(outcome.unreadable)} of {len(paths)} images could not be read", file=sys.stderr
+        )
     return 1 if outcome.unreadable else 0
 
 
@@ -178,26 +186,42 @@ def _use_compilation_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
 
 
-def _ints(text: str) -> tuple[int, ...]:
-    return tuple(_positive(part) for part in text.split(","))
-
-
-def _floats(text: str) -> tuple[float, ...]:
-    values = tuple(float(part) for part in text.split(","))
-    if not all(v >= 0 for v in values):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers >= 0, separated by commas")
-    return values
+def _steps(text: str) -> tuple[int, ...]:
+    return tuple(_whole(part, 1, None, text) for part in text.split(","))
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number >= 1")
-    return value
+    return _whole(text, 1, None, text)
 
 
 def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 to 4294967295")
+    return _whole(text, 0, 2**32 - 1, text)
+
+
+def _whole(part: str, low: int, high: int | None, text: str) -> int:
+    try:
+        value = int(part)
+    except ValueError:
+        value = None
+    if value is None or value < low or (high is not None and value > high):
+        bounds = f">= {low}" if high is None else f"from {low} to {high}"
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number {bounds}")
     return value
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    return _numbers(text, "positive numbers", lambda v: 0 < v < math.inf)
+
+
+def _radii(text: str) -> tuple[float, ...]:
+    return _numbers(text, "numbers >= 0, or inf for no limit", lambda v: v >= 0)
+
+
+def _numbers(text: str, expected: str, good: Callable[[float], bool]) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (math.nan,)
+    if not all(good(v) for v in values):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}, separated by commas")
+    return values

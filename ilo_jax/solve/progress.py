@@ -31,22 +31,23 @@ class ProgressReporter:
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task(title or "starting", total=None)
+        self._task = self._bar.add_task(title, total=None)
         self._prefix = ""
-        self._before = 0
 
     def __enter__(self) -> "ProgressReporter":
-        self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:  # it starts with the first batch
+            self._bar.stop()
 
     def say(self, line: str) -> None:
         self._bar.console.print(line, markup=False, soft_wrap=True)
 
-    def batch(self, done: int, total: int) -> None:
-        self._prefix = f"{self._title}image {done + 1} of {total}"
+    def batch(self, done: int, count: int, total: int) -> None:
+        numbers = f"image {done + 1}" if count == 1 else f"images {done + 1}-{done + count}"
+        self._prefix = f"{self._title}{numbers} of {total}"
+        self._bar.start()
         self._bar.reset(self._task, total=sum(self._steps), description=self._prefix)
 
     def progress(self, index: int, steps: int, mse: jax.Array) -> None:

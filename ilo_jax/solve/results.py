@@ -90,7 +90,8 @@ class Results:
         """Starts a run in a new or empty folder, or goes on with the same run.
 
         Args:
-          run: JSON-able description of the run; must equal that of the run in the folder.
+          run: JSON-able description of the run; must equal that of the run in the folder, if
+            that has an image yet.
 
         Raises:
           InputError: `out` is a file, holds another run (the message names the settings that
@@ -99,11 +100,12 @@ class Results:
         out = Path(out)
         run = json.loads(json.dumps(run))
         _check_folder(out)
-        if (out / "run.json").exists():
-            _check_same_run(out, run)
-        elif any(not name.startswith(".") for name in os.listdir(out)):
+        stored = _read_run(out)
+        if stored is None and any(not name.startswith(".") for name in os.listdir(out)):
             raise InputError(f"{out}: holds other files; expected a new or empty folder for --out")
-        else:
+        if stored and ((out / "metrics.csv").exists() or any((out / "images").glob("*.png"))):
+            _check_same_run(out, stored, run)
+        if stored != run:
             write_atomically(out / "run.json", _json(run))
         _make_folder(out / "images")
         return cls(out, run, _read_rows(out))
@@ -172,13 +174,19 @@ def _make_folder(path: Path) -> None:
         ) from error
 
 
-def _check_same_run(out: Path, run: dict) -> None:
+def _read_run(out: Path) -> dict | None:
+    if not (out / "run.json").exists():
+        return None
     try:
         stored = json.loads((out / "run.json").read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{out}/run.json: damaged; choose another --out") from error
     if not isinstance(stored, dict):
         raise InputError(f"{out}/run.json: not a description of a run; choose another --out")
+    return stored
+
+
+def _check_same_run(out: Path, stored: dict, run: dict) -> None:
     keys = dict.fromkeys([*run, *stored])
     different = [key for key in keys if key not in run or stored.get(key, _ABSENT) != run[key]]
     if different:
@@ -193,7 +201,7 @@ _ABSENT = object()
 
 
 def _setting(key: str, run: dict) -> str:
-    if key not in run:
+    if run.get(key, []) == []:
         return f"no {key}"
     value = run[key]
     shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,6 +1,7 @@
 """One run over a folder of images: from files to measurements to results."""
 
 import dataclasses
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS, Operator
 from ilo_jax.solve import images
 from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
-from ilo_jax.solve.loop import solve
+from ilo_jax.solve.loop import batch_mesh, solve
 from ilo_jax.solve.losses import measurement_mse
 from ilo_jax.solve.results import Results, Row, evaluate
 from ilo_jax.solve.schedule import HyperParameters, Schedule, hyper_parameters, ilo_schedule
@@ -55,8 +56,11 @@ class Settings:
     generator: str = EMBEDDED_DEFAULT
 
     def description(self) -> dict[str, Any]:
+        """All settings; JSON has no infinity, so an infinite radius is the text `inf`."""
         values = dataclasses.asdict(self)
-        return values | values.pop("options")
+        options = values.pop("options")
+        radii = [str(r) if math.isinf(r) else r for r in self.radii]
+        return values | {"radii": radii} | options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +97,13 @@ class Run:
             raise InputError(f"--steps {_join(settings.steps)}: expected one number with csgm")
         if settings.radii and len(settings.radii) != rounds - 1:
             raise InputError(
-                f"--radii {_join(settings.radii)}: expected {rounds - 1} numbers, one for each "
-                "round after the first"
+                f"--radii {_join(settings.radii)}: expected one number for each round after the "
+                f"first: {rounds - 1}"
             )
         if len(settings.lr) not in (1, rounds):
-            raise InputError(f"--lr {_join(settings.lr)}: expected 1 or {rounds} numbers")
+            raise InputError(
+                f"--lr {_join(settings.lr)}: expected one number, or one a round: {rounds}"
+            )
         if settings.measured and "observed" in settings.options:
             raise InputError(
                 "--observed with --measured: expected --mask FILE, the pixels observed"
@@ -113,9 +119,10 @@ class Run:
         operator = task.build(key, config.image_shape, **options)
         if settings.measured and len(operator.measurement_shape) != 3:
             raise InputError(
-                f"{task.name} --measured: its measurements are no images; expected another task"
+                f"{task.name} --measured: its measurements are not images; "
+                "expected images to be measured, without --measured"
             )
-        radii = jnp.array([jnp.inf, *settings.radii]) if settings.radii else jnp.inf
+        radii = jnp.array([jnp.inf, *settings.radii]) if settings.radii else None
         return cls(
             settings,
             generator,
@@ -143,8 +150,8 @@ class Reporter(Protocol):
         """A note or a complaint, one line."""
         ...
 
-    def batch(self, done: int, total: int) -> None:
-        """A batch begins; `done` of `total` images are finished."""
+    def batch(self, done: int, count: int, total: int) -> None:
+        """A batch of `count` images begins; `done` of `total` images are finished."""
         ...
 
     def progress(self, index: int, steps: int, mse: jax.Array) -> None:
@@ -175,11 +182,12 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
     A file that cannot be read is reported and left out.
 
     Raises:
-      InputError: a setting is bad, or `out` cannot be used.
+      InputError: `out` cannot be used, or the only file there is cannot be read.
     """
     settings = run.settings
     results = Results.open(out, settings.description())
-    finished = set(results.finished())
+    finished = results.finished()
+    missing = [file for file in paths if file.stem not in finished]
     size = min(run.batch_size, len(paths))
     unreadable: list[Path] = []
 
@@ -188,6 +196,8 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
             try:
                 sample, note = _read(run, file)
             except InputError as error:
+                if len(paths) == 1:
+                    raise
                 reporter.say(f"skipped: {error}")
                 unreadable.append(file)
                 continue
@@ -195,10 +205,9 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
                 reporter.say(note)
             yield sample
 
-    samples = readable([file for file in paths if file.stem not in finished])
-    total, done = len(paths), len(finished)
+    samples, done = readable(missing), len(paths) - len(missing)
     while batch := _take(samples, size):
-        reporter.batch(done, total - len(unreadable))
+        reporter.batch(done, len(batch), len(paths) - len(unreadable))
         began = time.perf_counter()
         found, errors = _solve_batch(run, batch, size, reporter.progress)
         seconds = (time.perf_counter() - began) / len(batch)
@@ -209,9 +218,9 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
         results.add(rows, list(found))
         done += len(batch)
     rows = results.finished()
-    if not rows:
-        return Outcome(None, unreadable)
     shown = [file for file in paths if file.stem in rows and file not in unreadable][:MAX_ROWS]
+    if not shown:
+        return Outcome(None, unreadable)
     tiles = [tiles_of(run, file, [(results.image(file.stem), rows[file.stem])]) for file in shown]
     labels = ["measurement", settings.method.upper()]
     labels = labels if settings.measured else ["truth", *labels]
@@ -248,7 +257,14 @@ def _solve_batch(
     measurement = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[s.measurement for s in filled])
     keys = jnp.stack([jax.random.fold_in(run.image_key(s.file), 1) for s in filled])
     solution = solve(
-        run.generator, run.operator, measurement, keys, run.schedule, run.hyper, progress
+        run.generator,
+        run.operator,
+        measurement,
+        keys,
+        run.schedule,
+        run.hyper,
+        progress,
+        batch_mesh(size),
     )[-1]
     image = jnp.clip(solution.image, -1, 1)
     errors = jax.vmap(measurement_mse)(run.operator(image), measurement)

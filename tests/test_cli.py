@@ -1,0 +1,453 @@
+"""The contract of `python -m ilo_jax.solve`, on a tiny generator with random weights."""
+
+import csv
+import json
+import math
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from ilo_jax.ops import TASKS
+from ilo_jax.solve import demo as demo_module
+from ilo_jax.solve import run as run_module
+from ilo_jax.solve.cli import main
+from ilo_jax.solve.images import from_uint8
+from ilo_jax.solve.results import METRICS, evaluate
+from ilo_jax.stylegan2 import GeneratorConfig, load, random_generator, save
+
+SAMPLES = pathlib.Path(demo_module.SAMPLES)
+CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
+SIDE = CONFIG.resolution
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory) -> pathlib.Path:
+    """A folder with a generator `gen`, images `photos/{a,b}.png`, `small`, `mask.png`, and
+    whatever else a user may get wrong."""
+    root = tmp_path_factory.mktemp("inputs")
+    make = jax.jit(random_generator, static_argnums=0)
+    save(root / "gen", make(CONFIG, jax.random.key(0)), about={})
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), np.uint8)
+    for folder in ("photos", "small", "empty", "mixed", "bad_gen", "holiday"):
+        (root / folder).mkdir()
+    for name, image in zip("ab", pixels, strict=True):
+        Image.fromarray(image).save(root / "photos" / f"{name}.png")
+        Image.fromarray(image).save(root / "mixed" / f"{name}.png")
+        Image.fromarray(image[::2, ::2]).save(root / "small" / f"{name}.png")
+    Image.fromarray(np.uint8(255) * (pixels[0, ..., 0] > 80)).save(root / "mask.png")
+    Image.new("L", (SIDE, 2 * SIDE), 255).save(root / "tall_mask.png")
+    Image.new("L", (SIDE, SIDE), 0).save(root / "black_mask.png")
+    Image.new("RGB", (2 * SIDE, SIDE), "red").save(root / "wide.png")
+    (root / "text.png").write_text("hello")
+    (root / "mixed" / "text.png").write_text("hello")
+    (root / "truncated.png").write_bytes((root / "photos" / "a.png").read_bytes()[:90])
+    (root / "bad_gen" / "generator.json").write_text("{")
+    (root / "holiday" / "beach.txt").write_text("")
+    return root
+
+
+class Outcome(NamedTuple):
+    code: int | str | None
+    out: str
+    err: str
+
+
+@pytest.fixture
+def solve(inputs, tmp_path, monkeypatch, capsys):
+    """Runs a command line in the folder of the inputs; {out} is a folder of the test."""
+    monkeypatch.chdir(inputs)
+
+    def run(line: str) -> Outcome:
+        capsys.readouterr()
+        try:
+            code = main(shlex.split(line.format(out=tmp_path / "out", tmp=tmp_path)))
+        except SystemExit as stopped:
+            code = stopped.code
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+def rows(out: pathlib.Path) -> list[dict[str, str]]:
+    with open(out / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def summary(out: pathlib.Path) -> dict:
+    return json.loads((out / "summary.json").read_text())
+
+
+def pictures(out: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (out / "images").iterdir()}
+
+
+INVERT = "invert --images photos --out {out} --generator gen --steps 2,2"
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "invert",
+        "inpaint --observed 0.3",
+        "inpaint --mask mask.png",
+        "inpaint --box 3",
+        "superres --factor 2",
+        "denoise --sigma 20",
+        "compress --measurements 0.3",
+    ],
+)
+def test_every_task_writes_what_the_contract_says(task, solve, tmp_path, inputs):
+    done = solve(f"{task} --images photos --out {{out}} --generator gen --steps 2,2")
+    out = tmp_path / "out"
+    assert done.code == 0
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert files == {
+        *("images/a.png", "images/b.png", "metrics.csv", "summary.json"),
+        *("contact_sheet.png", "run.json"),
+    }
+    found = rows(out)
+    assert list(found[0]) == ["name", "psnr_db", "ssim", "measurement_mse", "seconds"]
+    assert [row["name"] for row in found] == ["a", "b"]
+    for row in found:
+        assert all(math.isfinite(float(row[metric])) for metric in METRICS)
+        truth, image = (
+            np.asarray(Image.open(folder / f"{row['name']}.png"))
+            for folder in (inputs / "photos", out / "images")
+        )
+        assert image.shape == truth.shape
+        assert float(row["psnr_db"]) == pytest.approx(
+            evaluate(from_uint8(truth), from_uint8(image))[0], rel=1e-4
+        )
+    stored = summary(out)
+    assert stored["task"] == task.split()[0]
+    assert {key: stored[key] for key in ("method", "images", "steps", "seed")} == {
+        "method": "ilo",
+        "images": 2,
+        "steps": [2, 2],
+        "seed": 0,
+    }
+    for metric in METRICS:
+        values = [float(row[metric]) for row in found]
+        assert stored[metric]["mean"] == pytest.approx(np.mean(values), rel=1e-4)
+        assert stored[metric]["std"] == pytest.approx(np.std(values), rel=1e-2, abs=1e-4)
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.width > 3 * 128
+        assert sheet.height > 2 * 128
+    assert done.out.count("\n") == 1
+    assert f"2 images, PSNR {stored['psnr_db']['mean']:.2f} ±" in done.out
+    assert str(out / "contact_sheet.png") in done.out
+    assert "images 1-2 of 2, round 2 of 2" in done.err
+
+
+@pytest.mark.parametrize(
+    ("task", "folder"),
+    [
+        ("superres --factor 2", "small"),
+        ("inpaint --mask mask.png", "photos"),
+        ("denoise --sigma 20", "photos"),
+    ],
+)
+def test_measured_images_have_no_truth(task, folder, solve, tmp_path):
+    done = solve(f"{task} --measured --images {folder} --out {{out}} --generator gen --steps 2,2")
+    assert (done.code, done.out.startswith("2 images: ")) == (0, True)
+    out = tmp_path / "out"
+    assert all(row["psnr_db"] == row["ssim"] == "" for row in rows(out))
+    assert all(float(row["measurement_mse"]) > 0 for row in rows(out))
+    assert summary(out)["psnr_db"] == {"mean": None, "std": None}
+    assert summary(out)["measured"] is True
+    with Image.open(out / "images" / "a.png") as image:
+        assert image.size == (SIDE, SIDE)
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.width < 3 * 128
+
+
+def test_what_a_mask_hides_in_a_measured_image_does_not_matter(solve, tmp_path, inputs):
+    line = "inpaint --measured --mask mask.png --generator gen --steps 2,2 --images "
+    hidden = np.asarray(Image.open(inputs / "mask.png")) == 0
+    (tmp_path / "changed").mkdir()
+    for name in ("a.png", "b.png"):
+        pixels = np.array(Image.open(inputs / "photos" / name))
+        pixels[hidden] = 200
+        Image.fromarray(pixels).save(tmp_path / "changed" / name)
+    assert solve(line + "photos --out {tmp}/1").code == 0
+    assert solve(line + "{tmp}/changed --out {tmp}/2").code == 0
+    assert pictures(tmp_path / "1") == pictures(tmp_path / "2")
+
+
+def test_csgm_is_one_round(solve, tmp_path):
+    assert solve(INVERT.replace("2,2", "2") + " --method csgm").code == 0
+    assert summary(tmp_path / "out")["method"] == "csgm"
+    assert summary(tmp_path / "out")["steps"] == [2]
+
+
+def test_the_same_command_again_skips_what_is_finished(solve, tmp_path):
+    images = tmp_path / "out" / "images"
+    assert solve(INVERT).code == 0
+    before, kept = pictures(tmp_path / "out"), (images / "b.png").stat().st_mtime_ns
+    again = solve(INVERT)
+    assert (again.code, again.err) == (0, "")
+    (images / "a.png").unlink()
+    again = solve(INVERT)
+    assert again.code == 0
+    assert "image 2 of 2" in again.err
+    assert (images / "b.png").stat().st_mtime_ns == kept
+    assert pictures(tmp_path / "out") == before
+
+
+def test_more_images_can_join_a_run(solve, tmp_path):
+    assert solve(INVERT.replace("photos", "photos/b.png")).code == 0
+    done = solve(INVERT.replace("photos", "photos/a.png"))
+    assert (done.code, "image 1 of 1" in done.err) == (0, True)
+    assert [row["name"] for row in rows(tmp_path / "out")] == ["a", "b"]
+    assert summary(tmp_path / "out")["images"] == 2
+
+
+def test_another_run_in_the_same_folder_is_refused(solve, tmp_path):
+    assert solve(INVERT).code == 0
+    before = pictures(tmp_path / "out")
+    refused = solve(INVERT + " --seed 1 --radii 5")
+    assert refused.code == 2
+    assert refused.err == (
+        f"error: {tmp_path}/out: holds a run with seed 0, no radii; "
+        "expected seed 1, radii 5.0: choose another --out\n"
+    )
+    assert pictures(tmp_path / "out") == before
+
+
+def test_the_same_seed_gives_the_same_bytes(solve, tmp_path):
+    line = "denoise --sigma 30 --images {images} --generator gen --steps 2,2 --out {{tmp}}/{out} "
+    assert solve(line.format(images="photos", out=1)).code == 0
+    assert solve(line.format(images="photos/b.png photos/a*.png", out=2)).code == 0
+    assert solve(line.format(images="photos", out=3) + "--seed 1").code == 0
+    assert solve("--seed 1 " + line.format(images="photos", out=4)).code == 0
+    first, second, third, fourth = (pictures(tmp_path / name) for name in "1234")
+    assert first == second
+    assert third == fourth
+    assert all(first[name] != third[name] for name in first)
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(solve, tmp_path, monkeypatch):
+    line = INVERT + " --batch-size 1"
+    assert solve(line.replace("{out}", "{tmp}/whole")).code == 0
+    calls, solve_batch = [], run_module._solve_batch
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return solve_batch(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_solve_batch", interrupted)
+        stopped = solve(line)
+    out = tmp_path / "out"
+    assert stopped.code == 130
+    assert "interrupted: the same command goes on where this one stopped\n" in stopped.err
+    assert list(pictures(out)) == ["a.png"]
+    assert not (out / "summary.json").exists()
+    assert solve(line).code == 0
+    assert pictures(out) == pictures(tmp_path / "whole")
+    assert summary(out)["images"] == 2
+
+
+def test_one_unreadable_image_among_many_is_skipped(solve, tmp_path):
+    line = INVERT.replace("photos", "mixed") + " --batch-size 2"
+    for _ in range(2):
+        done = solve(line)
+        assert done.code == 1
+        assert "skipped: mixed/text.png: not an image; expected a PNG, JPEG" in done.err
+        assert done.err.endswith("1 of 3 images could not be read\n")
+        assert list(pictures(tmp_path / "out")) == ["a.png", "b.png"]
+        assert summary(tmp_path / "out")["images"] == 2
+    # The rest of the folder being finished helps an unreadable image no more than an empty one.
+    alone = solve(INVERT.replace("photos", "text.png truncated.png"))
+    assert alone.code == 2
+    assert alone.err.endswith("error: text.png truncated.png: none of the images can be read\n")
+
+
+def test_an_image_of_another_size_is_fitted_and_the_output_says_so(solve, tmp_path):
+    done = solve(INVERT.replace("photos", "wide.png"))
+    assert done.code == 0
+    assert "wide.png: 16x8, centre-cropped to 8x8\n" in done.err
+    with Image.open(tmp_path / "out" / "images" / "wide.png") as image:
+        assert image.size == (SIDE, SIDE)
+
+
+def test_numbers_by_round(solve, tmp_path):
+    line = INVERT + " --lr 0.1,0.05 --radii inf"
+    assert solve(line).code == 0
+    stored = summary(tmp_path / "out")
+    assert (stored["lr"], stored["radii"], stored["steps"]) == ([0.1, 0.05], ["inf"], [2, 2])
+    assert solve(line).code == 0
+
+
+ONE = " --images photos/a.png --out {out} --generator gen"
+TWO_ROUNDS = " --steps 2,2" + ONE
+BAD = {
+    # Files.
+    "invert --images nowhere.png --out {out}": "nowhere.png: does not exist; expected an image",
+    "invert --images empty --out {out}": r"empty: no images; expected files in \.png",
+    "invert --images 'x*.png' --out {out}": r"x\*\.png: matches no file",
+    "invert --images text.png --out {out}": "text.png: not an image; expected a PNG",
+    "invert --images truncated.png --out {out}": r"truncated.png: cannot be read \(.*; expected",
+    "invert --images photos/a.png --out text.png": "text.png: is a file; expected a folder",
+    "invert --images photos/a.png --out text.png/x": "cannot be made .*; expected a writable",
+    "invert --images photos/a.png --out holiday": "holds other files; expected a new or empty",
+    "superres --factor 2 --measured" + TWO_ROUNDS: "a.png: 8x8 pixels; expected 4x4",
+    "inpaint --mask tall_mask.png" + ONE: "tall_mask.png: 8x16 pixels; expected 8x8",
+    "inpaint --mask black_mask.png" + ONE: "black_mask.png: nothing is observed; expected",
+    "inpaint --mask text.png" + ONE: "text.png: not an image; expected",
+    "inpaint --mask no.png" + ONE: r"no.png: cannot be read \(No such file .*; expected",
+    # Numbers of a task.
+    "superres --factor 3" + ONE: "factor 3: expected a divisor of the image size 8x8",
+    "superres --factor 0" + ONE: "factor 0: expected a divisor",
+    "superres --factor 2.5" + ONE: "argument --factor: invalid int value: '2.5'",
+    "inpaint --observed 0" + ONE: "observed fraction 0.0: expected more than 0 and at most 1",
+    "inpaint --observed 1.5" + ONE: "observed fraction 1.5: expected",
+    "inpaint --observed nan" + ONE: "observed fraction nan: expected",
+    "inpaint --observed much" + ONE: "argument --observed: invalid float value: 'much'",
+    "inpaint --box 8" + ONE: "box 8: expected 1 to 7 pixels",
+    "denoise --sigma inf" + ONE: "sigma inf: expected 0 to 1000",
+    "denoise --sigma -1" + ONE: "sigma -1.0: expected 0 to 1000",
+    "compress --measurements 1.01" + ONE: r"measurements 1.01: expected .* in \(0, 1\]",
+    "compress --measurements nan" + ONE: "measurements nan: expected",
+    # Options that do not go together.
+    "inpaint" + ONE: "one of the arguments --observed --box --mask is required",
+    "superres" + ONE: "one of the arguments --factor is required",
+    "inpaint --observed 0.5 --box 3" + ONE: "argument --box: not allowed with argument --observed",
+    "inpaint --observed 0.5 --measured" + ONE: "--observed with --measured: expected --mask FILE",
+    "compress --measurements 1 --measured" + ONE: "compress --measured: its measurements are not",
+    # Numbers of a method.
+    "invert --steps 0" + ONE: "argument --steps: '0': expected a whole number >= 1",
+    "invert --steps 2,,2" + ONE: "argument --steps: '2,,2': expected a whole number >= 1",
+    "invert --steps 1.5" + ONE: "argument --steps: '1.5': expected",
+    "invert --steps 1,1,1" + ONE: "steps 1,1,1: expected .* at most 2 rounds",
+    "invert --steps 1,1 --method csgm" + ONE: "--steps 1,1: expected one number with csgm",
+    "invert --method pulse" + ONE: r"argument --method: invalid choice: 'pulse' \(choose from",
+    "invert --radii 1,2" + TWO_ROUNDS: "--radii 1,2: expected one number for each",
+    "invert --radii nan" + ONE: "argument --radii: 'nan': expected numbers >= 0, or inf",
+    "invert --radii x" + ONE: "argument --radii: 'x': expected numbers >= 0, or inf",
+    "invert --lr inf" + ONE: "argument --lr: 'inf': expected positive numbers",
+    "invert --lr 0" + ONE: "argument --lr: '0': expected positive numbers",
+    "invert --lr nan" + ONE: "argument --lr: 'nan': expected positive numbers",
+    "invert --lr fast" + ONE: "argument --lr: 'fast': expected positive numbers",
+    "invert --lr 1,1,1" + TWO_ROUNDS: "--lr 1,1,1: expected one number, or one a round: 2",
+    "invert --batch-size 0" + ONE: "argument --batch-size: '0': expected a whole number >= 1",
+    "invert --seed -1" + ONE: "argument --seed: '-1': expected a whole number from 0 to 4294967295",
+    "invert --seed one" + ONE: "argument --seed: 'one': expected a whole number",
+    # The rest.
+    "invert --images photos --out {out} --generator no": "no: not a generator; expected a folder",
+    "invert --images photos --out {out} --generator bad_gen": "bad_gen: not a generator; expected",
+    "invert --images photos --out {out} --generator text.png": "text.png: not a generator",
+    "restore" + ONE: r"argument TASK: invalid choice: 'restore' \(choose from 'invert'",
+    "invert --images photos": "the following arguments are required: --out",
+    "invert --out {out}": "the following arguments are required: --images",
+    "invert --speed 3" + ONE: "unrecognized arguments: --speed 3",
+    "--out text.png": "cannot be made .*; expected a writable folder",
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), BAD.items())
+def test_bad_input_is_one_line_and_exit_code_2(line, expected, solve, tmp_path):
+    done = solve(line)
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.count("\n") == 1
+    assert re.search(expected, done.err)
+
+
+def test_a_failed_command_leaves_the_folder_to_the_next(solve):
+    assert solve("invert --images text.png --out {out} --generator gen").code == 2
+    assert solve(INVERT).code == 0
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_help_of_a_task_names_its_options(task, solve):
+    done = solve(f"{task.name} --help")
+    assert (done.code, done.err) == (0, "")
+    for option in task.options:
+        assert f"--{option.name}" in done.out
+    for name in ("images", "out", "measured", "generator", "method", "steps", "lr", "radii"):
+        assert f"--{name}" in done.out
+    assert "--batch-size" in done.out
+    assert "--seed" in done.out
+    assert "SUPPRESS" not in done.out
+
+
+def test_help_names_the_tasks_and_what_the_demo_shows(solve):
+    done = solve("--help")
+    assert done.code == 0
+    for task in TASKS.values():
+        assert task.name in done.out
+        assert task.help in done.out
+    assert "not for diagnosis" in " ".join(done.out.split())
+
+
+def test_the_demo_compares_the_methods_on_every_task(solve, tmp_path, inputs, monkeypatch):
+    monkeypatch.setattr(demo_module, "SAMPLES", inputs / "photos")
+    monkeypatch.setattr(demo_module, "load", lambda _: load(inputs / "gen"))
+    monkeypatch.setattr(demo_module, "_STEPS", {"csgm": (2,), "ilo": (2, 2)})
+    done = solve("--out {out}")
+    out = tmp_path / "out"
+    assert done.code == 0
+    assert "CSGM" in done.out
+    assert "ILO" in done.out
+    for task in TASKS.values():
+        assert task.name in done.out
+        for method in ("csgm", "ilo"):
+            assert f"{summary(out / f'{task.name}-{method}')['psnr_db']['mean']:.2f}" in done.out
+    assert "not for diagnosis" in done.out
+    assert done.out.endswith(f"contact sheet: {out / 'contact_sheet.png'}\n")
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.width > 4 * 128
+        assert sheet.height > 2 * len(TASKS) * 128
+    again = solve("--out {out}")
+    assert (again.code, again.out, again.err) == (0, done.out, "")
+
+
+def command(*args: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "ilo_jax.solve", *map(str, args)], capture_output=True, text=True
+    )
+
+
+def test_the_command_as_a_process(tmp_path):
+    """With the embedded generator."""
+    out = tmp_path / "out"
+    image = SAMPLES / "radiograph_00.png"
+    line = ["invert", "--images", image, "--out", out, "--method", "csgm", "--steps", 1]
+    done = command(*line)
+    assert done.returncode == 0
+    assert done.stdout.startswith("1 image, PSNR ")
+    assert list(pictures(out)) == ["radiograph_00.png"]
+    refused = command(*line[:-1], 2)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"error: {out}: holds a run with steps 1; expected steps 2")
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_whole_demo(tmp_path):
+    done = command("--out", tmp_path)
+    assert done.returncode == 0
+    results = {
+        (task, method): summary(tmp_path / f"{task}-{method}")
+        for task in TASKS
+        for method in ("csgm", "ilo")
+    }
+    for task in TASKS:
+        csgm, ilo = (results[task, method]["psnr_db"]["mean"] for method in ("csgm", "ilo"))
+        assert ilo > csgm
+        assert f"{ilo:.2f}" in done.stdout
+    for task in ("invert", "compress"):
+        ratio = results[task, "csgm"]["measurement_mse"]["mean"]
+        ratio /= results[task, "ilo"]["measurement_mse"]["mean"]
+        assert ratio > 2
