@@ -240,9 +240,7 @@ def _begin(
     return _over_batch(one, mesh)(solution)
 
 
-@functools.partial(
-    jax.jit, static_argnames=("cut", "sna", "count", "mesh"), donate_argnames="carry"
-)
+@functools.partial(jax.jit, static_argnames=("cut", "sna", "count", "mesh"))
 def _steps(
     generator: Generator,
     operator: Operator,
