@@ -61,7 +61,7 @@ def derive(synthesis_params: dict) -> dict:
     """Flax variables of the synthesis network from its params alone."""
     layers = [f"layers_{i}" for i in range(sum(n.startswith("layers_") for n in synthesis_params))]
     derived = {
-        name: {"layer": derive_layer(synthesis_params[name]["kernel"], up=i % 2 == 1)}
+        name: {"layer": derive_layer(synthesis_params[name]["kernel"], i)}
         for i, name in enumerate(layers)
     }
     return {"params": synthesis_params, "derived": derived}

@@ -45,14 +45,17 @@ def _normalize(z: jax.Array) -> jax.Array:
     return z * jax.lax.rsqrt(jnp.mean(z**2, -1, keepdims=True) + 1e-8)
 
 
-def derive_layer(kernel: jax.Array, up: bool) -> dict:
+def derive_layer(kernel: jax.Array, layer: int) -> dict:
     """What a layer needs of its kernel `[3, 3, I, O]` and no other input changes.
 
     energy: `[I, O]`, for demodulation.
     kernels: the kernel, prepared for the layer's convolution.
     """
-    prepare = resample.prepare_upsample_conv if up else resample.prepare_conv
-    return {"energy": jnp.sum(kernel**2, (0, 1)), "kernels": prepare(kernel)}
+    if layer % 2 == 1:
+        kernels = resample.prepare_upsample_conv(kernel)
+    else:
+        kernels = resample.prepare_conv(kernel, 4 * 2 ** (layer // 2))
+    return {"energy": jnp.sum(kernel**2, (0, 1)), "kernels": kernels}
 
 
 class Mapping(nn.Module):
@@ -85,8 +88,8 @@ class SynthesisLayer(nn.Module):
     the kernel and needs one kernel for the whole batch.
     """
 
+    index: int
     channels: int
-    up: bool
     conv_clamp: float | None
 
     @nn.compact
@@ -94,11 +97,11 @@ class SynthesisLayer(nn.Module):
         kernel = self.param("kernel", _normal, (3, 3, x.shape[-1], self.channels))
         bias = self.param("bias", _zeros, (self.channels,))
         strength = self.param("noise_strength", _zeros, ())
-        derived = self.variable("derived", "layer", derive_layer, kernel, self.up).value
+        derived = self.variable("derived", "layer", derive_layer, kernel, self.index).value
 
         style = nn.Dense(x.shape[-1], bias_init=nn.initializers.ones, name="affine")(w)
         demodulation = jax.lax.rsqrt(style**2 @ derived["energy"] + 1e-8)
-        convolve = resample.upsample_conv if self.up else resample.conv
+        convolve = resample.upsample_conv if self.index % 2 == 1 else resample.conv
         y = convolve(x * style[..., None, None, :], derived["kernels"])
         y = _activate(y * demodulation[..., None, None, :] + strength * noise + bias)
         return _clamp(y, self.conv_clamp)
@@ -140,8 +143,7 @@ class Synthesis(nn.Module):
         c = self.config
         self.param("const", _normal, (4, 4, c.channels[0]))
         self.layers = [
-            SynthesisLayer(c.layer_channels(i), up=i % 2 == 1, conv_clamp=c.conv_clamp)
-            for i in range(c.num_layers)
+            SynthesisLayer(i, c.layer_channels(i), c.conv_clamp) for i in range(c.num_layers)
         ]
         heads = c.num_blocks if c.architecture == "skip" else 1
         self.to_rgb = [ToRGB(c.image_channels, c.conv_clamp) for _ in range(heads)]

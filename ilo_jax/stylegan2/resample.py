@@ -8,24 +8,36 @@ Up-sampling filters with [1, 3, 3, 1] in each direction (Karras et al., 2020).
 """
 
 import functools
-from typing import NamedTuple
+import itertools
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ilo_jax.stylegan2 import winograd
 
-class ConvKernels(NamedTuple):
+
+@flax.struct.dataclass
+class ConvKernels:
     """The kernels of a convolution and of its adjoint, by `prepare_conv` for `conv`, or by
     `prepare_upsample_conv` for `upsample_conv`."""
 
     forward: tuple[jax.Array, ...]
     adjoint: tuple[jax.Array, ...]
+    winograd: bool = flax.struct.field(pytree_node=False, default=False)
 
 
-def prepare_conv(kernel: jax.Array) -> ConvKernels:
-    """Of `[k, k, I, O]`, k odd, for `conv`."""
-    return ConvKernels((kernel,), (_transpose(kernel),))
+def prepare_conv(kernel: jax.Array, resolution: int) -> ConvKernels:
+    """Of `[3, 3, I, O]`, for `conv` of images of about `resolution` pixels squared; the faster
+    of two forms for that many (benchmarks/README.md)."""
+    both = kernel, _transpose(kernel)
+    # GPU and TPU libraries choose a form by themselves.
+    use_winograd = (
+        jax.default_backend() == "cpu" and resolution >= 16 and min(kernel.shape[2:]) >= 128
+    )
+    forward, adjoint = map(winograd.prepare, both) if use_winograd else both
+    return ConvKernels((forward,), (adjoint,), use_winograd)
 
 
 def prepare_upsample_conv(kernel: jax.Array) -> ConvKernels:
@@ -44,13 +56,17 @@ def _transpose(kernel: jax.Array) -> jax.Array:
 @jax.custom_vjp
 def conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
     """'Same' convolution: `[..., H, W, I]` -> `[..., H, W, O]`."""
-    return _correlate(x, kernels.forward[0], "SAME")
+    return _same_conv(x, kernels.forward[0], kernels.winograd)
 
 
 conv.defvjp(
     lambda x, kernels: (conv(x, kernels), kernels),
-    lambda kernels, dy: (_correlate(dy, kernels.adjoint[0], "SAME"), None),
+    lambda kernels, dy: (_same_conv(dy, kernels.adjoint[0], kernels.winograd), None),
 )
+
+
+def _same_conv(x: jax.Array, kernel: jax.Array, use_winograd: bool) -> jax.Array:
+    return winograd.conv(x, kernel) if use_winograd else _correlate(x, kernel, "SAME")
 
 
 @jax.custom_vjp
@@ -65,10 +81,15 @@ def upsample_conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
 
 
 def _upsample_conv_adjoint(kernels: ConvKernels, dy: jax.Array) -> tuple[jax.Array, None]:
+    *_, h, w, _ = dy.shape
     edges = ((0, 0),) * (dy.ndim - 3) + ((2, 2), (2, 2), (0, 0))
-    t = _fir(_fir(jnp.pad(dy, edges), -3), -2)
-    parts = (t[..., i::2, j::2, :] for i in (0, 1) for j in (0, 1))
-    terms = (_correlate(p, k, "VALID") for p, k in zip(parts, kernels.adjoint, strict=True))
+    dt = _fir(_fir(jnp.pad(dy, edges), -3), -2)
+    terms = []
+    for kernel, (i, j) in zip(kernels.adjoint, itertools.product((0, 1), (0, 1)), strict=True):
+        # Padded and cropped, since XLA's unpadded convolution is three times slower on CPU.
+        p, q = 1 - i, 1 - j
+        dx = _correlate(dt[..., i::2, j::2, :], kernel, ((p, p), (q, q)))
+        terms.append(dx[..., p : p + h // 2, q : q + w // 2, :])
     return functools.reduce(jnp.add, terms), None
 
 
@@ -104,6 +125,9 @@ def _fir(t: jax.Array, axis: int) -> jax.Array:
 
 
 def _correlate(x: jax.Array, kernel: jax.Array, padding) -> jax.Array:
+    """Convolution that does not turn the kernel, `[h, w, I, O]`."""
+    if kernel.shape[:2] == (1, 1):
+        return x @ kernel[0, 0]
     y = lax.conv_general_dilated(
         x.reshape(-1, *x.shape[-3:]),
         kernel,
