@@ -391,7 +391,9 @@ def test_help_names_the_tasks_and_what_the_demo_shows(solve):
     assert "not for diagnosis" in " ".join(done.out.split())
 
 
-def test_the_demo_compares_the_methods_on_every_task(solve, tmp_path, inputs, monkeypatch):
+def test_the_demo_compares_the_methods_on_its_tasks(solve, tmp_path, inputs, monkeypatch):
+    tasks = {name: TASKS[name] for name in ("invert", "denoise")}
+    monkeypatch.setattr(demo_module, "TASKS", tasks)
     monkeypatch.setattr(demo_module, "SAMPLES", inputs / "photos")
     monkeypatch.setattr(demo_module, "load", lambda _: load(inputs / "gen"))
     monkeypatch.setattr(demo_module, "_STEPS", {"csgm": (2,), "ilo": (2, 2)})
@@ -400,7 +402,7 @@ def test_the_demo_compares_the_methods_on_every_task(solve, tmp_path, inputs, mo
     assert done.code == 0
     assert "CSGM" in done.out
     assert "ILO" in done.out
-    for task in TASKS.values():
+    for task in tasks.values():
         assert task.name in done.out
         for method in ("csgm", "ilo"):
             assert f"{summary(out / f'{task.name}-{method}')['psnr_db']['mean']:.2f}" in done.out
@@ -408,7 +410,7 @@ def test_the_demo_compares_the_methods_on_every_task(solve, tmp_path, inputs, mo
     assert done.out.endswith(f"contact sheet: {out / 'contact_sheet.png'}\n")
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 128
-        assert sheet.height > 2 * len(TASKS) * 128
+        assert sheet.height > 2 * len(tasks) * 128
     again = solve("--out {out}")
     assert (again.code, again.out, again.err) == (0, done.out, "")
 

@@ -122,6 +122,11 @@ def test_every_operator_keeps_the_laws(task, options, image_shape):
         assert_close(found["adjoint of one"], found["adjoint"][0])
 
 
+def test_the_demo_options_suit_the_embedded_generator():
+    for name, task in TASKS.items():
+        build(name, task.demo, (64, 64, 3))
+
+
 @pytest.mark.parametrize(("image_shape", "m"), [((4, 5, 3), 17), ((3, 3, 1), 9), ((3, 5, 1), 1)])
 def test_circulant_equals_its_matrix(image_shape, m):
     n = math.prod(image_shape)
