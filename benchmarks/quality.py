@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of each of the four rounds")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--radii", type=float, nargs=3, help="of the three deeper rounds")
+    parser.add_argument("--geocross", type=float, default=0.001, help="the authors have 0.01")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
@@ -46,7 +47,7 @@ def main() -> None:
     pixels = np.load(args.data)["test"][args.first : args.first + args.images]
     truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
     radii = jnp.array([jnp.inf, *args.radii]) if args.radii else None
-    hyper = hyper_parameters(4, radius_features=radii)
+    hyper = hyper_parameters(4, geocross=args.geocross, radius_features=radii)
     table = Table(title=f"PSNR in dB, mean over {len(pixels)} images")
     for column in ("task", "CSGM", "+1 layer", "+2 layers", "+3 layers", "seconds"):
         table.add_column(column, justify="left" if column == "task" else "right")
