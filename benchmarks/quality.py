@@ -32,7 +32,7 @@ ROWS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", required=True, help=".npz with `test`, uint8 [N, 64, 64]")
     parser.add_argument("--first", type=int, default=0, help="first image")
     parser.add_argument("--images", type=int, default=8)

@@ -8,12 +8,15 @@ in the same process.
 
     python -m benchmarks.step --resolution 1024 --batch 1
     python -m benchmarks.step --generator chest64 --batch 32
+
+With `--serve` it answers `benchmarks.rivals`.
 """
 
 import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -29,14 +32,16 @@ OPTIMIZED_NOISES = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--generator", help="a checkpoint; by default config-f, random weights")
     parser.add_argument("--resolution", type=int, default=1024)
     parser.add_argument("--channels", type=int, nargs="+", help="instead of config-f's")
+    parser.add_argument("--w-dim", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--steps", type=int, default=3, help="steps in one scan")
     parser.add_argument("--repeats", type=int, default=5, help="scans that are timed")
     parser.add_argument("--no-floor", dest="floor", action="store_false")
+    parser.add_argument("--serve", action="store_true", help="time a scan for every line of input")
     args = parser.parse_args()
 
     if args.generator:
@@ -44,7 +49,9 @@ def main() -> None:
     else:
         config = stylegan2.config_f(args.resolution)
         if args.channels:
-            config = GeneratorConfig(channels=tuple(args.channels))
+            config = GeneratorConfig(
+                channels=tuple(args.channels), w_dim=args.w_dim, z_dim=args.w_dim
+            )
         generator = stylegan2.random_generator(config, jax.random.key(0))
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(generator))
 
@@ -54,12 +61,20 @@ def main() -> None:
     compiled = run.lower(generator, carry, args.steps).compile()
     compile_seconds = time.perf_counter() - start
 
-    carry, loss = compiled(generator, carry)  # the first call pays for page faults
-    seconds = []
-    for _ in range(args.repeats):
+    def timed_scan() -> float:
+        nonlocal carry
         start = time.perf_counter()
         carry, loss = jax.block_until_ready(compiled(generator, carry))
-        seconds.append((time.perf_counter() - start) / args.steps)
+        assert jnp.isfinite(loss).all()
+        return (time.perf_counter() - start) / args.steps
+
+    timed_scan()  # pays for page faults
+    if args.serve:
+        print(json.dumps({"compile_s": compile_seconds}), flush=True)
+        for _ in sys.stdin:
+            print(json.dumps({"step_s": timed_scan(), "peak_gib": peak_gib()}), flush=True)
+        return
+    seconds = [timed_scan() for _ in range(args.repeats)]
     report = {
         "resolution": generator.config.resolution,
         "batch": args.batch,
@@ -67,13 +82,17 @@ def main() -> None:
         "spread_s": [round(min(seconds), 4), round(max(seconds), 4)],
         "compile_s": round(compile_seconds, 1),
         "weights_gib": round(weights / 2**30, 2),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "loss": float(loss[-1]),
+        "peak_gib": round(peak_gib(), 2),
     }
     if args.floor:
         floor = convolution_floor(generator.config, args.batch)
         report |= {"floor_s": round(floor, 4), "step/floor": round(report["step_s"] / floor, 2)}
     print(json.dumps(report))
+
+
+def peak_gib() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def initial_carry(generator: Generator, batch: int) -> tuple:

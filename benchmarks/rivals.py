@@ -1,0 +1,96 @@
+"""A step of ILO against PyTorch's, in turns, each in a process of its own.
+
+    python -m benchmarks.rivals --torch-python PYTHON --resolution 1024 --batch 1
+    python -m benchmarks.rivals --torch-python PYTHON --ilo CHECKOUT --only authors
+
+PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo.
+Every round times a few steps of ours and then of each rival. A ratio is the median over
+rounds of rival over ours in the same round; in brackets, the least and the greatest.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+
+class Worker:
+    """A process that has compiled its step, and takes steps when asked."""
+
+    def __init__(self, name: str, command: list[str]):
+        self.name = name
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        ready = self._read()
+        self.compile_s = ready.get("compile_s", ready.get("first_step_s"))
+        self.peak_gib = 0.0
+
+    def step_seconds(self, steps: int) -> float:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        answer = self._read()
+        self.peak_gib = answer["peak_gib"]
+        return answer["step_s"]
+
+    def _read(self) -> dict:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.name}: ended with status {self.process.wait()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--torch-python", required=True)
+    parser.add_argument("--ilo", help="checkout of the authors' code")
+    parser.add_argument("--only", choices=("eager", "compile", "authors"), nargs="+")
+    parser.add_argument("--resolution", type=int, default=1024)
+    parser.add_argument("--small", action="store_true", help="the sizes of chest64")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=2, help="steps a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    modes = args.only or ["eager", "compile"] + (["authors"] if args.ilo else [])
+
+    sizes = ["--batch", str(args.batch)]
+    if args.small:
+        sizes += ["--resolution", "64", "--channels", "128", "128", "128", "64", "32"]
+        sizes += ["--w-dim", "64"]
+    else:
+        sizes += ["--resolution", str(args.resolution)]
+    script = str(pathlib.Path(__file__).with_name("torch_step.py"))
+    ours = Worker(
+        "ours",
+        [sys.executable, "-m", "benchmarks.step", "--serve", "--steps", str(args.steps), *sizes],
+    )
+    rivals = []
+    for mode in modes:
+        extra = ["--ilo", args.ilo] if mode == "authors" else []
+        rivals.append(Worker(mode, [args.torch_python, script, mode, *sizes, *extra]))
+
+    workers = [ours, *rivals]
+    seconds: dict[str, list[float]] = {w.name: [] for w in workers}
+    for i in range(args.rounds):
+        for w in workers if i % 2 == 0 else workers[::-1]:
+            seconds[w.name].append(w.step_seconds(args.steps))
+    print(f"{'':9}  step, s (least)   over ours              compile or first step, s   peak, GiB")
+    for w in workers:
+        ratios = [a / b for a, b in zip(seconds[w.name], seconds["ours"], strict=True)]
+        print(
+            f"{w.name:9}  {statistics.median(seconds[w.name]):7.3f} ({min(seconds[w.name]):.3f})"
+            f"   {statistics.median(ratios):5.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+            f"   {w.compile_s:20.1f}   {w.peak_gib:14.2f}"
+        )
+        w.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The step of `benchmarks.step` in PyTorch; run by `benchmarks.rivals`, in PyTorch's environment.
+
+    PYTHON benchmarks/torch_step.py {eager,compile} --resolution 1024 --batch 1
+
+is a generator written for speed: frozen weights, styles scale the activations, one plain
+convolution a layer for the whole batch, the FIR filter as shifted adds. With
+
+    PYTHON benchmarks/torch_step.py authors --ilo CHECKOUT
+
+it is the generator of github.com/giannisdaras/ilo as its loop uses it, on the CPU.
+
+Each line on standard input is a number of steps to take; each answer, seconds a step.
+"""
+# pyright: reportMissingImports=false
+
+import argparse
+import json
+import math
+import resource
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+OPTIMIZED_NOISES = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("mode", choices=("eager", "compile", "authors"))
+    parser.add_argument("--resolution", type=int, default=1024)
+    parser.add_argument("--channels", type=int, nargs="+", help="instead of config-f's")
+    parser.add_argument("--w-dim", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--ilo", help="checkout of the authors' code")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+
+    channels = args.channels or (512, 512, 512, 512, 512, 256, 128, 64, 32)
+    channels = channels[: round(math.log2(args.resolution)) - 1]
+    if args.mode == "authors":
+        draw = authors_generator(args.ilo, args.resolution)
+    else:
+        draw = fast_generator(channels, args.w_dim)
+    if args.mode == "compile":
+        draw = torch.compile(draw)
+    step = stepper(draw, len(channels), args.w_dim, args.batch)
+
+    start = time.perf_counter()
+    step()
+    first = time.perf_counter() - start
+    print(json.dumps({"first_step_s": first}), flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        seconds = (time.perf_counter() - start) / int(line)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(json.dumps({"step_s": seconds, "peak_gib": peak}), flush=True)
+
+
+def stepper(draw, blocks: int, w_dim: int, batch: int):
+    """One step on latents `[batch, 2 blocks, w_dim]` and the first noise maps, in place."""
+    sizes = [4 * 2 ** ((i + 1) // 2) for i in range(2 * blocks - 1)]
+    z = torch.randn(batch, 2 * blocks, w_dim, requires_grad=True)
+    noises = [torch.randn(batch, 1, n, n) for n in sizes]
+    variables = [z, *(n.requires_grad_() for n in noises[:OPTIMIZED_NOISES])]
+    norms = [norm(v.detach()) for v in variables]
+    mean, std = torch.randn(w_dim), torch.rand(w_dim)
+    target = torch.rand(batch, 3, sizes[-1], sizes[-1]) * 2 - 1
+    adam = torch.optim.Adam(variables, lr=0.1)
+
+    def step() -> None:
+        adam.zero_grad()
+        image = draw(F.leaky_relu(std * z + mean, 0.2), noises)
+        F.mse_loss(image, target).backward()
+        adam.step()
+        with torch.no_grad():
+            for v, n in zip(variables, norms, strict=True):
+                v.mul_(n / norm(v))
+
+    return step
+
+
+def norm(v: torch.Tensor) -> torch.Tensor:
+    return v.pow(2).sum(tuple(range(2, v.ndim)), keepdim=True).sqrt()
+
+
+def fast_generator(channels: tuple[int, ...], w_dim: int):
+    """`draw(w [B, L, w_dim], noises) -> image [B, 3, H, W]` with random, frozen weights."""
+
+    def affine(width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.randn(width, w_dim) / w_dim**0.5, torch.ones(width)
+
+    const = torch.randn(1, channels[0], 4, 4)
+    layers, heads = [], []
+    for i in range(2 * len(channels) - 1):
+        outputs, inputs = channels[(i + 1) // 2], channels[i // 2]
+        kernel = torch.randn(outputs, inputs, 3, 3)
+        energy = kernel.pow(2).sum((2, 3)).T
+        kernel = kernel.transpose(0, 1).contiguous() if i % 2 else kernel
+        layers.append((kernel, energy, 0.1 * torch.randn(1, outputs, 1, 1), *affine(inputs)))
+        if i % 2 == 0:
+            heads.append((torch.randn(3, outputs) / outputs**0.5, *affine(outputs)))
+
+    def draw(w: torch.Tensor, noises: list[torch.Tensor]) -> torch.Tensor:
+        x, rgb = const.expand(w.shape[0], -1, -1, -1), None
+        for i, (kernel, energy, bias, weight, offset) in enumerate(layers):
+            style = F.linear(w[:, i], weight, offset)
+            demodulation = torch.rsqrt(style**2 @ energy + 1e-8)
+            y = x * style[:, :, None, None]
+            if i % 2:
+                t = F.pad(F.conv_transpose2d(y, kernel, stride=2), (1, 1, 1, 1))
+                y = fir(fir(t, 2), 3)
+            else:
+                y = F.conv2d(y, kernel, padding=1)
+            y = y * demodulation[:, :, None, None] + 0.1 * noises[i] + bias
+            x = F.leaky_relu(y, 0.2) * 2**0.5
+            if i % 2 == 0:
+                kernel, weight, offset = heads[i // 2]
+                style = F.linear(w[:, i + 1], weight, offset)
+                part = torch.einsum("bchw,bkc->bkhw", x, style[:, None] * kernel)
+                rgb = part if rgb is None else part + upsample(rgb)
+        assert rgb is not None
+        return rgb
+
+    return draw
+
+
+def fir(t: torch.Tensor, axis: int) -> torch.Tensor:
+    n = t.shape[axis] - 3
+    a, b, c, d = (t.narrow(axis, i, n) for i in range(4))
+    return 0.25 * (a + d) + 0.75 * (b + c)
+
+
+def upsample(x: torch.Tensor) -> torch.Tensor:
+    batch, channels, h, w = x.shape
+    spread = F.pad(x[:, :, :, None, :, None], (0, 1, 0, 0, 0, 1))
+    spread = spread.reshape(batch, channels, 2 * h, 2 * w)
+    return fir(fir(F.pad(spread, (2, 1, 2, 1)), 2), 3)
+
+
+def authors_generator(checkout: str, resolution: int):
+    """The authors' class, called as their loop calls it: weights are left to require gradients."""
+    import torch.utils.cpp_extension
+
+    # Their CUDA extensions are compiled on import; on CPU none of them is called.
+    torch.utils.cpp_extension.load = lambda *args, **kwargs: None
+    sys.path.insert(0, checkout)
+    from model import Generator
+
+    generator = Generator(resolution, 512, 8).eval()
+
+    def draw(w: torch.Tensor, noises: list[torch.Tensor]) -> torch.Tensor:
+        return generator([w], input_is_latent=True, noise=noises)[0]
+
+    return draw
+
+
+if __name__ == "__main__":
+    main()
