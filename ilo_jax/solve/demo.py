@@ -40,9 +40,8 @@ def demo(out: Path, seed: int, console: Console) -> None:
         }
         for method, run in runs.items():
             folder = out / f"{task.name}-{method}"
-            with ProgressReporter(
-                console, _STEPS[method], f"{name}, {method.upper()}: "
-            ) as reporter:
+            title = f"{task.name}, {method.upper()}: "
+            with ProgressReporter(console, _STEPS[method], title) as reporter:
                 outcome = reconstruct(run, paths, folder, reporter)
             assert outcome.summary is not None
             psnr[method] = outcome.summary["psnr_db"]["mean"]
@@ -52,7 +51,7 @@ def demo(out: Path, seed: int, console: Console) -> None:
         for path in paths[:_SHOWN]:
             found = [(r.image(path.stem), r.finished()[path.stem]) for r in finished]
             truth, *others = tiles_of(runs["ilo"], path, found)
-            rows.append([Tile(truth.image, name), *others])
+            rows.append([Tile(truth.image, task.name), *others])
     sheet = contact_sheet(["truth", "measurement", "CSGM", "ILO"], rows, NOTICES[EMBEDDED_DEFAULT])
     write_atomically(out / "contact_sheet.png", encode_png(sheet))
     printer = Console(highlight=False)

@@ -9,9 +9,9 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 
 class ProgressReporter:
@@ -23,12 +23,11 @@ class ProgressReporter:
         self._title = title
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeElapsedColumn(),
+            BarColumn(),  # what gives way on a narrow terminal
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("steps,"),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             TextColumn("left"),
-            TimeRemainingColumn(),
             console=console,
         )
         self._task = self._bar.add_task(title, total=None)
@@ -51,9 +50,9 @@ class ProgressReporter:
         self._bar.reset(self._task, total=sum(self._steps), description=self._prefix)
 
     def progress(self, index: int, steps: int, mse: jax.Array) -> None:
+        jax.block_until_ready(mse)  # JAX runs ahead of its results; the bar must not
         self._bar.update(
             self._task,
             completed=sum(self._steps[:index]) + steps,
-            description=f"{self._prefix}, round {index + 1} of {len(self._steps)}, "
-            f"MSE {float(mse.mean()):.2g}",
+            description=f"{self._prefix}, round {index + 1} of {len(self._steps)}",
         )
