@@ -15,7 +15,8 @@ from ilo_jax.solve.run import Run, Settings, reconstruct, tiles_of
 from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, NOTICES, load
 
 SAMPLES = Path(__file__).parent / "samples"
-_STEPS = {"csgm": (200,), "ilo": (50, 50, 50, 50)}
+_STEPS = {"csgm": (150,), "ilo": (50, 50, 50)}
+_IMAGES = 8
 _SHOWN = 2
 
 
@@ -26,7 +27,7 @@ def demo(out: Path, seed: int, console: Console) -> None:
       InputError: `out` cannot be used.
     """
     generator = load(EMBEDDED_DEFAULT)
-    paths = find_images([str(SAMPLES)])
+    paths = find_images([str(SAMPLES)])[:_IMAGES]
     table = Table(title=f"PSNR in dB, mean over {len(paths)} images")
     for column in ("task", "CSGM", "ILO", "MSE of CSGM / ILO"):
         table.add_column(column, justify="left" if column == "task" else "right")
