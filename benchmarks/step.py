@@ -4,7 +4,8 @@ A step is: W+ latents through the mapping proxy, the synthesis network forward, 
 squared error of its image, backward to latents and the first five noise maps, Adam. The
 solver runs its steps in a `lax.scan`, and so does this. The floor is the time of plain
 'same' 3x3 convolutions of the network's sizes, forward and input gradient each, measured
-in the same process.
+in the same process, in turns. `step_gib` is what the process grows by while it takes steps, weights
+and variables being there already.
 
     python -m benchmarks.step --resolution 1024 --batch 1
     python -m benchmarks.step --generator chest64 --batch 32
@@ -14,11 +15,10 @@ With `--serve` it answers `benchmarks.rivals`.
 
 import argparse
 import json
-import resource
+import pathlib
 import statistics
 import sys
 import time
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--steps", type=int, default=3, help="steps in one scan")
     parser.add_argument("--repeats", type=int, default=5, help="scans that are timed")
-    parser.add_argument("--no-floor", dest="floor", action="store_false")
     parser.add_argument("--serve", action="store_true", help="time a scan for every line of input")
     args = parser.parse_args()
 
@@ -68,31 +67,41 @@ def main() -> None:
         assert jnp.isfinite(loss).all()
         return (time.perf_counter() - start) / args.steps
 
+    before = _status_gib("VmRSS")
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that compiling had
     timed_scan()  # pays for page faults
+    step_gib = _status_gib("VmHWM") - before
     if args.serve:
         print(json.dumps({"compile_s": compile_seconds}), flush=True)
         for _ in sys.stdin:
-            print(json.dumps({"step_s": timed_scan(), "peak_gib": peak_gib()}), flush=True)
+            answer = {"step_s": timed_scan(), "peak_gib": _status_gib("VmHWM")}
+            print(json.dumps(answer), flush=True)
         return
-    seconds = [timed_scan() for _ in range(args.repeats)]
+    convolution_floor(generator.config, args.batch)  # compiles
+    seconds, floors = [], []
+    for _ in range(args.repeats):
+        seconds.append(timed_scan())
+        floors.append(convolution_floor(generator.config, args.batch))
+    ratios = [a / b for a, b in zip(seconds, floors, strict=True)]
     report = {
         "resolution": generator.config.resolution,
         "batch": args.batch,
-        "step_s": round(statistics.median(seconds), 4),
-        "spread_s": [round(min(seconds), 4), round(max(seconds), 4)],
-        "compile_s": round(compile_seconds, 1),
-        "weights_gib": round(weights / 2**30, 2),
-        "peak_gib": round(peak_gib(), 2),
+        "step_s": statistics.median(seconds),
+        "least_step_s": min(seconds),
+        "floor_s": statistics.median(floors),
+        "least_floor_s": min(floors),
+        "step/floor": statistics.median(ratios),
+        "compile_s": compile_seconds,
+        "weights_gib": weights / 2**30,
+        "step_gib": step_gib,
     }
-    if args.floor:
-        floor = convolution_floor(generator.config, args.batch)
-        report |= {"floor_s": round(floor, 4), "step/floor": round(report["step_s"] / floor, 2)}
-    print(json.dumps(report))
+    print(json.dumps({k: round(v, 3) for k, v in report.items()}))
 
 
-def peak_gib() -> float:
-    """The most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def _status_gib(field: str) -> float:
+    """Memory of this process, now (VmRSS) or at most (VmHWM); Linux."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**20
 
 
 def initial_carry(generator: Generator, batch: int) -> tuple:
@@ -134,43 +143,34 @@ def _norm(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
 
 
-def convolution_floor(config: GeneratorConfig, batch: int, repeats: int = 5) -> float:
-    """Seconds that the network's convolutions take at least: the sum over its layers of a plain
-    3x3 convolution and its input gradient, at the resolution that the layer reads."""
+def convolution_floor(config: GeneratorConfig, batch: int) -> float:
+    """Seconds of the network's convolutions alone: over its layers, a plain 3x3 convolution and
+    its input gradient, at the resolution that the layer reads."""
     total = 0.0
     for layer in range(config.num_layers):
-        up = layer % 2
-        size = config.layer_resolution(layer) // (2 if up else 1)
+        size = config.layer_resolution(layer) // (1 + layer % 2)
         outputs = config.layer_channels(layer)
         inputs = config.layer_channels(layer - 1) if layer else outputs
-        x = jnp.ones((batch, size, size, inputs))
-        y = jnp.ones((batch, size, size, outputs))
         kernel = jnp.ones((3, 3, inputs, outputs))
-        total += fastest(jax.jit(_conv), (x, kernel), repeats)
+        total += _seconds(jnp.ones((batch, size, size, inputs)), kernel)
         if layer:  # the constant input needs no gradient
-            total += fastest(jax.jit(_input_gradient), (y, kernel), repeats)
+            gradient = jnp.ones((batch, size, size, outputs))
+            total += _seconds(gradient, jnp.ones((3, 3, outputs, inputs)))
     return total
 
 
+@jax.jit
 def _conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.conv_general_dilated(
         x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def _input_gradient(y: jax.Array, kernel: jax.Array) -> jax.Array:
-    return _conv(y, jnp.swapaxes(kernel[::-1, ::-1], 2, 3))
-
-
-def fastest(f: Callable, args: tuple, repeats: int) -> float:
-    """Seconds of the fastest of `repeats` calls, after one that compiles."""
-    jax.block_until_ready(f(*args))
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(f(*args))
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+def _seconds(x: jax.Array, kernel: jax.Array) -> float:
+    jax.block_until_ready((x, kernel))
+    start = time.perf_counter()
+    jax.block_until_ready(_conv(x, kernel))
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
