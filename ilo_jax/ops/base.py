@@ -45,6 +45,13 @@ class Operator(flax.struct.PyTreeNode):
         """Takes from a measurement that was made elsewhere what this operator can produce."""
         return y
 
+    def error(self, predicted: Measurement, measured: Measurement) -> jax.Array:
+        """How far a predicted measurement of one image is from what was measured: the mean squared
+        difference over all entries. The image that makes it least is a solver's result."""
+        squares = jax.tree.map(lambda p, m: jnp.sum((p - m) ** 2), predicted, measured)
+        count = sum(m.size for m in jax.tree.leaves(measured))
+        return jnp.asarray(sum(jax.tree.leaves(squares))) / count
+
     @property
     def measurement_shape(self) -> Any:
         """Shape of one image's measurement, a pytree of shapes if that is a pytree."""
