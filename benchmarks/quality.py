@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ilo_jax.ops import TASKS
-from ilo_jax.solve import hyper_parameters, ilo_schedule, solve
+from ilo_jax.solve import Search, hyper_parameters, ilo_schedule, solve
 from ilo_jax.solve.images import from_uint8
 from ilo_jax.stylegan2 import load
 
@@ -47,7 +47,7 @@ def main() -> None:
     pixels = np.load(args.data)["test"][args.first : args.first + args.images]
     truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
     radii = jnp.array([jnp.inf, *args.radii]) if args.radii else None
-    hyper = hyper_parameters(4, geocross=args.geocross, radius_features=radii)
+    hyper = hyper_parameters(4, radius_code=radii, mse=1.0, geocross=args.geocross)
     table = Table(title=f"PSNR in dB, mean over {len(pixels)} images")
     for column in ("task", "CSGM", "+1 layer", "+2 layers", "+3 layers", "seconds"):
         table.add_column(column, justify="left" if column == "task" else "right")
@@ -56,7 +56,8 @@ def main() -> None:
         k_operator, k_noise, k_solve = jax.random.split(jax.random.key(args.seed), 3)
         operator = task.build(k_operator, generator.config.image_shape, **options)
         measurement = operator.measure(k_noise, truth)
-        schedule = ilo_schedule(generator.config, [args.steps] * 4, sna=task.sna)
+        search = Search(sna=task.sna)
+        schedule = ilo_schedule(generator.config, [args.steps] * 4, search=search)
         began = time.perf_counter()
         solutions = solve(generator, operator, measurement, k_solve, schedule, hyper)
         psnr = [_mean_psnr(truth, solution.image) for solution in solutions]

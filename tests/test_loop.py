@@ -10,21 +10,24 @@ import pytest
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, Operator, partial_circulant
+from ilo_jax.solve.cuts import Cut, ExtendedRange, RangeProjection, Solution, Variables
 from ilo_jax.solve.images import read_image
-from ilo_jax.solve.loop import Solution, Variables, enter_round, objective, solve, start
-from ilo_jax.solve.losses import geocross, measurement_mse
-from ilo_jax.solve.run import METHODS
+from ilo_jax.solve.loop import Problem, objective, solve, start
+from ilo_jax.solve.losses import LOSSES, Data
 from ilo_jax.solve.schedule import (
-    Cut,
     Round,
     Schedule,
+    Search,
+    algorithm_1,
     hyper_parameters,
+    ilo_ramp,
     ilo_schedule,
-    ramp,
 )
+from ilo_jax.solve.spaces import Sphere
 from ilo_jax.stylegan2 import (
     GeneratorConfig,
     apply_layers,
+    initial_state,
     load,
     map_latents,
     random_generator,
@@ -56,6 +59,7 @@ def reconstruct(
     keys: jax.Array = KEYS,
     schedule: Schedule = SCHEDULE,
     operator: Operator = OPERATOR,
+    initial: Solution | None = None,
     **hyper: Any,
 ) -> tuple[list[Solution], list[tuple[int, int, jax.Array]]]:
     """With progress, so that nearly all tests run the same compiled programs."""
@@ -63,7 +67,14 @@ def reconstruct(
     numbers = hyper_parameters(len(schedule.rounds), **hyper)
     calls = []
     found = solve(
-        GENERATOR, operator, measurement, keys, schedule, numbers, lambda *c: calls.append(c)
+        GENERATOR,
+        operator,
+        measurement,
+        keys,
+        schedule,
+        numbers,
+        initial=initial,
+        progress=lambda *c: calls.append(c),
     )
     return found, calls
 
@@ -131,10 +142,10 @@ def test_the_best_image_is_kept_with_its_error():
     for r, solution in enumerate(found):
         seen = np.min([mse for index, _, mse in calls if index == r], axis=0)
         assert (solution.error <= seen).all()
-        kept = jax.vmap(measurement_mse)(OPERATOR(solution.image), OPERATOR(truth()))
+        kept = jax.vmap(OPERATOR.error)(OPERATOR(solution.image), OPERATOR(truth()))
         np.testing.assert_allclose(kept, solution.error, rtol=1e-4)
     # From nothing, and by much.
-    blank = jax.vmap(measurement_mse)(0 * OPERATOR(truth()), OPERATOR(truth()))
+    blank = jax.vmap(OPERATOR.error)(0 * OPERATOR(truth()), OPERATOR(truth()))
     assert (errors[1] < 0.5 * blank).all()
     # A round that makes everything worse gives back what there was.
     worse, _ = reconstruct(learning_rate=np.array([0.1, 50.0]))
@@ -144,7 +155,7 @@ def test_the_best_image_is_kept_with_its_error():
 
 def started():
     split = jax.vmap(jax.random.split)(KEYS)
-    return jax.vmap(functools.partial(start, GENERATOR))(split[:, 0])
+    return jax.vmap(functools.partial(start, GENERATOR, Sphere()))(split[:, 0])
 
 
 def test_latents_and_noise_maps_stay_on_their_spheres():
@@ -178,7 +189,7 @@ def test_a_round_optimizes_what_its_cut_says():
 @jax.jit
 def entered(solution):
     """What the second round starts from, given the first one's solution."""
-    return jax.vmap(functools.partial(enter_round, GENERATOR, cut=SECOND))(solution)
+    return jax.vmap(functools.partial(SECOND.enter, GENERATOR, Sphere()))(solution)
 
 
 def test_entering_a_round_keeps_the_generated_image():
@@ -195,7 +206,7 @@ def test_entering_a_round_keeps_the_generated_image():
     assert (solution.layer, solution.state.features.shape) == (1, (IMAGES, 4, 4, 16))
 
 
-RADII = {"radius_features": 5.0, "radius_latents": 2.0, "radius_noises": 1.0}
+RADII = {"radius_code": 5.0, "radius_latents": 2.0, "radius_noises": 1.0}
 
 
 @pytest.mark.parametrize("name", RADII)
@@ -207,7 +218,7 @@ def test_every_round_stays_in_its_l1_balls(name, scale):
     assert_close(found[0], reference()[0][0], 1e-4)  # another program: rounded otherwise
     before, after = entered(found[0]), found[1]
     pairs = {
-        "radius_features": [(before.state.features, after.state.features)],
+        "radius_code": [(before.state.features, after.state.features)],
         "radius_latents": [(before.latents, after.latents)],
         "radius_noises": list(zip(before.noises, after.noises, strict=True)),
     }
@@ -221,7 +232,7 @@ def test_every_round_stays_in_its_l1_balls(name, scale):
 
 
 def test_balls_that_bind_are_filled():
-    found, _ = reconstruct(radius_features=np.array([np.inf, 5.0]))
+    found, _ = reconstruct(radius_code=np.array([np.inf, 5.0]))
     features = entered(found[0]).state.features, found[1].state.features
     moved = np.abs(features[0] - features[1]).sum((1, 2, 3))
     np.testing.assert_allclose(moved, 5.0, rtol=1e-4)
@@ -230,7 +241,7 @@ def test_balls_that_bind_are_filled():
 def test_numbers_may_differ_by_image_and_by_round():
     rates = np.array([[0.1, 0.1], [0.05, 0.2], [0.2, 0.02]], np.float32)
     y, together = OPERATOR(truth()), hyper_parameters(2).replace(learning_rate=jnp.asarray(rates))
-    found = solve(GENERATOR, OPERATOR, y, KEYS, SCHEDULE, together, lambda *_: None)
+    found = solve(GENERATOR, OPERATOR, y, KEYS, SCHEDULE, together, progress=lambda *_: None)
     for i, rate in enumerate(rates):
         separate, _ = reconstruct(learning_rate=rate)
         assert_same(at(found, i), at(separate, i))
@@ -253,7 +264,7 @@ def test_a_sweep_in_one_program_equals_separate_runs():
 def test_sna_adds_the_noise_of_the_operator_at_every_step():
     shape, sigma = CONFIG.image_shape, 0.3
     operator = Noisy(shape, Identity(shape), jnp.float32(sigma), clip=False)
-    schedule = Schedule((Round(FIRST, 24),), sna=True)
+    schedule = Schedule((Round(FIRST, 24),), Search(sna=True))
     # Nothing moves, so that only the noise makes a difference.
     frozen = functools.partial(reconstruct, operator=operator, learning_rate=0.0)
     _, noisy = frozen(schedule=schedule)
@@ -272,9 +283,12 @@ def test_a_round_equals_one_written_out():
 
     origin = at(started(), 0)
     hyper = at(hyper_parameters(1), 0)
-    loss = functools.partial(objective, GENERATOR, OPERATOR, y, hyper, origin, FIRST, None)
+    problem = Problem(GENERATOR, OPERATOR, {name: LOSSES[name]() for name in hyper.weights})
+    targets = dict.fromkeys(problem.losses)
+    fixed = Search(), FIRST, hyper, Data(y), targets, origin, KEYS[0], jnp.float32(0)
+    loss = functools.partial(objective, problem, *fixed)
     gradient = jax.jit(jax.grad(loss, has_aux=True))
-    adam = optax.adam(lambda count: 0.1 * ramp(jnp.asarray(count) / steps))
+    adam = optax.adam(lambda count: 0.1 * ilo_ramp(jnp.asarray(count) / steps))
     variables = Variables(origin.latents, origin.noises[:2], None)
     state, errors = adam.init(variables), []  # pyright: ignore[reportArgumentType]
     for _ in range(steps):
@@ -301,31 +315,7 @@ def test_ramp_at_known_points():
     t = np.array([0.0, 0.025, 0.05, 0.25, 0.625, 0.8125, 1.0])
     down = 0.5 - 0.5 * np.cos(np.pi * np.array([1, 1, 1, 1, 0.5, 0.25, 0]))
     up = np.array([0, 0.5, 1, 1, 1, 1, 1])
-    np.testing.assert_allclose(ramp(jnp.asarray(t)), up * down, atol=1e-6)
-
-
-def test_geocross_equals_its_formula():
-    latents = np.asarray(jax.random.normal(jax.random.key(5), (5, 7)), np.float64)
-    total = 0.0
-    for x in latents:
-        for y in latents:
-            angle = 2 * np.arctan2(np.linalg.norm(x - y), np.linalg.norm(x + y))
-            total += angle**2 * latents.shape[1]
-    expected = total / latents.shape[0] ** 2 / 8
-    assert float(geocross(jnp.asarray(latents, jnp.float32))) == pytest.approx(expected, rel=1e-5)
-
-
-def test_geocross_equals_the_authors_and_is_smooth_at_equal_latents():
-    latents = jnp.asarray(GOLDEN["latents"])
-    assert float(geocross(latents)) == pytest.approx(float(GOLDEN["geocross"]), rel=1e-5)
-    gradient = jax.grad(geocross)(jnp.ones((3, 4)))
-    assert np.isfinite(gradient).all()
-
-
-def test_measurement_mse_is_over_all_entries_of_a_pytree():
-    predicted = {"a": jnp.zeros(3), "b": jnp.zeros((1, 1))}
-    measured = {"a": jnp.array([1.0, 2.0, 3.0]), "b": jnp.array([[4.0]])}
-    assert float(measurement_mse(predicted, measured)) == pytest.approx(30 / 4)
+    np.testing.assert_allclose(ilo_ramp(jnp.asarray(t)), up * down, atol=1e-6)
 
 
 def test_schedule_at_64_px():
@@ -333,10 +323,30 @@ def test_schedule_at_64_px():
     cuts = [r.cut for r in ilo_schedule(config, (1, 2, 3, 4)).rounds]
     assert cuts == [Cut(0, 5), Cut(1, 7), Cut(3, 9), Cut(5, 9)]
     assert [r.steps for r in ilo_schedule(config, (1, 2, 3, 4)).rounds] == [1, 2, 3, 4]
-    for steps in [(), (0,), (1, -1), (1,) * 6]:
-        with pytest.raises(InputError, match="at most 5 rounds"):
+    for steps in [(), (0,), (1, -1)]:
+        with pytest.raises(InputError, match="expected positive numbers"):
             ilo_schedule(config, steps)
-    assert [len(steps) for steps, _ in METHODS.values()] == [4, 1]
+    with pytest.raises(InputError, match="at most 5 numbers"):
+        ilo_schedule(config, (1,) * 6)
+    for layers in [(0,), (0, 10), (0, -1)]:
+        with pytest.raises(InputError, match="expected numbers from 0 to 9"):
+            ilo_schedule(config, (1, 1), layers)
+
+
+def test_algorithm_1_alternates_balls_and_projections():
+    config = GeneratorConfig(channels=(128, 128, 128, 64, 32), w_dim=64)
+    rounds = algorithm_1(config, (9, 8, 7, 6, 5)).rounds
+    assert [r.steps for r in rounds] == [9, 8, 7, 6, 5]
+    line_4, line_5 = Cut(3, 7), RangeProjection(3, 7)
+    assert [r.cut for r in rounds] == [Cut(0, 5), line_4, line_5, Cut(3, 9), RangeProjection(3, 9)]
+    assert (line_4.has_code, line_5.has_code) == (True, False)
+    assert [r.cut.layer for r in algorithm_1(config, (1, 1, 1), (5,)).rounds] == [0, 5, 5]
+    with pytest.raises(InputError, match="then two a repetition"):
+        algorithm_1(config, (1, 1))
+    with pytest.raises(InputError, match="expected numbers from 0 to 9, 1 of them"):
+        algorithm_1(config, (1, 1, 1), (1, 2))
+    with pytest.raises(InputError, match="expected a round there before"):
+        Schedule((Round(line_5, 1),))
 
 
 def test_ilo_beats_csgm_by_far_on_inversion_of_the_bundled_samples():
@@ -354,8 +364,93 @@ def test_ilo_beats_csgm_by_far_on_inversion_of_the_bundled_samples():
             jax.random.key(0),
             ilo_schedule(generator.config, steps),
             hyper_parameters(len(steps)),
-            lambda *_: None,
+            progress=lambda *_: None,
         )
         errors[method] = float(found[-1].error.mean())
     assert errors["ilo"] < errors["csgm"] / 4
     assert errors["ilo"] < 0.003
+
+
+def test_a_projection_ends_in_the_range_nearer_to_the_code():
+    ball, back = Round(SECOND, STEPS), Round(RangeProjection(1, 3), STEPS)
+    rounds = (SCHEDULE.rounds[0], ball, back)
+    (_, before, after), calls = reconstruct(
+        schedule=Schedule(rounds),
+        radius_code=np.array([np.inf, 50.0, np.inf]),
+        learning_rate=np.array([0.1, 0.1, 0.02]),
+    )
+    assert_same((after.image, after.error), (before.image, before.error))
+    w = GENERATOR.proxy(after.latents)
+    start = initial_state(GENERATOR, (IMAGES,))
+    in_range = apply_layers(GENERATOR, start, w, after.noises, 0, 1)
+    assert_close(after.state, in_range, 1e-4)
+
+    def distance(solution):
+        code = before.state.features
+        w = GENERATOR.proxy(solution.latents)
+        reached = apply_layers(GENERATOR, start, w, solution.noises, 0, 1).features
+        return np.mean((reached - code) ** 2, (1, 2, 3))
+
+    assert (distance(after) < distance(before)).all()
+    # What is reported is the distance, and measurements play no part.
+    np.testing.assert_allclose(calls[-1][2], distance(after), rtol=0.3)
+    unmeasured, _ = reconstruct(
+        OPERATOR(jnp.zeros_like(truth())), schedule=Schedule((ball, back)), initial=before
+    )
+    assert (unmeasured[-1].noises[1] == unmeasured[0].noises[1]).all()
+
+
+@pytest.mark.parametrize("layer", [1, CONFIG.num_layers])
+def test_the_extended_range_is_the_range_and_a_ball(layer):
+    both = Schedule((Round(ExtendedRange(layer, 2), STEPS),))
+    (found,), _ = reconstruct(schedule=both, radius_code=4.0)
+    before = started()
+    assert (found.latents != before.latents).all()
+    w = GENERATOR.proxy(found.latents)
+    start = initial_state(GENERATOR, (IMAGES,))
+    in_range = apply_layers(GENERATOR, start, w, found.noises, 0, layer)
+    pair = (found.state, in_range)
+    codes = [s.features if layer < CONFIG.num_layers else s.rgb for s in pair]
+    deviation = np.abs(codes[0] - codes[1]).reshape(IMAGES, -1).sum(-1)
+    np.testing.assert_allclose(deviation, 4.0, rtol=1e-2)
+    none, _ = reconstruct(schedule=both, radius_code=0.0)
+    csgm, _ = reconstruct(schedule=Schedule(SCHEDULE.rounds[:1]))
+    assert_close(none[0].image, csgm[0].image, 1e-3)
+
+
+def test_behind_the_last_layer_the_image_itself_is_optimized():
+    last = Schedule((Round(Cut(CONFIG.num_layers, 0), 40),))
+    identity = Identity(CONFIG.image_shape)
+    (found,), _ = reconstruct(truth(), schedule=last, operator=identity, learning_rate=1.0)
+    assert (found.error < 0.02 * np.mean(truth() ** 2, (1, 2, 3))).all()
+
+
+def test_rounds_may_go_back_to_an_earlier_layer():
+    deep, back = Round(Cut(2, 3), STEPS), Round(SECOND, STEPS)
+    forth, _ = reconstruct(schedule=Schedule((*SCHEDULE.rounds, deep)))
+    again, _ = reconstruct(schedule=Schedule((*SCHEDULE.rounds, deep, back)))
+    assert_same(again[:3], forth)
+    assert [s.layer for s in again] == [0, 1, 2, 1]
+    # It starts from the code that was found there, and ends no worse.
+    moved = np.abs(again[3].states[1].features - forth[1].states[1].features)
+    assert 0 < moved.max() < 2
+    assert (again[3].error <= forth[2].error).all()
+
+
+def test_a_run_can_start_from_an_earlier_solution():
+    csgm, _ = reconstruct(schedule=Schedule(SCHEDULE.rounds[:1]))
+    frozen, _ = reconstruct(initial=csgm[0], learning_rate=0.0)
+    assert_close(frozen[0].latents, csgm[0].latents, 1e-5)
+    # Its error was of another measurement: it does not count.
+    other = OPERATOR(-truth())
+    found, _ = reconstruct(other, initial=csgm[0].replace(error=jnp.zeros(IMAGES)))
+    kept = jax.vmap(OPERATOR.error)(OPERATOR(found[-1].image), other)
+    np.testing.assert_allclose(kept, found[-1].error, rtol=1e-4)
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(InputError, match="loss msee: expected one of mse"):
+        reconstruct(msee=1.0)
+    numbers = hyper_parameters(2, reference=1.0)
+    with pytest.raises(InputError, match="no reference image"):
+        solve(GENERATOR, OPERATOR, OPERATOR(truth()), KEYS, SCHEDULE, numbers)

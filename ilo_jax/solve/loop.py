@@ -1,11 +1,11 @@
-"""The ILO loop (Algorithm 1 in the form of Section 4).
+"""The ILO loop (Algorithm 1).
 
-`start`, `enter_round`, `objective` and `step` work on one image; `solve` maps them over a
+`start`, `objective`, `range_distance` and `step` work on one image; `solve` maps them over a
 batch, with one compiled program a round.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
@@ -15,57 +15,21 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ilo_jax.ops import (
-    Measurement,
-    Operator,
-    euclidean_norm,
-    project_l1_ball,
-    rescale_to_norm,
-)
-from ilo_jax.solve.losses import geocross, measurement_mse
-from ilo_jax.solve.schedule import Cut, HyperParameters, Schedule, ramp
-from ilo_jax.stylegan2 import (
-    Generator,
-    Noises,
-    State,
-    apply_layers,
-    initial_state,
-    sample_noises,
-)
+from ilo_jax.errors import InputError
+from ilo_jax.ops import Measurement, Operator, project_l1_ball
+from ilo_jax.solve.cuts import Cut, RangeProjection, Solution, Variables, get_code, run
+from ilo_jax.solve.losses import LOSSES, Data, Loss, Target, View
+from ilo_jax.solve.schedule import HyperParameters, Schedule, Search
+from ilo_jax.solve.spaces import Sphere
+from ilo_jax.stylegan2 import Generator, initial_state
 
 
-class Variables(flax.struct.PyTreeNode):
-    """What a round optimizes.
+class Problem(flax.struct.PyTreeNode):
+    """What all images of a batch share: prior, forward operator `A`, and terms of the objective."""
 
-    Attributes:
-      latents: `[num_latents, w_dim]`, the input of the mapping proxy.
-      noises: noise maps `[h, w, 1]` of the layers from the cut up to the round's `noise_maps`.
-      features: `[h, w, c]`, the input of the first layer after the cut; None in CSGM's round.
-    """
-
-    latents: jax.Array
-    noises: Noises
-    features: jax.Array | None
-
-
-class Solution(flax.struct.PyTreeNode):
-    """One image's solution between rounds (batch axes in front in what `solve` returns).
-
-    Attributes:
-      latents: `[num_latents, w_dim]`.
-      noises: all noise maps, one `[h, w, 1]` a layer.
-      state: the state of the generator before layer `layer`.
-      layer: where the last round cut.
-      image: `[H, W, C]`, the generated image with the least measurement error so far.
-      error: its measurement MSE.
-    """
-
-    latents: jax.Array
-    noises: Noises
-    state: State
-    layer: int = flax.struct.field(pytree_node=False)
-    image: jax.Array
-    error: jax.Array
+    generator: Generator
+    operator: Operator
+    losses: dict[str, Loss]
 
 
 class Carry(flax.struct.PyTreeNode):
@@ -80,132 +44,131 @@ class Carry(flax.struct.PyTreeNode):
 _adam = optax.scale_by_adam()
 
 
-def start(generator: Generator, key: jax.Array) -> Solution:
-    """Random latents and noise maps; no image yet."""
-    config = generator.config
-    k_latents, k_noises = jax.random.split(key)
+def start(generator: Generator, space: Sphere, key: jax.Array) -> Solution:
+    """Where a run starts from; no image yet."""
+    latents, noises = space.start(generator, key)
     return Solution(
-        latents=jax.random.normal(k_latents, (config.num_latents, config.w_dim)),
-        noises=sample_noises(k_noises, config),
-        state=initial_state(generator),
-        layer=0,
-        image=jnp.zeros(config.image_shape),
+        latents=latents,
+        noises=noises,
+        states={0: initial_state(generator)},
+        image=jnp.zeros(generator.config.image_shape),
         error=jnp.float32(jnp.inf),
     )
 
 
-def enter_round(generator: Generator, solution: Solution, cut: Cut) -> Solution:
-    """Moves on to the next cut: `z^p = G1(z^k)` (Algorithm 1, line 2).
-
-    The RGB skip summed up below the cut is carried along with the features.
-    """
-    w = generator.proxy(solution.latents)
-    state = apply_layers(generator, solution.state, w, solution.noises, solution.layer, cut.layer)
-    return solution.replace(state=state, layer=cut.layer)
-
-
-def _variables(solution: Solution, cut: Cut) -> Variables:
-    return Variables(
-        latents=solution.latents,
-        noises=solution.noises[cut.layer : cut.noise_maps],
-        features=solution.state.features if cut.layer > 0 else None,
-    )
-
-
-def _update(solution: Solution, cut: Cut, variables: Variables) -> Solution:
-    features = solution.state.features if variables.features is None else variables.features
-    below, above = solution.noises[: cut.layer], solution.noises[max(cut.layer, cut.noise_maps) :]
-    return solution.replace(
-        latents=variables.latents,
-        noises=below + variables.noises + above,
-        state=solution.state._replace(features=features),
-    )
-
-
 def objective(
-    generator: Generator,
-    operator: Operator,
-    measurement: Measurement,
-    hyper: HyperParameters,
-    origin: Solution,
+    problem: Problem,
+    search: Search,
     cut: Cut,
-    noise_key: jax.Array | None,
+    hyper: HyperParameters,
+    data: Data,
+    targets: dict[str, Target],
+    origin: Solution,
+    key: jax.Array,
+    t: jax.Array,
     variables: Variables,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """What a round minimizes, for one image.
+    """What a round minimizes, for one image (Section 4.2): the weighted sum of the losses.
 
     Args:
       hyper: scalars, those of this round.
+      targets: what the losses prepared, by name.
       origin: the solution at the start of the round.
-      noise_key: for SNA: the key of this step's noise; None without.
+      key: of this step's noise.
+      t: fraction of the round that is done.
 
     Returns:
-      The loss, and with it the image and its measurement MSE.
+      The loss, and with it the image and its measurement error.
     """
-    current = _update(origin, cut, variables)
-    w = generator.proxy(current.latents)
+    generator, operator, space = problem.generator, problem.operator, search.space
+    k_explore, k_noise = jax.random.split(key)
+    latents = space.explore(generator, variables.latents, k_explore, t)
+    current = cut.update(generator, space, origin, variables.replace(latents=latents))
     stop = generator.config.num_layers
-    image = apply_layers(generator, current.state, w, current.noises, cut.layer, stop).rgb
+    image = run(generator, space, current, current.state, cut.layer, stop).rgb
     assert image is not None
-    predicted = operator(image) if noise_key is None else operator.measure(noise_key, image)
-    mse = measurement_mse(predicted, measurement)
-    loss = hyper.mse * mse + hyper.geocross * geocross(variables.latents[cut.layer :])
-    return loss, (image, mse)
+    predicted = operator.measure(k_noise, image) if search.sna else operator(image)
+    view = View(
+        operator=operator,
+        data=data,
+        image=image,
+        predicted=predicted,
+        latents=cut.latents_in_use(variables.latents),
+        w=cut.latents_in_use(space.to_w(generator, latents)),
+        noises=current.noises,
+    )
+    terms = [
+        weight * problem.losses[name](targets[name], view) for name, weight in hyper.weights.items()
+    ]
+    return sum(terms, start=jnp.float32(0)), (image, operator.error(predicted, data.measurement))
+
+
+def range_distance(
+    generator: Generator,
+    space: Sphere,
+    cut: RangeProjection,
+    origin: Solution,
+    variables: Variables,
+) -> tuple[jax.Array, None]:
+    """What a projection back to the range minimizes, for one image: the mean of
+    `(G1(z^k) - z^p)^2` (Algorithm 1, line 5)."""
+    found = cut.update(generator, space, origin, variables)
+    code = get_code(generator, cut.layer, found.state)
+    return jnp.mean((code - get_code(generator, cut.layer, origin.state)) ** 2), None
 
 
 def step(
-    loss: Callable[[Variables], tuple[jax.Array, tuple[jax.Array, jax.Array]]],
+    loss: Callable[[Variables], tuple[jax.Array, tuple[jax.Array, jax.Array] | None]],
     rate: jax.Array,
     hyper: HyperParameters,
+    space: Sphere,
     center: Variables,
     carry: Carry,
 ) -> tuple[Carry, jax.Array]:
     """One step of projected gradient descent, for one image.
 
     Args:
-      loss: `objective` of the variables.
+      loss: `objective` or `range_distance` of the variables.
       rate: learning rate of this step.
       center: the variables at the start of the round, in the middle of the l1 balls.
 
     Returns:
-      The carry, and the measurement MSE before the step.
+      The carry, and the error before the step: of the measurement, or the distance to the range.
     """
-    gradient, (image, mse) = jax.grad(loss, has_aux=True)(carry.variables)
+    (value, seen), gradient = jax.value_and_grad(loss, has_aux=True)(carry.variables)
     updates, adam = _adam.update(gradient, carry.adam)
     variables = jax.tree.map(lambda v, u: v - rate * u, carry.variables, updates)
-    better = mse < carry.error
-    carry = Carry(
-        variables=_constrain(variables, center, hyper),
-        adam=adam,
-        image=jnp.where(better, image, carry.image),
-        error=jnp.where(better, mse, carry.error),
+    carry = carry.replace(variables=_constrain(variables, center, hyper, space), adam=adam)
+    if seen is None:
+        return carry, value
+    image, error = seen
+    better = error < carry.error
+    carry = carry.replace(
+        image=jnp.where(better, image, carry.image), error=jnp.where(better, error, carry.error)
     )
-    return carry, mse
+    return carry, error
 
 
-def _constrain(variables: Variables, center: Variables, hyper: HyperParameters) -> Variables:
-    """Latents and noise maps go back to their spheres (PULSE), then everything into its l1 ball
+def _constrain(
+    variables: Variables, center: Variables, hyper: HyperParameters, space: Sphere
+) -> Variables:
+    """Latents and noise maps go back to where they may be, then everything into its l1 ball
     around the start of the round (Algorithm 1, line 4)."""
-
-    def sphere(x, x0, axis):
-        return rescale_to_norm(x, euclidean_norm(x0, axis), axis)
 
     def ball(x, x0, radius):
         return x if radius is None else x0 + project_l1_ball(x - x0, radius)
 
-    latents = sphere(variables.latents, center.latents, -1)
-    noises = [
-        sphere(x, x0, (-3, -2)) for x, x0 in zip(variables.noises, center.noises, strict=True)
-    ]
-    features = variables.features
-    if features is not None and center.features is not None:
-        features = ball(features, center.features, hyper.radius_features)
+    latents = space.constrain_latents(variables.latents, center.latents)
+    noises = map(space.constrain_noise, variables.noises, center.noises)
+    code = variables.code
+    if code is not None and center.code is not None:
+        code = ball(code, center.code, hyper.radius_code)
     return Variables(
         latents=ball(latents, center.latents, hyper.radius_latents),
         noises=tuple(
             ball(x, x0, hyper.radius_noises) for x, x0 in zip(noises, center.noises, strict=True)
         ),
-        features=features,
+        code=code,
     )
 
 
@@ -218,33 +181,43 @@ def _over_batch(one: Callable, mesh: Mesh | None) -> Callable:
     return jax.shard_map(batched, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
 
 
-@functools.partial(jax.jit, static_argnames="mesh")
-def _start(generator: Generator, keys: jax.Array, mesh: Mesh | None) -> tuple[Solution, jax.Array]:
+@functools.partial(jax.jit, static_argnames=("space", "mesh"))
+def _start(
+    generator: Generator, space: Sphere, keys: jax.Array, mesh: Mesh | None
+) -> tuple[Solution, jax.Array]:
     def one(key):
         k_start, k_steps = jax.random.split(key)
-        return start(generator, k_start), k_steps
+        return start(generator, space, k_start), k_steps
 
     return _over_batch(one, mesh)(keys)
 
 
-@functools.partial(jax.jit, static_argnames=("cut", "mesh"))
+@functools.partial(jax.jit, static_argnames="mesh")
+def _prepare(problem: Problem, data: Data, mesh: Mesh | None) -> dict[str, Target]:
+    def one(data):
+        return {name: loss.prepare(problem.operator, data) for name, loss in problem.losses.items()}
+
+    return _over_batch(one, mesh)(data)
+
+
+@functools.partial(jax.jit, static_argnames=("space", "cut", "mesh"))
 def _begin(
-    generator: Generator, solution: Solution, cut: Cut, mesh: Mesh | None
+    generator: Generator, space: Sphere, solution: Solution, cut: Cut, mesh: Mesh | None
 ) -> tuple[Solution, Carry]:
     def one(solution):
-        solution = enter_round(generator, solution, cut)
-        variables = _variables(solution, cut)
+        solution = cut.enter(generator, space, solution)
+        variables = cut.variables(generator, solution)
         adam = _adam.init(variables)  # pyright: ignore[reportArgumentType]
         return solution, Carry(variables, adam, solution.image, solution.error)
 
     return _over_batch(one, mesh)(solution)
 
 
-@functools.partial(jax.jit, static_argnames=("cut", "sna", "count", "mesh"))
+@functools.partial(jax.jit, static_argnames=("search", "cut", "count", "mesh"))
 def _steps(
-    generator: Generator,
-    operator: Operator,
-    measurement: Measurement,
+    problem: Problem,
+    data: Data,
+    targets: dict[str, Target],
     hyper: HyperParameters,
     origin: Solution,
     carry: Carry,
@@ -252,35 +225,46 @@ def _steps(
     index: jax.Array,
     first: jax.Array,
     steps: jax.Array,
+    search: Search,
     cut: Cut,
-    sna: bool,
     count: int,
     mesh: Mesh | None,
 ) -> tuple[Carry, jax.Array]:
     """`count` steps of round `index`, from step `first` of `steps`."""
 
-    def one(measurement, hyper, origin, carry, key):
-        center = _variables(origin, cut)
+    def one(data, targets, hyper, origin, carry, key):
+        center = cut.variables(problem.generator, origin)
         hyper = jax.tree.map(lambda leaf: leaf[index], hyper)
         key = jax.random.fold_in(key, index)
 
         def body(carry, i):
-            noise_key = jax.random.fold_in(key, i) if sna else None
-            loss = functools.partial(
-                objective, generator, operator, measurement, hyper, origin, cut, noise_key
-            )
-            rate = hyper.learning_rate * ramp(i / steps)
-            return step(loss, rate, hyper, center, carry)
+            t = i / steps
+            if isinstance(cut, RangeProjection):
+                loss = functools.partial(
+                    range_distance, problem.generator, search.space, cut, origin
+                )
+            else:
+                k_step = jax.random.fold_in(key, i)
+                loss = functools.partial(
+                    objective, problem, search, cut, hyper, data, targets, origin, k_step, t
+                )
+            rate = hyper.learning_rate * search.ramp(t)
+            return step(loss, rate, hyper, search.space, center, carry)
 
         return jax.lax.scan(body, carry, first + jnp.arange(count))
 
-    return _over_batch(one, mesh)(measurement, hyper, origin, carry, keys)
+    return _over_batch(one, mesh)(data, targets, hyper, origin, carry, keys)
 
 
-@functools.partial(jax.jit, static_argnames="cut")
-def _end(origin: Solution, carry: Carry, cut: Cut) -> Solution:
-    solution = _update(origin, cut, carry.variables)
-    return solution.replace(image=carry.image, error=carry.error)
+@functools.partial(jax.jit, static_argnames=("space", "cut", "mesh"))
+def _end(
+    generator: Generator, space: Sphere, origin: Solution, carry: Carry, cut: Cut, mesh: Mesh | None
+) -> Solution:
+    def one(origin, carry):
+        solution = cut.update(generator, space, origin, carry.variables)
+        return solution.replace(image=carry.image, error=carry.error)
+
+    return _over_batch(one, mesh)(origin, carry)
 
 
 def solve(
@@ -290,6 +274,10 @@ def solve(
     key: jax.Array,
     schedule: Schedule,
     hyper: HyperParameters,
+    *,
+    losses: Mapping[str, Loss] | None = None,
+    reference: jax.Array | None = None,
+    initial: Solution | None = None,
     progress: Callable[[int, int, jax.Array], None] | None = None,
     mesh: Mesh | None = None,
 ) -> list[Solution]:
@@ -302,34 +290,44 @@ def solve(
       key: one key, or `[B]` of them; an image's result depends on its own key alone.
       schedule: static.
       hyper: arrays `[rounds]`, or `[B, rounds]`.
-      progress: called as `progress(round, steps_done, mse)` every few steps, `mse` of shape
+      losses: terms of the objective by the names of `hyper.weights`; by default those of `LOSSES`.
+      reference: `[B, H, W, C]`, for the loss `reference`.
+      initial: where to start from instead of at random, such as the last frame's solution.
+      progress: called as `progress(round, steps_done, error)` every few steps, `error` of shape
         `[B]`; without it a round is one program and the whole function can be traced.
       mesh: devices over which the batch is divided evenly; the default device without.
 
     Returns:
       The solution after each round, with batch axis `B`; the last one's `image` is the
       reconstruction, `[B, H, W, C]`.
+
+    Raises:
+      InputError: a loss that is not there, or not defined for this operator.
     """
     batch = jax.tree.leaves(measurement)[0].shape[0]
     keys = jax.random.split(key, batch) if key.ndim == 0 else key
     hyper = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, len(schedule.rounds))), hyper)
+    problem = Problem(generator, operator, _losses(hyper, losses))
+    data = Data(measurement, reference)
     if mesh is not None:
-        generator, operator = jax.device_put(
-            (generator, operator), NamedSharding(mesh, PartitionSpec())
+        problem = jax.device_put(problem, NamedSharding(mesh, PartitionSpec()))
+        data, keys, hyper, initial = jax.device_put(
+            (data, keys, hyper, initial), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
         )
-        measurement, keys, hyper = jax.device_put(
-            (measurement, keys, hyper), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-        )
-    solution, keys = _start(generator, keys, mesh)
+    generator, space = problem.generator, schedule.search.space
+    solution, keys = _start(generator, space, keys, mesh)
+    if initial is not None:
+        solution = initial.replace(error=solution.error)
+    targets = _prepare(problem, data, mesh)
     solutions = []
     for index, rnd in enumerate(schedule.rounds):
-        origin, carry = _begin(generator, solution, rnd.cut, mesh)
+        origin, carry = _begin(generator, space, solution, rnd.cut, mesh)
         count = rnd.steps if progress is None else _chunk(rnd.steps)
         for first in range(0, rnd.steps, count):
-            carry, mse = _steps(
-                generator,
-                operator,
-                measurement,
+            carry, error = _steps(
+                problem,
+                data,
+                targets,
                 hyper,
                 origin,
                 carry,
@@ -337,16 +335,27 @@ def solve(
                 jnp.int32(index),
                 jnp.int32(first),
                 jnp.int32(rnd.steps),
+                schedule.search,
                 rnd.cut,
-                schedule.sna,
                 count,
                 mesh,
             )
             if progress is not None:
-                progress(index, first + count, mse[:, -1])
-        solution = _end(origin, carry, rnd.cut)
+                progress(index, first + count, error[:, -1])
+        solution = _end(generator, space, origin, carry, rnd.cut, mesh)
         solutions.append(solution)
     return solutions
+
+
+def _losses(hyper: HyperParameters, losses: Mapping[str, Loss] | None) -> dict[str, Loss]:
+    """Those that have a weight."""
+    names = LOSSES if losses is None else losses
+    for name in hyper.weights:
+        if name not in names:
+            raise InputError(f"loss {name}: expected one of {', '.join(names)}")
+    if losses is None:
+        return {name: LOSSES[name]() for name in hyper.weights}
+    return {name: losses[name] for name in hyper.weights}
 
 
 def batch_mesh(batch: int) -> Mesh | None:

@@ -34,6 +34,12 @@ class MappingProxy:
         """`[..., w_dim]`, standard normal -> `[..., w_dim]` in W."""
         return jax.nn.leaky_relu(self.std * z + self.mean, 0.2)
 
+    def spread(self) -> jax.Array:
+        """Root mean square distance of the proxy's `w` from their mean, a scalar."""
+        z = jax.scipy.special.ndtri((jnp.arange(512) + 0.5) / 512)
+        w = self(z[:, None])
+        return jnp.sqrt(jnp.sum(jnp.var(w, 0)))
+
 
 @flax.struct.dataclass
 class Generator:
