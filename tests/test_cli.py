@@ -321,7 +321,7 @@ BAD = {
     "compress --measurements nan" + ONE: "measurements nan: expected",
     # Options that do not go together.
     "inpaint" + ONE: "one of the arguments --observed --box --mask is required",
-    "superres" + ONE: "one of the arguments --factor is required",
+    "superres" + ONE: "the following arguments are required: --factor",
     "inpaint --observed 0.5 --box 3" + ONE: "argument --box: not allowed with argument --observed",
     "inpaint --observed 0.5 --measured" + ONE: "--observed with --measured: expected --mask FILE",
     "compress --measurements 1 --measured" + ONE: "compress --measured: its measurements are not",

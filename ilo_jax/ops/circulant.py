@@ -59,9 +59,13 @@ TASK = Task(
     "compress",
     "compressed sensing: random circulant measurements",
     _build,
-    options=(
-        Option(
-            "measurements", float, "their number, as a fraction of the image's values, in (0, 1]"
+    forms=(
+        (
+            Option(
+                "measurements",
+                float,
+                "their number, as a fraction of the image's values, in (0, 1]",
+            ),
         ),
     ),
     examples=({"measurements": 0.1}, {"measurements": 1.0}),

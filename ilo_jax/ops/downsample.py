@@ -60,7 +60,7 @@ TASK = Task(
     "superres",
     "undo bicubic down-sampling",
     _build,
-    options=(Option("factor", int, "down-sampling factor, a divisor of the image size"),),
+    forms=((Option("factor", int, "down-sampling factor, a divisor of the image size"),),),
     examples=({"factor": 2}, {"factor": 4}, {"factor": 1}, {"factor": 16}),
     demo={"factor": 4},
 )

@@ -65,10 +65,10 @@ TASK = Task(
     "inpaint",
     "fill in the pixels that are not observed",
     _build,
-    options=(
-        Option("observed", float, "fraction of the pixels, at random, in (0, 1]"),
-        Option("box", int, "side of a square in the middle that is missing"),
-        Option("mask", "mask", "image file, white = observed"),
+    forms=(
+        (Option("observed", float, "fraction of the pixels, at random, in (0, 1]"),),
+        (Option("box", int, "side of a square in the middle that is missing"),),
+        (Option("mask", "mask", "image file, white = observed"),),
     ),
     examples=({"observed": 0.1}, {"observed": 1.0}, {"box": 5}),
     demo={"observed": 0.1},

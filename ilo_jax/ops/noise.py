@@ -51,7 +51,7 @@ TASK = Task(
     "denoise",
     "remove Gaussian noise",
     _build,
-    options=(Option("sigma", float, "standard deviation of the noise, on the 0-255 scale"),),
+    forms=((Option("sigma", float, "standard deviation of the noise, on the 0-255 scale"),),),
     examples=({"sigma": 25.0},),
     demo={"sigma": 25.0},
     sna=True,
