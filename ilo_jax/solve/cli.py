@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,8 +15,12 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS, Option, Task
 from ilo_jax.solve import images
 from ilo_jax.solve.demo import demo
+from ilo_jax.solve.losses import LOSSES
+from ilo_jax.solve.methods import METHODS, Method
+from ilo_jax.solve.options import READERS
 from ilo_jax.solve.progress import ProgressReporter
-from ilo_jax.solve.run import METHODS, Run, Settings, reconstruct
+from ilo_jax.solve.run import reconstruct
+from ilo_jax.solve.settings import Run, Settings, Video
 from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, load
 
 
@@ -72,11 +76,16 @@ def _add_task(subparsers: Any, task: Task) -> None:
         description=task.help[0].upper() + task.help[1:] + ".",
         argument_default=argparse.SUPPRESS,
     )
-    if task.options:
-        group = parser.add_argument_group("measurement")
-        group = group.add_mutually_exclusive_group(required=True)
-        for option in task.options:
-            _add_option(group, option)
+    group = parser.add_argument_group("measurement")
+    one_of = group.add_mutually_exclusive_group(required=True) if len(task.forms) > 1 else None
+    for form in task.forms:
+        for option in form:
+            if one_of is None:
+                _add_option(group, option)
+            elif option is form[0]:
+                _add_option(one_of, option, required=False)
+            else:
+                _add_option(group, option, f"with --{form[0].name}")
     files = parser.add_argument_group("files")
     files.add_argument(
         "--images", nargs="+", required=True, metavar="PATH", help="image files, folders or globs"
@@ -105,26 +114,86 @@ def _add_task(subparsers: Any, task: Task) -> None:
         "--method",
         choices=METHODS,
         default="ilo",
-        help="; ".join(f"{name}: {text}" for name, (_, text) in METHODS.items())
-        + " (default: %(default)s)",
+        help="; ".join(f"{m.name}: {m.help}" for m in METHODS.values()) + " (default: %(default)s)",
     )
-    defaults = "; ".join(f"{k}: {','.join(map(str, v))}" for k, (v, _) in METHODS.items())
     method.add_argument(
-        "--steps", type=_steps, metavar="N,N,...", help=f"steps of each round (default: {defaults})"
+        "--steps",
+        type=_steps,
+        metavar="N,N,...",
+        help="steps of each round"
+        + _defaults(lambda m: ",".join(map(str, m.steps)))
+        + "; ilo-range: of CSGM's, then of ball and projection in turns",
+    )
+    method.add_argument(
+        "--layers",
+        type=_layers,
+        metavar="L,L,...",
+        help="first layer of G2 in each round of ilo, or each repetition of ilo-range; 0 is CSGM's "
+        "round (default: blocks 0, 1, 2, ...; ilo-range: block 2)",
     )
     method.add_argument(
         "--lr",
         type=_rates,
-        default=(0.1,),
         metavar="X[,X...]",
-        help="learning rate, one or one a round (default: 0.1)",
+        help="learning rate, one or one a round" + _defaults(lambda m: f"{m.learning_rate:g}"),
     )
     method.add_argument(
         "--radii",
         type=_radii,
-        metavar="R,R,...",
-        help="l1 radius of the feature map in each round after the first, inf for no limit "
-        "(default: no limit)",
+        metavar="R[,R...]",
+        help="l1 radius of the feature map, one or one for each round that cuts, inf for no limit"
+        + _defaults(lambda m: "inf" if m.radius is None else f"{m.radius:g}"),
+    )
+    method.add_argument(
+        "--weights",
+        type=_weight,
+        nargs="+",
+        metavar="LOSS=X[,X...]",
+        help=f"terms of the objective, each with one weight or one a round: {', '.join(LOSSES)}"
+        + _defaults(lambda m: " ".join(f"{k}={w:g}" for k, w in m.weights.items())),
+    )
+    method.add_argument(
+        "--tolerance", type=_rate, metavar="X", help="of the loss dead_zone (default: 0.1)"
+    )
+    method.add_argument(
+        "--reference",
+        metavar="PATH",
+        help="image, or folder of images of the same names, for the loss reference",
+    )
+    method.add_argument(
+        "--sna",
+        action=argparse.BooleanOptionalAction,
+        help="Stochastic Noise Addition: generated images get noise like the measurement's "
+        f"(default: {'yes' if task.sna else 'no'})",
+    )
+    video = parser.add_argument_group("variables and video")
+    video.add_argument(
+        "--save-variables",
+        action="store_true",
+        default=False,
+        help="keep what was optimized, in OUT/variables",
+    )
+    video.add_argument(
+        "--start",
+        metavar="DIR",
+        help="start from the variables of the same images in the results of another run",
+    )
+    video.add_argument(
+        "--video",
+        action="store_true",
+        default=False,
+        help="the images are frames in order: each starts from the last one's variables, at the "
+        "last cut, and stays near them",
+    )
+    video.add_argument(
+        "--frame-steps", type=_positive, metavar="N", help="of later frames (default: 100)"
+    )
+    video.add_argument(
+        "--frame-radii",
+        type=_three_radii,
+        metavar="R,R,R",
+        help="of later frames: l1 radii of feature map, latents, and each noise map "
+        "(default: 200,200,5)",
     )
     method.add_argument(
         "--batch-size",
@@ -138,32 +207,57 @@ def _add_task(subparsers: Any, task: Task) -> None:
     )
 
 
-def _add_option(group: Any, option: Option) -> None:
-    is_mask = option.type == "mask"
+def _defaults(of: Callable[[Method], str]) -> str:
+    """`(default: ...)`, with those methods behind it that differ from the first."""
+    first, *others = METHODS.values()
+    differ = [f"; {m.name}: {of(m)}" for m in others if of(m) != of(first)]
+    return f" (default: {of(first)}{''.join(differ)})"
+
+
+_AS_GIVEN = ("steps", "layers", "lr", "radii", "tolerance", "sna", "reference", "start")
+
+
+def _given(args: argparse.Namespace, names: Mapping[str, str]) -> dict[str, Any]:
+    """Options that were given, under other names."""
+    return {name: getattr(args, at) for name, at in names.items() if hasattr(args, at)}
+
+
+def _add_option(group: Any, option: Option, *notes: str, required: bool | None = None) -> None:
+    optional = option.default is not None
+    notes = (*notes, f"default: {option.default}") if optional else notes
     group.add_argument(
         f"--{option.name}",
-        type=str if is_mask else option.type,
-        metavar="FILE" if is_mask else {float: "X", int: "N"}[option.type],
-        help=option.help,
+        type=option.type if isinstance(option.type, type) else str,
+        metavar=READERS[option.type].metavar,
+        required=not optional if required is None else required,
+        help=f"{option.help} ({'; '.join(notes)})" if notes else option.help,
     )
 
 
 def _run_task(args: argparse.Namespace, console: Console) -> int:
-    names = (option.name for option in TASKS[args.task].options)
+    if not args.video and (hasattr(args, "frame_steps") or hasattr(args, "frame_radii")):
+        raise InputError("--frame-steps, --frame-radii: expected with --video")
+    if args.video and hasattr(args, "batch_size"):
+        raise InputError("--batch-size: expected without --video, which takes one frame at a time")
+    frames = {"steps": "frame_steps", "radii": "frame_radii"}
+    task = TASKS[args.task]
+    given = {o.name: getattr(args, o.name) for o in task.options if hasattr(args, o.name)}
     settings = Settings(
         task=args.task,
-        options={name: getattr(args, name) for name in names if hasattr(args, name)},
+        options=task.complete(given),
         method=args.method,
-        steps=getattr(args, "steps", METHODS[args.method][0]),
         seed=args.seed,
-        lr=args.lr,
-        radii=getattr(args, "radii", ()),
+        weights=dict(args.weights) if hasattr(args, "weights") else None,
         measured=args.measured,
         generator=args.generator,
+        save_variables=args.save_variables,
+        video=Video(**_given(args, frames)) if args.video else None,
+        **_given(args, {name: name for name in _AS_GIVEN}),
     )
     paths = images.find_images(args.images)
     run = Run.create(settings, load(args.generator), getattr(args, "batch_size", None))
-    with ProgressReporter(console, settings.steps) as reporter:
+    steps = [r.steps for r in run.plan.schedule.rounds]
+    with ProgressReporter(console, steps) as reporter:
         outcome = reconstruct(run, paths, args.out, reporter)
     if outcome.summary is None:
         raise InputError(f"{' '.join(args.images)}: none of the images can be read")
@@ -213,15 +307,39 @@ def _rates(text: str) -> tuple[float, ...]:
     return _numbers(text, "positive numbers", lambda v: 0 < v < math.inf)
 
 
+def _rate(text: str) -> float:
+    (value,) = _numbers(text, "one number > 0", lambda v: 0 < v < math.inf, 1)
+    return value
+
+
+def _three_radii(text: str) -> tuple[float, ...]:
+    return _numbers(text, "three numbers >= 0, or inf for no limit", lambda v: v >= 0, 3)
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    return tuple(_whole(part, 0, None, text) for part in text.split(","))
+
+
+def _weight(text: str) -> tuple[str, tuple[float, ...]]:
+    name, equals, values = text.partition("=")
+    if not equals or name not in LOSSES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected LOSS=X, with LOSS one of {', '.join(LOSSES)}"
+        )
+    return name, _numbers(values, "numbers >= 0", lambda v: 0 <= v < math.inf)
+
+
 def _radii(text: str) -> tuple[float, ...]:
     return _numbers(text, "numbers >= 0, or inf for no limit", lambda v: v >= 0)
 
 
-def _numbers(text: str, expected: str, good: Callable[[float], bool]) -> tuple[float, ...]:
+def _numbers(
+    text: str, expected: str, good: Callable[[float], bool], count: int | None = None
+) -> tuple[float, ...]:
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = (math.nan,)
-    if not all(good(v) for v in values):
+    if not all(good(v) for v in values) or (count is not None and len(values) != count):
         raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}, separated by commas")
     return values

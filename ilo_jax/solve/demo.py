@@ -11,7 +11,8 @@ from ilo_jax.solve.files import write_atomically
 from ilo_jax.solve.images import encode_png, find_images
 from ilo_jax.solve.progress import ProgressReporter
 from ilo_jax.solve.results import Results
-from ilo_jax.solve.run import Run, Settings, reconstruct, tiles_of
+from ilo_jax.solve.run import reconstruct, tiles_of
+from ilo_jax.solve.settings import Run, Settings
 from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, NOTICES, load
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -33,10 +34,12 @@ def demo(out: Path, seed: int, console: Console) -> None:
         table.add_column(column, justify="left" if column == "task" else "right")
     rows: list[list[Tile]] = []
     for task in TASKS.values():
+        if task.demo is None:
+            continue
         name = " ".join([task.name, *(f"{k} {v:g}" for k, v in task.demo.items())])
         psnr, finished = {}, []
         runs = {
-            method: Run.create(Settings(task.name, task.demo, method, steps, seed), generator, None)
+            method: Run.create(Settings(task.name, task.demo, method, seed, steps), generator, None)
             for method, steps in _STEPS.items()
         }
         for method, run in runs.items():

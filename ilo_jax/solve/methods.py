@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
 from ilo_jax.solve.cuts import Cut, ExtendedRange
-from ilo_jax.solve.losses import LOSSES, Loss, Mse
+from ilo_jax.solve.losses import LOSSES, DeadZone, Loss, Mse
 from ilo_jax.solve.schedule import (
     DEFAULT_WEIGHTS,
     HyperParameters,
@@ -63,6 +63,7 @@ class Method:
         learning_rate: Sequence[float] | None = None,
         radii: Sequence[float] | None = None,
         weights: Mapping[str, Sequence[float]] | None = None,
+        tolerance: float | None = None,
         sna: bool = False,
     ) -> "Plan":
         """The method for a generator.
@@ -73,6 +74,7 @@ class Method:
           learning_rate: one number, or one a round.
           radii: l1 radius of the code, one number, or one for each round that has a code.
           weights: of the losses, each one number, or one a round.
+          tolerance: of the loss `dead_zone`.
           sna: Stochastic Noise Addition.
 
         Raises:
@@ -91,6 +93,8 @@ class Method:
             ).items()
         }
         makers = {**LOSSES, **self.losses}
+        if tolerance is not None:
+            makers["dead_zone"] = lambda: DeadZone(tolerance)
         for name in values:
             if name not in makers:
                 raise InputError(f"loss {name}: expected one of {', '.join(makers)}")

@@ -2,6 +2,7 @@
 
     DIR/run.json           what was run; a folder holds one run only
     DIR/images/NAME.png    reconstructions
+    DIR/variables/NAME/    with --save-variables: what was optimized
     DIR/metrics.csv        one row an image, in natural order
     DIR/summary.json       when all are done: settings, and mean and std of each metric
     DIR/contact_sheet.png  when all are done
@@ -119,6 +120,10 @@ class Results:
         with Image.open(self.out / "images" / f"{name}.png") as file:
             pixels = np.asarray(file)
         return from_uint8(pixels[..., None] if pixels.ndim == 2 else pixels)
+
+    def variables(self, name: str) -> Path:
+        """The folder of an image's variables."""
+        return self.out / "variables" / name
 
     def add(self, rows: Sequence[Row], images: Sequence[np.ndarray]) -> None:
         """Saves a batch: its images, then `metrics.csv`, so that a row has its image.

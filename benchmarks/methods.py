@@ -1,0 +1,179 @@
+"""Every method on every task, on held-out radiographs, at the same seed and number of steps.
+
+    python -m benchmarks.methods --data chest_xray_64.npz --out docs/methods.csv
+
+One row an image goes to the CSV file; what is there already is not done again. The data set is
+not part of the repository; `benchmarks/quality.py` says what it is.
+"""
+
+import argparse
+import csv
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.ops import TASKS
+from ilo_jax.solve import METHODS, solve
+from ilo_jax.solve.images import from_uint8
+from ilo_jax.solve.loop import batch_mesh
+from ilo_jax.stylegan2 import load
+
+STEPS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A row of the table.
+
+    Attributes:
+      radii: l1 radii of ILO's rounds at a cut, chosen on eight images of the training set.
+      perceptual: the name of LPIPS among the losses; None where it is not defined.
+    """
+
+    task: str
+    options: Mapping[str, Any]
+    radii: tuple[float, ...] | None = None
+    perceptual: str | None = None
+
+
+CASES = {
+    "inpaint 5 %": Case("inpaint", {"observed": 0.05}, (300, 100, 30), "lpips_filled"),
+    "inpaint 10 %": Case("inpaint", {"observed": 0.1}, (300, 100, 30), "lpips_filled"),
+    "inpaint 25 %": Case("inpaint", {"observed": 0.25}, None, "lpips_filled"),
+    "inpaint 50 %": Case("inpaint", {"observed": 0.5}, None, "lpips_filled"),
+    "inpaint 100 %": Case("inpaint", {"observed": 1.0}, None, "lpips"),
+    "denoise 25": Case("denoise", {"sigma": 25.0}, None, "lpips"),
+    "superres 4x": Case("superres", {"factor": 4}, None, "lpips"),
+    "superres 8x": Case("superres", {"factor": 8}),
+    "superres 16x": Case("superres", {"factor": 16}),
+    "compress 5 %": Case("compress", {"measurements": 0.05}),
+    "compress 10 %": Case("compress", {"measurements": 0.1}),
+}
+
+QUARTER, HALF = STEPS // 4, STEPS // 2
+BOTH = {"mse": [1.0], "lpips": [1.0], "geocross": [0.001]}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "CSGM": ("csgm", {"steps": [STEPS]}),
+    "CSGM, LPIPS": (
+        "csgm",
+        {"steps": [STEPS], "weights": {"lpips": [1.0], "geocross": [0.001]}},
+    ),
+    "CSGM, both": ("csgm", {"steps": [STEPS], "weights": BOTH}),
+    "PULSE": ("pulse", {"steps": [STEPS]}),
+    "Dhar et al.": ("dhar", {"steps": [HALF, HALF]}),
+    "projector": ("projector", {"steps": [STEPS]}),
+    "ILO": ("ilo", {"steps": [QUARTER] * 4}),
+    "ILO, both": ("ilo", {"steps": [QUARTER] * 4, "weights": BOTH}),
+    "Algorithm 1": ("ilo-range", {"steps": [QUARTER, 30, 20, 30, 20, 30, 20]}),
+}
+"""Method and its settings, the same in every case but for ILO's radii and where LPIPS is not
+defined: there the projector uses MSE, and variants with LPIPS are left out."""
+
+FIELDS = ("case", "variant", "image", "psnr_db", "measurement_mse", "seconds")
+
+
+def settings(case: Case, variant: str) -> tuple[str, dict[str, Any]] | None:
+    """Method and settings of a cell; None where there is none."""
+    method, chosen = VARIANTS[variant]
+    chosen = dict(chosen)
+    weights = chosen.get("weights", {n: [w] for n, w in METHODS[method].weights.items()})
+    if "lpips" in weights:
+        if case.perceptual is None and method != "projector":
+            return None
+        name = case.perceptual or "mse"
+        chosen["weights"] = {name if n == "lpips" else n: w for n, w in weights.items()}
+    if method == "ilo":
+        chosen["radii"] = case.radii
+    return method, chosen
+
+
+def run(case: Case, variant: str, truth: jax.Array, seed: int) -> list[dict[str, Any]]:
+    """The rows of a cell; [] where there is none."""
+    found = settings(case, variant)
+    if found is None:
+        return []
+    generator, (method, chosen) = load("chest64"), found
+    task = TASKS[case.task]
+    k_operator, k_noise, k_solve = jax.random.split(jax.random.key(seed), 3)
+    operator = task.build(k_operator, generator.config.image_shape, **case.options)
+    measurement = operator.measure(k_noise, truth)
+    plan = METHODS[method].plan(generator.config, **chosen, sna=task.sna)
+    began = time.perf_counter()
+    image = solve(
+        generator,
+        operator,
+        measurement,
+        k_solve,
+        plan.schedule,
+        plan.hyper,
+        losses=plan.losses,
+        mesh=batch_mesh(len(truth)),
+    )[-1].image
+    image = jnp.clip(image, -1, 1)
+    psnr = 10 * jnp.log10(4 / jnp.mean((image - truth) ** 2, (1, 2, 3)))
+    errors = jax.vmap(operator.error)(operator(image), measurement)
+    seconds = (time.perf_counter() - began) / len(truth)
+    return [
+        dict(zip(FIELDS, (case_name(case), variant, i, p, e, seconds), strict=True))
+        for i, (p, e) in enumerate(zip(psnr.tolist(), errors.tolist(), strict=True))
+    ]
+
+
+def case_name(case: Case) -> str:
+    return next(name for name, other in CASES.items() if other is case)
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Mean PSNR of every cell, the best of a row in bold."""
+    lines = ["| task | " + " | ".join(VARIANTS) + " |", "|---" * (len(VARIANTS) + 1) + "|"]
+    for case in CASES:
+        found = {
+            v: [float(r["psnr_db"]) for r in rows if (r["case"], r["variant"]) == (case, v)]
+            for v in VARIANTS
+        }
+        means = {v: np.mean(p) for v, p in found.items() if p}
+        cells = [f"{means[v]:.2f}" if v in means else "" for v in VARIANTS]
+        best = max(means, key=lambda v: means[v], default=None)
+        cells = [f"**{c}**" if v == best else c for v, c in zip(VARIANTS, cells, strict=True)]
+        lines.append(f"| {case} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--data", required=True, help=".npz with `test`, uint8 [N, 64, 64]")
+    parser.add_argument("--out", required=True, type=Path, help="CSV file, a row an image")
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+
+    pixels = np.load(args.data)["test"][: args.images]
+    truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
+    if not args.out.exists():
+        args.out.write_text(",".join(FIELDS) + "\n")
+    with open(args.out, newline="") as file:
+        rows = list(csv.DictReader(file))
+    for case in args.cases:
+        for variant in args.variants:
+            if any((r["case"], r["variant"]) == (case, variant) for r in rows):
+                continue
+            found = run(CASES[case], variant, truth, args.seed)
+            with open(args.out, "a", newline="") as file:
+                csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(found)
+            rows += found
+            if found:
+                mean = np.mean([r["psnr_db"] for r in found])
+                print(f"{case}, {variant}: {mean:.2f} dB", flush=True)
+    print(markdown(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""What a user chooses, checked and turned into what computes."""
+
+import dataclasses
+import math
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops import TASKS, Operator
+from ilo_jax.solve import images
+from ilo_jax.solve.cuts import RangeProjection
+from ilo_jax.solve.methods import METHODS, Plan
+from ilo_jax.solve.options import build_operator
+from ilo_jax.solve.schedule import Round, Schedule
+from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, NOTICES, Generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """Frames in order, each started from the last one's variables and held near them.
+
+    Attributes:
+      steps: for each frame after the first, at the last cut.
+      radii: l1 radii of code, latents and each noise map around the last frame's.
+    """
+
+    steps: int = 100
+    radii: tuple[float, float, float] = (200.0, 200.0, 5.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a user chooses; two runs with equal settings are the same run. None is the method's
+    default.
+
+    Attributes:
+      task: name in `TASKS`.
+      options: of the task, as given: JSON-able.
+      method: name in `METHODS`.
+      seed: of everything random: operator, noise, initial latents.
+      steps: of each round.
+      layers: cuts.
+      lr: learning rate, one or one a round.
+      radii: l1 radius of the code, one or one for each round that has a code.
+      weights: of the losses, each one or one a round.
+      tolerance: of the loss `dead_zone`.
+      sna: Stochastic Noise Addition; None leaves it to the task.
+      measured: whether the files hold measurements rather than images to be measured.
+      generator: name or folder.
+      reference: image, or folder of images of the same names, for the loss `reference`.
+      start: output folder of a run with `save_variables`, from whose variables to start.
+      save_variables: whether each image's variables are kept.
+      video: frames in order; None for independent images.
+    """
+
+    task: str
+    options: Mapping[str, Any]
+    method: str
+    seed: int
+    steps: tuple[int, ...] | None = None
+    layers: tuple[int, ...] | None = None
+    lr: tuple[float, ...] | None = None
+    radii: tuple[float, ...] | None = None
+    weights: Mapping[str, tuple[float, ...]] | None = None
+    tolerance: float | None = None
+    sna: bool | None = None
+    measured: bool = False
+    generator: str = EMBEDDED_DEFAULT
+    reference: str | None = None
+    start: str | None = None
+    save_variables: bool = False
+    video: Video | None = None
+
+    def description(self) -> dict[str, Any]:
+        """What was chosen; JSON has no infinity, so an infinite radius is the text `inf`."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        options = values.pop("options")
+        if self.radii is not None:
+            values["radii"] = [str(r) if math.isinf(r) else r for r in self.radii]
+        return values | options
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Settings turned into what computes.
+
+    Attributes:
+      generator: the prior.
+      operator: the forward operator.
+      plan: rounds, numbers and losses; of the first frame of a video.
+      frame_plan: of the later frames; None without a video.
+      batch_size: images in a compiled program.
+    """
+
+    settings: Settings
+    generator: Generator
+    operator: Operator
+    plan: Plan
+    frame_plan: Plan | None
+    batch_size: int
+
+    @classmethod
+    def create(cls, settings: Settings, generator: Generator, batch_size: int | None) -> "Run":
+        """Checks the settings and builds the operator.
+
+        Args:
+          batch_size: by the generator's size if None.
+
+        Raises:
+          InputError: a setting is out of range, or does not go with another.
+        """
+        task, config = TASKS[settings.task], generator.config
+        plan = METHODS[settings.method].plan(
+            config,
+            settings.steps,
+            settings.layers,
+            settings.lr,
+            settings.radii,
+            settings.weights,
+            settings.tolerance,
+            task.sna if settings.sna is None else settings.sna,
+        )
+        if settings.measured and "observed" in settings.options:
+            raise InputError(
+                "--observed with --measured: expected --mask FILE, the pixels observed"
+            )
+        key = jax.random.fold_in(jax.random.key(settings.seed), 0)
+        operator = build_operator(key, task, settings.options, config.image_shape)
+        if settings.measured and len(operator.measurement_shape) != 3:
+            raise InputError(
+                f"{task.name} --measured: its measurements are not images; "
+                "expected images to be measured, without --measured"
+            )
+        return cls(
+            settings,
+            generator,
+            operator,
+            plan,
+            settings.video and _frame_plan(plan, settings.video),
+            1 if settings.video else batch_size or max(1, min(32, 2**18 // config.resolution**2)),
+        )
+
+    @property
+    def notice(self) -> str:
+        """What must be said wherever the generator's images are shown."""
+        return NOTICES.get(self.settings.generator, "")
+
+    def reference(self, file: Path) -> np.ndarray | None:
+        """`[H, W, C]`, the reference of an image file; None without.
+
+        Raises:
+          InputError: it is not there or cannot be read.
+        """
+        if self.settings.reference is None:
+            return None
+        path = Path(self.settings.reference)
+        if path.is_dir():
+            found = {other.stem: other for other in images.find_images([str(path)])}
+            if file.stem not in found:
+                raise InputError(f"{path}: no image named {file.stem}; expected a reference of it")
+            path = found[file.stem]
+        return images.read_image(path, self.generator.config.image_shape)[0]
+
+    def image_key(self, file: Path) -> jax.Array:
+        """Depends on the seed and the file's name alone, not on what else is in the folder."""
+        key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
+        return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
+
+
+def _frame_plan(plan: Plan, video: Video) -> Plan:
+    """One round at the last cut, held near where it starts."""
+    rounds = plan.schedule.rounds
+    last = max(i for i, r in enumerate(rounds) if not isinstance(r.cut, RangeProjection))
+    radii = dict(zip(("radius_code", "radius_latents", "radius_noises"), video.radii, strict=True))
+    hyper = jax.tree.map(lambda leaf: leaf[last : last + 1], plan.hyper)
+    return dataclasses.replace(
+        plan,
+        schedule=Schedule((Round(rounds[last].cut, video.steps),), plan.schedule.search),
+        hyper=hyper.replace(**{name: jnp.full(1, radius) for name, radius in radii.items()}),
+    )
