@@ -256,8 +256,7 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
     )
     paths = images.find_images(args.images)
     run = Run.create(settings, load(args.generator), getattr(args, "batch_size", None))
-    steps = [r.steps for r in run.plan.schedule.rounds]
-    with ProgressReporter(console, steps) as reporter:
+    with ProgressReporter(console) as reporter:
         outcome = reconstruct(run, paths, args.out, reporter)
     if outcome.summary is None:
         raise InputError(f"{' '.join(args.images)}: none of the images can be read")

@@ -45,7 +45,7 @@ def demo(out: Path, seed: int, console: Console) -> None:
         for method, run in runs.items():
             folder = out / f"{task.name}-{method}"
             title = f"{task.name}, {method.upper()}: "
-            with ProgressReporter(console, _STEPS[method], title) as reporter:
+            with ProgressReporter(console, title) as reporter:
                 outcome = reconstruct(run, paths, folder, reporter)
             assert outcome.summary is not None
             psnr[method] = outcome.summary["psnr_db"]["mean"]

@@ -17,9 +17,9 @@ from rich.table import Column
 class ProgressReporter:
     """Shows images, round, steps and time left of a run; a `Reporter`."""
 
-    def __init__(self, console: Console, steps: Sequence[int], title: str = ""):
-        """Args: steps: of each round; title: put in front."""
-        self._steps = steps
+    def __init__(self, console: Console, title: str = ""):
+        """Args: title: put in front."""
+        self._steps: Sequence[int] = ()
         self._title = title
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -43,7 +43,8 @@ class ProgressReporter:
     def say(self, line: str) -> None:
         self._bar.console.print(line, markup=False, soft_wrap=True)
 
-    def batch(self, done: int, count: int, total: int) -> None:
+    def batch(self, done: int, count: int, total: int, steps: Sequence[int]) -> None:
+        self._steps = steps
         numbers = f"image {done + 1}" if count == 1 else f"images {done + 1}-{done + count}"
         self._prefix = f"{self._title}{numbers} of {total}"
         self._bar.start()

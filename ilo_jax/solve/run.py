@@ -16,6 +16,7 @@ from ilo_jax.solve import images
 from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.solve.cuts import Solution
 from ilo_jax.solve.loop import batch_mesh, solve
+from ilo_jax.solve.methods import Plan
 from ilo_jax.solve.results import Results, Row, evaluate
 from ilo_jax.solve.settings import Run
 from ilo_jax.solve.variables import load_solution, save_solution
@@ -28,8 +29,9 @@ class Reporter(Protocol):
         """A note or a complaint, one line."""
         ...
 
-    def batch(self, done: int, count: int, total: int) -> None:
-        """A batch of `count` images begins; `done` of `total` images are finished."""
+    def batch(self, done: int, count: int, total: int, steps: Sequence[int]) -> None:
+        """A batch of `count` images begins; `done` of `total` images are finished; `steps` of each
+        round are ahead."""
         ...
 
     def progress(self, index: int, steps: int, mse: jax.Array) -> None:
@@ -89,9 +91,11 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
 
     samples, done = readable(missing), len(paths) - len(missing)
     while batch := _take(samples, size):
-        reporter.batch(done, len(batch), len(paths) - len(unreadable))
+        plan = run.plan if batch[0].initial is None else run.plan_from_variables
+        steps = [r.steps for r in plan.schedule.rounds]
+        reporter.batch(done, len(batch), len(paths) - len(unreadable), steps)
         began = time.perf_counter()
-        solution = _solve_batch(run, batch, size, reporter.progress)
+        solution = _solve_batch(run, plan, batch, size, reporter.progress)
         image = np.asarray(jnp.clip(solution.image, -1, 1))
         seconds = (time.perf_counter() - began) / len(batch)
         rows = []
@@ -164,6 +168,7 @@ def _take(samples: Iterator[_Sample], size: int) -> list[_Sample]:
 
 def _solve_batch(
     run: Run,
+    plan: Plan,
     batch: list[_Sample],
     size: int,
     progress: Callable[[int, int, jax.Array], None],
@@ -176,7 +181,6 @@ def _solve_batch(
         for field in zip(*((s.measurement, s.reference, s.initial) for s in filled), strict=True)
     )
     keys = jnp.stack([jax.random.fold_in(run.image_key(s.file), 1) for s in filled])
-    plan = run.frame_plan if run.frame_plan and initial is not None else run.plan
     return solve(
         run.generator,
         run.operator,

@@ -93,8 +93,8 @@ class Run:
     Attributes:
       generator: the prior.
       operator: the forward operator.
-      plan: rounds, numbers and losses; of the first frame of a video.
-      frame_plan: of the later frames; None without a video.
+      plan: rounds, numbers and losses of images that start at random.
+      plan_from_variables: of those that start from variables; in a video, its later frames.
       batch_size: images in a compiled program.
     """
 
@@ -102,7 +102,7 @@ class Run:
     generator: Generator
     operator: Operator
     plan: Plan
-    frame_plan: Plan | None
+    plan_from_variables: Plan
     batch_size: int
 
     @classmethod
@@ -142,7 +142,7 @@ class Run:
             generator,
             operator,
             plan,
-            settings.video and _frame_plan(plan, settings.video),
+            _frame_plan(plan, settings.video) if settings.video else plan,
             1 if settings.video else batch_size or max(1, min(32, 2**18 // config.resolution**2)),
         )
 
