@@ -75,7 +75,7 @@ class Arrays:
           CheckpointError: it is not there, has another shape, or is not finite.
         """
         if name not in self._arrays:
-            raise CheckpointError(f"a generator without its array {name}")
+            raise CheckpointError(f"a network without its array {name}")
         origin, array = self._arrays[name]
         fits = len(array.shape) == len(shape) and all(
             n in (None, m) for n, m in zip(shape, array.shape, strict=True)
@@ -127,15 +127,15 @@ def assemble(
             arrays.take(f"{name}.affine.bias", width),
         )
 
-    synthesis: dict = {"const": _float32(const.transpose(1, 2, 0))}
+    synthesis: dict = {"const": float32(const.transpose(1, 2, 0))}
     channels = [len(const)]
     for i in range(num_layers):
         width = channels[-1]
         weight = arrays.take(f"layers.{i}.weight", width if i % 2 == 0 else None, width, 3, 3)
         synthesis[f"layers_{i}"] = {
             "kernel": _conv(weight),
-            "bias": _float32(arrays.take(f"layers.{i}.bias", len(weight))),
-            "noise_strength": _float32(arrays.take(f"layers.{i}.noise_strength")),
+            "bias": float32(arrays.take(f"layers.{i}.bias", len(weight))),
+            "noise_strength": float32(arrays.take(f"layers.{i}.noise_strength")),
             "affine": affine(f"layers.{i}", width),
         }
         channels += [len(weight)] if i % 2 else []
@@ -146,7 +146,7 @@ def assemble(
         weight = arrays.take(f"to_rgb.{b}.weight", image_channels, width, 1, 1)
         synthesis[f"to_rgb_{b}"] = {
             "kernel": _conv(weight)[0, 0],
-            "bias": _float32(arrays.take(f"to_rgb.{b}.bias", image_channels)),
+            "bias": float32(arrays.take(f"to_rgb.{b}.bias", image_channels)),
             "affine": affine(f"to_rgb.{b}", width),
         }
     if architecture == "resnet":
@@ -190,7 +190,7 @@ def assemble(
         config=config,
         mapping={"params": mapping},
         synthesis=synthesis,
-        w_avg=_float32(arrays.take("w_avg", w_dim)) if "w_avg" in arrays else None,
+        w_avg=float32(arrays.take("w_avg", w_dim)) if "w_avg" in arrays else None,
         noises=_noises(arrays, config),
     )
 
@@ -208,11 +208,11 @@ def positive(value: float, name: str) -> float:
 
 def _dense(weight: np.ndarray, bias: np.ndarray, lr_multiplier: float = 1.0) -> dict:
     kernel = weight.T * (lr_multiplier / np.sqrt(weight.shape[1]))
-    return {"kernel": _float32(kernel), "bias": _float32(bias * lr_multiplier)}
+    return {"kernel": float32(kernel), "bias": float32(bias * lr_multiplier)}
 
 
 def _conv(weight: np.ndarray) -> np.ndarray:
-    return _float32(np.transpose(weight, (2, 3, 1, 0)) / np.sqrt(np.prod(weight.shape[1:])))
+    return float32(np.transpose(weight, (2, 3, 1, 0)) / np.sqrt(np.prod(weight.shape[1:])))
 
 
 def _noises(arrays: Arrays, config: GeneratorConfig) -> tuple[np.ndarray, ...] | None:
@@ -220,11 +220,16 @@ def _noises(arrays: Arrays, config: GeneratorConfig) -> tuple[np.ndarray, ...] |
         return None
     sizes = [config.layer_resolution(i) for i in range(config.num_layers)]
     return tuple(
-        _float32(arrays.take(f"layers.{i}.noise", n, n)[..., None]) for i, n in enumerate(sizes)
+        float32(arrays.take(f"layers.{i}.noise", n, n)[..., None]) for i, n in enumerate(sizes)
     )
 
 
-def _float32(array: np.ndarray) -> np.ndarray:
+def float32(array: np.ndarray) -> np.ndarray:
+    """An array as a parameter is kept.
+
+    Raises:
+      CheckpointError: a value that float32 does not have.
+    """
     with np.errstate(over="ignore"):
         array = np.asarray(array, np.float32)
     if not np.isfinite(array).all():

@@ -275,7 +275,7 @@ def test_a_half_made_folder_is_not_left(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ilo_jax.stylegan2.checkpoint.json", types.SimpleNamespace(dumps=fail))
+    monkeypatch.setattr("ilo_jax.checkpoint.json", types.SimpleNamespace(dumps=fail))
     with pytest.raises(KeyboardInterrupt):
         main([str(tmp_path / "in.pt"), str(tmp_path / "out")])
     assert [p.name for p in tmp_path.iterdir()] == ["in.pt"]

@@ -1,12 +1,7 @@
 """StyleGAN2 as pure functions, with a per-layer interface."""
 
-from ilo_jax.stylegan2.checkpoint import (
-    EMBEDDED_DEFAULT,
-    NOTICES,
-    CheckpointError,
-    load,
-    save,
-)
+from ilo_jax.checkpoint import CheckpointError
+from ilo_jax.stylegan2.checkpoint import EMBEDDED_DEFAULT, NOTICES, load, save
 from ilo_jax.stylegan2.config import GeneratorConfig, config_f
 from ilo_jax.stylegan2.generator import (
     Generator,
