@@ -22,7 +22,7 @@ from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, CheckpointError, Generator, load
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--generator", default=EMBEDDED_DEFAULT, help="a checkpoint")
-    parser.add_argument("--samples", type=int, default=16, help="latents at which is measured")
+    parser.add_argument("--samples", type=int, default=8, help="latents at which is measured")
     parser.add_argument("--gamma", type=float, default=0.5, help="S-REC's")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
