@@ -8,26 +8,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from PIL import Image
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import (
     TASKS,
     BicubicDownsample,
+    Grey,
     Identity,
     Inpaint,
     LinearOperator,
     Noisy,
     box_mask,
+    gaussian_matrix,
     partial_circulant,
     random_mask,
 )
+from ilo_jax.solve.images import from_uint8
+from ilo_jax.solve.options import build_operator
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "ilo.npz")
 KEY = jax.random.key(0)
 
 
 def build(task, options, image_shape, key=KEY):
-    return TASKS[task].build(key, image_shape, **options)
+    return build_operator(key, TASKS[task], options, image_shape)
 
 
 def images(image_shape, *batch, seed=1):
@@ -55,7 +60,7 @@ def cases():
             label = " ".join([name, *(f"{k} {v}" for k, v in options.items())])
             for image_shape in [(16, 16, 3), (8, 16, 1)]:
                 try:
-                    task.build(KEY, image_shape, **options)
+                    build(name, options, image_shape)
                 except InputError:
                     assert image_shape == (8, 16, 1)
                 else:
@@ -70,7 +75,7 @@ def test_every_operator_keeps_the_laws(task, options, image_shape):
     a, b = (build(task, options, image_shape, jax.random.key(i)) for i in range(2))
     x, direction = images(image_shape, 2), images(image_shape, 2, seed=2)
     probe = jax.tree.map(lambda y: images(y.shape), jax.eval_shape(a, x))
-    small = 1e-2
+    small = 3e-3
 
     @jax.jit
     def compute(a, b, x, direction, probe):
@@ -85,6 +90,7 @@ def test_every_operator_keeps_the_laws(task, options, image_shape):
             "vmap of operators": jax.vmap(lambda a, x: a(x))(pair, x),
             "jvp": jax.jvp(a, (x,), (direction,))[1],
             "vjp": jax.vjp(a, x)[1](probe)[0],
+            "vjp at zero": jax.vjp(a, jnp.zeros_like(x))[1](probe)[0],
             "measured": a.measure(KEY, x),
             "picture": a.picture(a.measure(KEY, x)),
             "picture of nothing": a.picture(a(jnp.zeros_like(x))),
@@ -105,14 +111,19 @@ def test_every_operator_keeps_the_laws(task, options, image_shape):
     assert_close(image(found["vmap of operators"], 1), found["b"])
 
     difference = jax.tree.map(lambda y: (y[1] - y[2]) / (2 * small), found["batch axes"])
-    assert_close(found["jvp"], difference, 1e-3)
+    deviation = jax.tree.leaves(jax.tree.map(jnp.subtract, found["jvp"], difference))
+    # All but a few, which may be magnitudes near 0, where they have a kink.
+    assert all(np.quantile(np.abs(leaf), 0.99) < 1e-3 for leaf in deviation)
     assert inner(found["jvp"], probe) == pytest.approx(inner(direction, found["vjp"]), abs=1e-3)
+
+    assert np.isfinite(found["vjp at zero"]).all()
 
     assert_close(found["measured"], a.measure(KEY, x))
     assert_close(found["restricted"], together)
     for name in ("picture", "picture of nothing"):
         picture = found[name]
-        assert (picture.ndim, picture.shape[0], picture.shape[-1]) == (4, 2, image_shape[-1])
+        assert (picture.ndim, picture.shape[0]) == (4, 2)
+        assert picture.shape[-1] in (1, image_shape[-1])
         assert np.isfinite(picture).all()
 
     if isinstance(a, LinearOperator):
@@ -124,7 +135,8 @@ def test_every_operator_keeps_the_laws(task, options, image_shape):
 
 def test_the_demo_options_suit_the_embedded_generator():
     for name, task in TASKS.items():
-        build(name, task.demo, (64, 64, 3))
+        if task.demo is not None:
+            build(name, task.demo, (64, 64, 3))
 
 
 @pytest.mark.parametrize(("image_shape", "m"), [((4, 5, 3), 17), ((3, 3, 1), 9), ((3, 5, 1), 1)])
@@ -192,6 +204,41 @@ def test_circulant_at_1024_px_takes_memory_and_time_of_an_fft():
     seconds, size = map(float, subprocess.check_output(run, text=True).split())
     assert size < 50 * 4 * 3 * 1024 * 1024
     assert seconds < 10
+
+
+def test_gaussian_is_drawn_as_in_theorem_1():
+    shape, m = (16, 16, 3), 400
+    operator = gaussian_matrix(KEY, shape, m)
+    x = images(shape, 2)
+    matrix = np.asarray(operator.matrix, np.float64)
+    np.testing.assert_allclose(operator(x), np.reshape(x, (2, -1)) @ matrix.T, atol=1e-5)
+    assert matrix.shape == (m, 768)
+    assert matrix.std() * m**0.5 == pytest.approx(1, rel=0.01)
+    assert abs(matrix.mean()) * m**0.5 < 0.01
+    # Rows and columns are uncorrelated.
+    assert abs(np.corrcoef(matrix) - np.eye(m)).max() < 0.25
+    assert abs(np.corrcoef(matrix.T) - np.eye(768)).max() < 0.3
+    # A preserves lengths on average.
+    assert inner(operator(x), operator(x)) == pytest.approx(inner(x, x), rel=0.1)
+
+
+def test_a_matrix_that_takes_too_much_memory_is_refused_before_it_is_drawn(monkeypatch):
+    # This one would take 4 TB.
+    with pytest.raises(InputError, match=r"314573 x 3145728 takes 39.* bytes; .* or compress"):
+        build("gaussian", {"measurements": 0.1}, (1024, 1024, 3))
+    monkeypatch.setattr("ilo_jax.ops.gaussian.LARGEST_MATRIX", 4 * 5 * 48)
+    assert gaussian_matrix(KEY, (4, 4, 3), 5).matrix.shape == (5, 48)
+    with pytest.raises(InputError, match="6 x 48 takes 1152 bytes; expected at most 960"):
+        gaussian_matrix(KEY, (4, 4, 3), 6)
+
+
+def test_grey_is_the_luma_of_image_files():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    luma = np.asarray(Image.fromarray(pixels).convert("L"))
+    y = Grey((8, 8, 3))(jnp.asarray(from_uint8(pixels)))
+    assert abs((y[..., 0] + 1) * 127.5 - luma).max() < 1
+    flat = jnp.full((8, 8, 3), 0.3)
+    assert_close(Grey((8, 8, 3))(flat), flat[..., :1], 1e-6)
 
 
 def keys_kernel(t, a=-0.5):
@@ -306,14 +353,31 @@ NAN, INF = float("nan"), float("inf")
             for v in (0, -1, 1.01, NAN, INF)
         ],
         *[("inpaint", {"box": v}, "expected 1 to 7 pixels") for v in (0, -1, 8)],
-        ("inpaint", {}, "expected one of observed, box, mask"),
+        ("inpaint", {}, "inpaint: expected observed | box | mask"),
         *[("superres", {"factor": v}, "divisor of the image size 8x16") for v in (0, -2, 3, 16)],
         *[("denoise", {"sigma": v}, "expected 0 to 1000") for v in (-1, NAN, INF, 1001)],
-        *[("compress", {"measurements": v}, r"in \(0, 1\]") for v in (0, -0.1, 1.01, NAN, INF)],
+        *[
+            (task, {"measurements": v}, r"in \(0, 1\]")
+            for v in (0, -0.1, 1.01, NAN, INF)
+            for task in ("compress", "gaussian")
+        ],
+        *[("blur", {"sigma": v}, "less than 1.875 pixels") for v in (0, -1, 1.9, NAN, INF)],
+        *[("blur", {"motion": v}, "expected 1 to 15 pixels") for v in (0, -1, 16)],
+        *[("blur", {"motion": 1, "angle": v}, f"angle {v}: expected degrees") for v in (INF, NAN)],
+        ("blur", {}, r"expected sigma | motion \[angle\] | kernel"),
+        ("blur", {"sigma": 1, "angle": 1}, "blur sigma angle: expected"),
+        *[("mri", {"acceleration": v}, "number >= 1") for v in (0, 0.9, NAN, INF)],
+        *[
+            ("mri", {"acceleration": 4.0, "centre": v}, f"centre {v}: .* from 0 to .* = 0.25")
+            for v in (-0.1, 0.26, NAN, INF)
+        ],
+        *[("mri", {"spokes": v}, "expected 1 to 64") for v in (0, -1, 65)],
+        *[("phase", {"patterns": v}, "expected 0 to 64") for v in (-1, 65)],
+        *[("phase", {"oversampling": v}, "expected 1 to 8") for v in (0, 9)],
     ],
 )
 def test_bad_options_are_refused_in_one_line(task, options, expected):
     with pytest.raises(InputError, match=expected) as raised:
         build(task, options, (8, 16, 3))
     assert "\n" not in str(raised.value)
-    assert all(f"{value}" in str(raised.value) for value in options.values())
+    assert all(name in str(raised.value) for name in list(options)[-1:])

@@ -40,7 +40,7 @@ class Operator(flax.struct.PyTreeNode):
         return self(x)
 
     def picture(self, y: Measurement) -> jax.Array:
-        """The measurement as an image `[..., h, w, C]`, to look at."""
+        """The measurement as an image `[..., h, w, 1 or C]`, to look at."""
         return y
 
     def restrict(self, y: Measurement) -> Measurement:
@@ -60,6 +60,12 @@ class Operator(flax.struct.PyTreeNode):
         x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
         return jax.tree.map(lambda y: y.shape, jax.eval_shape(self.__call__, x))
 
+    @property
+    def measures_image(self) -> bool:
+        """Whether a measurement is an image `[h, w, C]`, C 1 or 3."""
+        shape = self.measurement_shape
+        return isinstance(shape, tuple) and len(shape) == 3 and shape[-1] in (1, 3)
+
 
 class LinearOperator(Operator):
     """An operator linear in `x`, hence with an adjoint."""
@@ -73,6 +79,16 @@ class LinearOperator(Operator):
         x = jax.ShapeDtypeStruct((*batch, *self.image_shape), jnp.float32)
         (result,) = jax.linear_transpose(self.__call__, x)(y)
         return result
+
+    def back_projection(self, y: Measurement) -> jax.Array:
+        """`A^T y`, scaled to [-1, 1] to look at."""
+        return scale_to_one(self.adjoint(y))
+
+
+def scale_to_one(x: jax.Array) -> jax.Array:
+    """Images `[..., H, W, C]`, each divided by its largest magnitude."""
+    largest = jnp.max(jnp.abs(x), axis=(-3, -2, -1), keepdims=True)
+    return x / jnp.where(largest > 0, largest, 1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,10 +33,7 @@ class PartialCirculant(LinearOperator):
         return full[..., self.rows]
 
     def picture(self, y: jax.Array) -> jax.Array:
-        """The back-projection `A^T y`, scaled to [-1, 1]."""
-        x = self.adjoint(y)
-        largest = jnp.max(jnp.abs(x), axis=(-3, -2, -1), keepdims=True)
-        return x / jnp.where(largest > 0, largest, 1)
+        return self.back_projection(y)
 
 
 def partial_circulant(key: jax.Array, image_shape: Shape, m: int) -> PartialCirculant:

@@ -39,6 +39,9 @@ class Noisy(Operator):
     def picture(self, y: Measurement) -> jax.Array:
         return self.operator.picture(y)
 
+    def restrict(self, y: Measurement) -> Measurement:
+        return self.operator.restrict(y)
+
 
 def _build(key: jax.Array, image_shape: Shape, sigma: float) -> Noisy:
     del key

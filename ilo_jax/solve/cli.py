@@ -77,15 +77,16 @@ def _add_task(subparsers: Any, task: Task) -> None:
         argument_default=argparse.SUPPRESS,
     )
     group = parser.add_argument_group("measurement")
-    one_of = group.add_mutually_exclusive_group(required=True) if len(task.forms) > 1 else None
-    for form in task.forms:
-        for option in form:
-            if one_of is None:
-                _add_option(group, option)
-            elif option is form[0]:
-                _add_option(one_of, option, required=False)
-            else:
-                _add_option(group, option, f"with --{form[0].name}")
+    if len(task.forms) == 1:
+        for option in task.options:
+            _add_option(group, option, required=option.default is None)
+    else:
+        one_of = group.add_mutually_exclusive_group(required=True)
+        for form in task.forms:
+            _add_option(one_of, form[0], required=False)
+        for form in task.forms:
+            for option in form[1:]:
+                _add_option(group, option, f"with --{form[0].name}", required=False)
     files = parser.add_argument_group("files")
     files.add_argument(
         "--images", nargs="+", required=True, metavar="PATH", help="image files, folders or globs"
@@ -222,14 +223,14 @@ def _given(args: argparse.Namespace, names: Mapping[str, str]) -> dict[str, Any]
     return {name: getattr(args, at) for name, at in names.items() if hasattr(args, at)}
 
 
-def _add_option(group: Any, option: Option, *notes: str, required: bool | None = None) -> None:
-    optional = option.default is not None
-    notes = (*notes, f"default: {option.default}") if optional else notes
+def _add_option(group: Any, option: Option, *notes: str, required: bool) -> None:
+    if option.default is not None:
+        notes = (*notes, f"default: {option.default}")
     group.add_argument(
         f"--{option.name}",
         type=option.type if isinstance(option.type, type) else str,
         metavar=READERS[option.type].metavar,
-        required=not optional if required is None else required,
+        required=required,
         help=f"{option.help} ({'; '.join(notes)})" if notes else option.help,
     )
 

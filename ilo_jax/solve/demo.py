@@ -1,4 +1,4 @@
-"""The demo: every task on the bundled images, CSGM beside ILO at the same number of steps."""
+"""The demo: the first tasks on the bundled images, CSGM beside ILO at the same number of steps."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ from ilo_jax.ops import TASKS, Operator
 from ilo_jax.solve import images
 from ilo_jax.solve.cuts import RangeProjection
 from ilo_jax.solve.methods import METHODS, Plan
-from ilo_jax.solve.options import build_operator
+from ilo_jax.solve.options import build_operator, links
 from ilo_jax.solve.schedule import Round, Schedule
 from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, NOTICES, Generator
 
@@ -78,8 +78,16 @@ class Settings:
     video: Video | None = None
 
     def description(self) -> dict[str, Any]:
-        """What was chosen; JSON has no infinity, so an infinite radius is the text `inf`."""
+        """What was chosen, and the method's defaults for what was not; JSON has no infinity, so an
+        infinite radius is the text `inf`."""
+        method = METHODS[self.method]
+        defaults = {
+            "steps": method.steps,
+            "lr": (method.learning_rate,),
+            "weights": {name: (weight,) for name, weight in method.weights.items()},
+        }
         values = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        values = defaults | values
         options = values.pop("options")
         if self.radii is not None:
             values["radii"] = [str(r) if math.isinf(r) else r for r in self.radii]
@@ -126,13 +134,13 @@ class Run:
             settings.tolerance,
             task.sna if settings.sna is None else settings.sna,
         )
-        if settings.measured and "observed" in settings.options:
+        if settings.measured and any("observed" in o for _, o in links(task, settings.options)):
             raise InputError(
                 "--observed with --measured: expected --mask FILE, the pixels observed"
             )
         key = jax.random.fold_in(jax.random.key(settings.seed), 0)
         operator = build_operator(key, task, settings.options, config.image_shape)
-        if settings.measured and len(operator.measurement_shape) != 3:
+        if settings.measured and not operator.measures_image:
             raise InputError(
                 f"{task.name} --measured: its measurements are not images; "
                 "expected images to be measured, without --measured"

@@ -1,0 +1,33 @@
+"""A user's functions, named on the command line."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ilo_jax.errors import InputError
+
+
+def load_function(text: str) -> Callable[[Any], Any]:
+    """`MODULE:FUNCTION` -> the function; modules are also looked for in the current directory.
+
+    Raises:
+      InputError: it cannot be imported, or is no function.
+    """
+    module, colon, name = text.partition(":")
+    if not (module and colon and name):
+        raise InputError(f"{text}: expected MODULE:FUNCTION")
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.insert(0, os.getcwd())
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except Exception as error:  # a module may fail in any way
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise InputError(
+            f"{text}: cannot be imported ({reason}); expected MODULE:FUNCTION, in a module that "
+            "Python finds here"
+        ) from error
+    if not callable(function):
+        raise InputError(f"{text}: is of type {type(function).__name__}; expected a function")
+    return function

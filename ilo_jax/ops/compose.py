@@ -1,0 +1,90 @@
+"""Several measurements, one after the other."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops.base import LinearOperator, Measurement, Operator, Option, Shape, Task
+
+
+class Composed(Operator):
+    """`A(x) = A_k(... A_2(A_1(x)))`; noise of each enters where it arises.
+
+    Attributes:
+      operators: in the order in which they are applied, each for the images that the last one
+        measures.
+    """
+
+    operators: tuple[Operator, ...]
+
+    def __call__(self, x: jax.Array) -> Measurement:
+        for operator in self.operators:
+            x = operator(x)
+        return x
+
+    def measure(self, key: jax.Array, x: jax.Array) -> Measurement:
+        for k, operator in zip(
+            jax.random.split(key, len(self.operators)), self.operators, strict=True
+        ):
+            x = operator.measure(k, x)
+        return x
+
+    def picture(self, y: Measurement) -> jax.Array:
+        return self.operators[-1].picture(y)
+
+    def restrict(self, y: Measurement) -> Measurement:
+        return self.operators[-1].restrict(y)
+
+    def error(self, predicted: Measurement, measured: Measurement) -> jax.Array:
+        return self.operators[-1].error(predicted, measured)
+
+
+class ComposedLinear(Composed, LinearOperator):
+    """`Composed` of linear operators, hence with an adjoint."""
+
+
+def composition(*operators: Operator) -> Composed:
+    """Composes operators, the first applied first; linear if all of them are.
+
+    Raises:
+      InputError: none, or one that is not for images of the shape that the last one measures.
+    """
+    if not operators:
+        raise InputError("composition of no operators: expected one or more")
+    for i in range(1, len(operators)):
+        measured, expected = operators[i - 1].measurement_shape, operators[i].image_shape
+        if measured != expected:
+            raise InputError(f"operator {i} measures {measured}; expected {expected}, for the next")
+    linear = all(isinstance(operator, LinearOperator) for operator in operators)
+    return (ComposedLinear if linear else Composed)(operators[0].image_shape, operators)
+
+
+def _build(
+    key: jax.Array,
+    image_shape: Shape,
+    chain: Sequence[Callable[[jax.Array, Shape], Operator]],
+) -> Composed:
+    operators: list[Operator] = []
+    for i, build in enumerate(chain):
+        operators.append(build(jax.random.fold_in(key, i), image_shape))
+        image_shape = operators[-1].measurement_shape
+        if i + 1 < len(chain) and not operators[-1].measures_image:
+            raise InputError(
+                f"chain: task {i + 1} measures {image_shape}, which is no image; "
+                "expected it to be the last"
+            )
+    return composition(*operators)
+
+
+TASK = Task(
+    "compose",
+    "several of the other tasks, one after the other",
+    _build,
+    forms=((Option("chain", "chain", "first one first: 'blur sigma=2, denoise sigma=10'"),),),
+    examples=(
+        {"chain": "blur sigma=1, superres factor=2, denoise sigma=10"},
+        {"chain": "inpaint observed=0.5, blur motion=3, mri spokes=4"},
+    ),
+    sna=True,
+)

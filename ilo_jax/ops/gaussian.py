@@ -1,0 +1,67 @@
+"""Compressed sensing with a dense Gaussian matrix (Theorem 1)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
+
+LARGEST_MATRIX = 2**30
+"""Bytes. Drawing a matrix takes a few times its size, and every device in use keeps a copy."""
+
+
+class GaussianMatrix(LinearOperator):
+    """`A(x) = M x` of the flattened image, the entries of `M` independent N(0, 1/m): Theorem 1.
+
+    Attributes:
+      matrix: `[m, n]`.
+    """
+
+    matrix: jax.Array
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        flat = x.reshape(*x.shape[:-3], -1)
+        return jnp.einsum("mn,...n->...m", self.matrix, flat, precision="highest")
+
+    def picture(self, y: jax.Array) -> jax.Array:
+        return self.back_projection(y)
+
+
+def gaussian_matrix(key: jax.Array, image_shape: Shape, m: int) -> GaussianMatrix:
+    """Draws `m >= 1` random measurements of images of the given shape.
+
+    Raises:
+      InputError: a matrix of more than `LARGEST_MATRIX` bytes.
+    """
+    n = math.prod(image_shape)
+    if 4 * m * n > LARGEST_MATRIX:
+        raise InputError(
+            f"gaussian: a matrix of {m} x {n} takes {4 * m * n} bytes; expected at most "
+            f"{LARGEST_MATRIX}: fewer measurements, or compress, which needs no matrix"
+        )
+    return GaussianMatrix(image_shape, jax.random.normal(key, (m, n)) / math.sqrt(m))
+
+
+def _build(key: jax.Array, image_shape: Shape, measurements: float) -> GaussianMatrix:
+    if not 0 < measurements <= 1:
+        raise InputError(f"measurements {measurements}: expected a fraction of n in (0, 1]")
+    return gaussian_matrix(key, image_shape, max(round(measurements * math.prod(image_shape)), 1))
+
+
+TASK = Task(
+    "gaussian",
+    "compressed sensing: random Gaussian measurements",
+    _build,
+    forms=(
+        (
+            Option(
+                "measurements",
+                float,
+                "their number, as a fraction of the image's values, in (0, 1]",
+            ),
+        ),
+    ),
+    examples=({"measurements": 0.1}, {"measurements": 1.0}),
+)

@@ -1,0 +1,107 @@
+"""Magnetic resonance imaging: a part of the image's Fourier transform (Lustig et al., 2007)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
+
+
+class UndersampledFourier(LinearOperator):
+    """`A(x) = mask * F x`, single coil: `[..., H, W, C]` -> `[..., H, W, C, 2]`.
+
+    `F` is the orthonormal Fourier transform of each channel, zero frequency in the middle of
+    image and k-space, as fastMRI has it. The last axis holds real and imaginary part; where
+    nothing is sampled both are 0.
+
+    Attributes:
+      mask: `[H, W, 1]`, 1 where k-space is sampled, else 0.
+    """
+
+    mask: jax.Array
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        axes = (-3, -2)
+        transformed = jnp.fft.fft2(jnp.fft.ifftshift(x, axes), axes=axes, norm="ortho")
+        k_space = jnp.fft.fftshift(transformed, axes)
+        return self.mask[..., None] * jnp.stack([k_space.real, k_space.imag], axis=-1)
+
+    def restrict(self, y: jax.Array) -> jax.Array:
+        return self.mask[..., None] * y
+
+    def picture(self, y: jax.Array) -> jax.Array:
+        """The zero-filled reconstruction: the real part of `F^H y`."""
+        return self.adjoint(y)
+
+
+def cartesian_mask(
+    key: jax.Array, image_shape: Shape, acceleration: float, centre: float
+) -> jax.Array:
+    """Mask `[H, W, 1]` of `W / acceleration` columns: those in the middle and random others.
+
+    Args:
+      acceleration: at least 1.
+      centre: fraction of all columns that is sampled in the middle, from 0 to 1 / acceleration.
+    """
+    if not 1 <= acceleration < math.inf:
+        raise InputError(f"acceleration {acceleration}: expected a number >= 1")
+    if not 0 <= centre <= 1 / acceleration:
+        raise InputError(
+            f"centre {centre}: expected a fraction from 0 to 1 / acceleration = "
+            f"{1 / acceleration:.3g}"
+        )
+    height, width, _ = image_shape
+    middle = round(centre * width)
+    first = width // 2 - middle // 2
+    order = jax.random.permutation(key, width)
+    order = order.at[first : first + middle].add(-width)
+    lines = jnp.argsort(order)[: max(round(width / acceleration), 1)]
+    return jnp.zeros((height, width, 1)).at[:, lines].set(1)
+
+
+def radial_mask(image_shape: Shape, spokes: int) -> jax.Array:
+    """Mask `[H, W, 1]` of diameters of k-space at equal angles, the first horizontal."""
+    height, width, _ = image_shape
+    if not 1 <= spokes <= max(height, width) * 4:
+        raise InputError(f"spokes {spokes}: expected 1 to {max(height, width) * 4}")
+    angles = math.pi * np.arange(spokes) / spokes
+    radii = np.linspace(-0.5, 0.5, 2 * max(height, width), endpoint=False)
+    rows = np.rint(height // 2 + height * np.outer(np.sin(angles), radii)).astype(int)
+    columns = np.rint(width // 2 + width * np.outer(np.cos(angles), radii)).astype(int)
+    mask = np.zeros((height, width, 1), np.float32)
+    mask[rows % height, columns % width] = 1  # k-space is periodic
+    return jnp.asarray(mask)
+
+
+def _build(
+    key: jax.Array,
+    image_shape: Shape,
+    acceleration: float | None = None,
+    centre: float = 0.08,
+    spokes: int | None = None,
+) -> UndersampledFourier:
+    if acceleration is not None:
+        mask = cartesian_mask(key, image_shape, acceleration, centre)
+    elif spokes is not None:
+        mask = radial_mask(image_shape, spokes)
+    else:
+        raise InputError("mri: expected one of acceleration, spokes")
+    return UndersampledFourier(image_shape, mask)
+
+
+TASK = Task(
+    "mri",
+    "magnetic resonance imaging from a part of k-space",
+    _build,
+    forms=(
+        (
+            Option("acceleration", float, "Cartesian: one in so many columns is sampled, >= 1"),
+            Option("centre", float, "fraction of the columns, sampled in the middle", default=0.08),
+        ),
+        (Option("spokes", int, "radial: number of diameters that are sampled"),),
+    ),
+    examples=({"acceleration": 4.0}, {"acceleration": 1.0, "centre": 0.0}, {"spokes": 5}),
+)

@@ -1,0 +1,199 @@
+"""Operators that are computed by FFT, against direct computations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops import (
+    Blur,
+    FourierMagnitude,
+    UndersampledFourier,
+    cartesian_mask,
+    gaussian_kernel,
+    motion_kernel,
+    radial_mask,
+    sign_patterns,
+)
+
+KEY = jax.random.key(0)
+SHAPE = (10, 14, 3)
+
+
+def image(shape=SHAPE, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def convolve(x, kernel):
+    """Each channel, by SciPy, whose `mirror` is NumPy's `reflect`."""
+    channels = np.moveaxis(x.astype(np.float64), -1, 0)
+    found = [scipy.ndimage.convolve(channel, kernel, mode="mirror") for channel in channels]
+    return np.stack(found, -1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (5, 9), (19, 27), (2, 4), (6, 1)])
+def test_blur_equals_direct_convolution(size):
+    kernel = np.random.default_rng(1).uniform(size=size)
+    found = Blur.create(SHAPE, kernel)(image())
+    # SciPy wants odd sizes to agree on the centre.
+    odd = np.pad(kernel / kernel.sum(), [(0, 1 - n % 2) for n in size])
+    np.testing.assert_allclose(found, convolve(image(), odd), atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.6, 1.5, 2.3])
+def test_gaussian_blur_equals_scipys(sigma):
+    found = Blur.create(SHAPE, gaussian_kernel(sigma))(image())
+    channels = np.moveaxis(image(), -1, 0)
+    expected = [scipy.ndimage.gaussian_filter(c, sigma, mode="mirror") for c in channels]
+    np.testing.assert_allclose(found, np.stack(expected, -1), atol=1e-5)
+
+
+@given(st.integers(1, 12), st.floats(-400, 400))
+def test_motion_is_a_line_through_the_centre(length, angle):
+    kernel = motion_kernel(length, angle)
+    assert kernel.sum() == pytest.approx(1)
+    assert kernel.min() >= 0
+    np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-9)
+    np.testing.assert_allclose(kernel, motion_kernel(length, angle + 180), atol=1e-9)
+    np.testing.assert_allclose(kernel[::-1], motion_kernel(length, -angle), atol=1e-9)
+    np.testing.assert_allclose(kernel.T[::-1, ::-1], motion_kernel(length, 90 - angle), atol=1e-9)
+    # Second moments along and across the line; bilinear weights add at most 1/4 an axis.
+    y, x = np.indices(kernel.shape) - length // 2
+    along = x * np.cos(np.radians(angle)) - y * np.sin(np.radians(angle))
+    across = x * np.sin(np.radians(angle)) + y * np.cos(np.radians(angle))
+    points = (length**2 - 1) / 12
+    assert points - 1e-9 <= (kernel * along**2).sum() <= points + 0.25 + 1e-9
+    assert (kernel * across**2).sum() <= 0.25 + 1e-9
+
+
+def test_motion_on_the_axes():
+    np.testing.assert_allclose(motion_kernel(1, 77), [[1]])
+    row = np.zeros((5, 5))
+    row[2] = 0.2
+    np.testing.assert_allclose(motion_kernel(5, 0), row, atol=1e-9)
+    np.testing.assert_allclose(motion_kernel(5, 90), row.T, atol=1e-9)
+    np.testing.assert_allclose(motion_kernel(2, 0)[1], [0.25, 0.5, 0.25], atol=1e-9)
+    # Counter-clockwise, as seen: up to the right.
+    rising = motion_kernel(5, 45)
+    assert rising[1, 3] > 0.1
+    assert rising[3, 3] == 0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        (np.ones((21, 3)), "kernel of 3x21: expected at most 27x19 for images of 14x10"),
+        (np.ones((3, 28)), "kernel of 28x3: expected at most"),
+        (np.zeros((3, 3)), "kernel with sum 0.0: expected a positive sum"),
+        (np.full((3, 3), np.nan), "kernel with sum nan: expected"),
+        (np.full((3, 3), np.inf), "kernel with sum inf: expected"),
+    ],
+)
+def test_bad_kernels_are_refused(kernel, expected):
+    with pytest.raises(InputError, match=expected):
+        Blur.create(SHAPE, kernel)
+
+
+def centred_dft(n):
+    t = np.arange(n) - n // 2
+    return np.exp(-2j * np.pi * np.outer(t, t) / n) / n**0.5
+
+
+def test_mri_equals_its_matrices():
+    mask = cartesian_mask(KEY, SHAPE, 2, 0.2)
+    k_space = np.einsum("ui,ijc,vj->uvc", centred_dft(10), image(), centred_dft(14))
+    expected = np.asarray(mask)[..., None] * np.stack([k_space.real, k_space.imag], -1)
+    operator = UndersampledFourier(SHAPE, mask)
+    np.testing.assert_allclose(operator(image()), expected, atol=1e-5)
+    assert operator.measurement_shape == (*SHAPE, 2)
+
+
+def test_mri_shows_the_zero_filled_reconstruction():
+    everything = UndersampledFourier(SHAPE, jnp.ones((10, 14, 1)))
+    np.testing.assert_allclose(everything.picture(everything(image())), image(), atol=1e-5)
+    nothing_but_the_mean = UndersampledFourier(SHAPE, jnp.zeros((10, 14, 1)).at[5, 7].set(1))
+    picture = nothing_but_the_mean.picture(nothing_but_the_mean(image()))
+    expected = np.broadcast_to(image().mean((0, 1)), SHAPE)
+    np.testing.assert_allclose(picture, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("width", "acceleration", "centre", "lines", "middle"),
+    [
+        (64, 4, 0.08, 16, range(30, 35)),
+        (15, 3, 0.2, 5, range(6, 9)),
+        (64, 64, 0, 1, ()),
+        (8, 1, 0, 8, ()),
+    ],
+)
+def test_cartesian_masks_have_the_lines_they_say(width, acceleration, centre, lines, middle):
+    shape, keys = (6, width, 1), jax.random.split(KEY, 300)
+    draw = jax.jit(jax.vmap(lambda key: cartesian_mask(key, shape, acceleration, centre)))
+    masks = np.asarray(draw(keys))[..., 0]
+    assert set(np.unique(masks)) <= {0, 1}
+    assert (masks == masks[:, :1]).all()
+    assert (masks[:, 0].sum(-1) == lines).all()
+    assert masks[:, 0, list(middle)].all()
+    # The others are equally likely.
+    others = np.delete(masks[:, 0], list(middle), axis=-1)
+    share = (lines - len(middle)) / others.shape[-1]
+    deviation = (share * (1 - share) / 300) ** 0.5
+    assert abs(others.mean(0) - share).max() <= 4.5 * deviation
+
+
+def test_radial_masks_are_diameters():
+    one = np.asarray(radial_mask((8, 10, 3), 1))[..., 0]
+    assert one[4].all()
+    assert one.sum() == 10
+    two = np.asarray(radial_mask((8, 10, 3), 2))[..., 0]
+    assert two[4].all()
+    assert two[:, 5].all()
+    assert two.sum() == 17
+
+    mask = np.asarray(radial_mask((64, 64, 3), 7))[..., 0]
+    y, x = np.indices((64, 64)) - 32
+    angles = np.pi * np.arange(7) / 7
+    distances = abs(np.multiply.outer(np.sin(angles), x) - np.multiply.outer(np.cos(angles), y))
+    assert distances.min(0)[mask == 1].max() <= 0.5**0.5 + 1e-6
+    inside = x**2 + y**2 < 31**2
+    assert (mask[inside & (distances.min(0) < 0.2)] == 1).all()
+    assert (mask[x**2 + y**2 > 33**2] == 0).all()
+
+
+@pytest.mark.parametrize("oversampling", [1, 2, 3])
+def test_phase_equals_its_matrices(oversampling):
+    signs = sign_patterns(KEY, SHAPE, 2)
+    rows, columns = (
+        np.exp(-2j * np.pi * np.outer(np.arange(m), np.arange(n)) / m) / m**0.5
+        for n, m in ((10, oversampling * 10), (14, oversampling * 14))
+    )
+    coded = np.asarray(signs) * image()
+    expected = abs(np.einsum("ui,kijc,vj->kuvc", rows, coded, columns))
+    operator = FourierMagnitude(SHAPE, signs, oversampling)
+    y = operator(image())
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    np.testing.assert_allclose(operator(-image()), y, atol=1e-6)
+    assert np.sum(y**2) == pytest.approx(2 * np.sum(image() ** 2), rel=1e-4)
+
+
+def test_sign_patterns_tell_shifted_images_apart():
+    moved = np.roll(image(), (2, 3), (0, 1))
+    plain = FourierMagnitude(SHAPE, jnp.ones((1, 10, 14, 1)), 1)
+    np.testing.assert_allclose(plain(image()), plain(moved), atol=1e-5)
+    signs = sign_patterns(KEY, SHAPE, 1)
+    assert set(np.unique(signs)) == {-1, 1}
+    assert abs(signs.mean()) < 0.3
+    coded = FourierMagnitude(SHAPE, signs, 1)
+    assert np.abs(coded(image()) - coded(moved)).mean() > 0.1
+
+
+def test_the_gradient_of_a_magnitude_at_zero_is_zero():
+    operator = FourierMagnitude(SHAPE, sign_patterns(KEY, SHAPE, 1), 2)
+    gradient = jax.grad(lambda x: operator(x).sum())(jnp.zeros(SHAPE))
+    assert (gradient == 0).all()
+    tiny = jax.grad(lambda x: operator(x).sum())(jnp.full(SHAPE, 1e-30))
+    assert np.isfinite(tiny).all()

@@ -1,0 +1,250 @@
+"""From options, as a user gives them, to operators."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops import TASKS, Composed, Custom, LinearOperator, Option, Task, composition
+from ilo_jax.solve.options import build_operator, links, read_kernel
+
+KEY = jax.random.key(0)
+SHAPE = (16, 16, 3)
+
+
+def chain(text, shape=SHAPE, key=KEY) -> Composed:
+    found = build_operator(key, TASKS["compose"], {"chain": text}, shape)
+    assert isinstance(found, Composed)
+    return found
+
+
+def build(task, shape=SHAPE, **options):
+    return build_operator(KEY, TASKS[task], options, shape)
+
+
+def image(shape=SHAPE):
+    return jax.random.uniform(KEY, shape, minval=-1)
+
+
+def test_options_of_a_form_go_together():
+    a, b = Option("a", int, ""), Option("b", float, "", default=2.5)
+    c, d = Option("c", str, ""), Option("d", str, "")
+    task = Task("task", "", TASKS["invert"].build, forms=((a, b), (c, d)))
+    assert task.options == (a, b, c, d)
+    assert task.complete({"a": 1}) == {"a": 1, "b": 2.5}
+    assert task.complete({"b": 0.0, "a": 1}) == {"a": 1, "b": 0.0}
+    assert task.complete({"c": "x", "d": "y"}) == {"c": "x", "d": "y"}
+    for names in ("", "b", "c", "ac", "bcd", "ax"):
+        with pytest.raises(InputError) as raised:
+            task.complete(dict.fromkeys(names, 1))
+        assert str(raised.value) == f"{' '.join(['task', *names])}: expected a [b] | c d"
+    with pytest.raises(InputError, match="invert a: expected no options"):
+        TASKS["invert"].complete({"a": 1})
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_the_table_keeps_its_rules(task):
+    names = [option.name for option in task.options]
+    assert len(set(names)) == len(names)
+    if len(task.forms) > 1:
+        assert all(form[0].default is None for form in task.forms)
+    for options in (*task.examples, *([] if task.demo is None else [task.demo])):
+        assert task.complete(options).items() >= options.items()
+
+
+def test_a_chain_applies_its_tasks_in_order():
+    found = chain("blur sigma=1, superres factor=2,blur motion=3 angle=90")
+    parts = [
+        build("blur", sigma=1),
+        build("superres", factor=2),
+        build("blur", (8, 8, 3), motion=3, angle=90),
+    ]
+    x = image()
+    expected = parts[2](parts[1](parts[0](x)))
+    np.testing.assert_allclose(found(x), expected, atol=1e-6)
+    np.testing.assert_allclose(found.measure(KEY, x), expected, atol=1e-6)
+    y = image((8, 8, 3))
+    assert isinstance(found, LinearOperator)
+    turned = y
+    for part in reversed(parts):
+        assert isinstance(part, LinearOperator)
+        turned = part.adjoint(turned)
+    np.testing.assert_allclose(found.adjoint(y), turned, atol=1e-6)
+    assert not isinstance(chain("superres factor=2, denoise sigma=1"), LinearOperator)
+
+
+def test_noise_of_a_chain_enters_where_it_arises():
+    x = jnp.zeros(SHAPE)
+    before = chain("denoise sigma=25, inpaint box=4").measure(KEY, x)
+    after = chain("inpaint box=4, denoise sigma=25").measure(KEY, x)
+    assert (before[6:10, 6:10] == 0).all()
+    for noise in (before[:6], after[:6], after[6:10, 6:10]):
+        assert noise.std() == pytest.approx(25 / 127.5, rel=0.2)
+    twice = chain("denoise sigma=30, denoise sigma=40").measure(KEY, x)
+    assert twice.std() == pytest.approx(50 / 127.5, rel=0.1)
+
+
+def test_tasks_of_a_chain_draw_independently():
+    a, b = chain("inpaint observed=0.5, inpaint observed=0.5").operators
+    assert (a(jnp.ones(SHAPE)) != b(jnp.ones(SHAPE))).mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_chain_shows_and_restricts_what_its_last_task_measures():
+    found = chain("superres factor=2, inpaint box=4")
+    y = found(image())
+    assert (found.picture(y)[2:6, 2:6] == -1).all()
+    np.testing.assert_array_equal(found.restrict(image((8, 8, 3)))[2:6, 2:6], 0)
+    assert found.error(y, y) == 0
+    assert found.error(y + 0.5, y) == pytest.approx(0.25)
+    assert chain("mri spokes=3").measurement_shape == (*SHAPE, 2)
+
+
+def test_files_in_a_chain_have_the_size_that_is_measured_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (8, 8), 255).save("a mask.png")
+    found = chain("superres factor=2, inpaint mask='a mask.png'")
+    assert found.measurement_shape == (8, 8, 3)
+    with pytest.raises(InputError, match=r"mask a mask.png: 8x8 pixels; expected 16x16"):
+        chain("inpaint mask='a mask.png'")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "chain '': expected TASK NAME=VALUE"),
+        ("blur sigma=1,", "chain '': expected TASK"),
+        ("blur sigma", "chain 'blur sigma': expected TASK NAME=VALUE"),
+        ("blur kernel='a", "chain .*: expected TASK"),
+        ("blurr sigma=1", "chain 'blurr': not a task of a chain; expected one of invert, inpaint"),
+        ("compose chain=invert", "chain 'compose': not a task of a chain"),
+        ("blur sigma=1 angle=2", r"blur sigma angle: expected sigma \| motion \[angle\]"),
+        ("blur sigma=wide", "sigma wide: expected a number"),
+        ("superres factor=2.5", "factor 2.5: expected a whole number"),
+        ("superres factor=3", "factor 3: expected a divisor of the image size 16x16"),
+        ("superres factor=4, superres factor=8", "factor 8: expected a divisor .* 4x4"),
+        ("compress measurements=0.1, invert", r"chain: task 1 measures \(77,\), which is no image"),
+        ("invert, mri spokes=4, invert", r"chain: task 2 measures \(16, 16, 3, 2\), which is no"),
+        ("colourise, colourise", r"colourise: images of 1 channel\(s\); expected 3"),
+    ],
+)
+def test_bad_chains_are_refused_in_one_line(text, expected):
+    with pytest.raises(InputError, match=expected) as raised:
+        chain(text)
+    assert "\n" not in str(raised.value)
+
+
+def test_operators_whose_shapes_do_not_match_are_not_composed():
+    with pytest.raises(InputError, match="composition of no operators"):
+        composition()
+    half = build("superres", factor=2)
+    with pytest.raises(InputError, match=r"operator 1 measures \(8, 8, 3\); expected \(16, 16"):
+        composition(half, half)
+
+
+def test_links_see_into_a_chain():
+    assert links(TASKS["blur"], {"sigma": 2.0}) == [(TASKS["blur"], {"sigma": 2.0})]
+    assert links(TASKS["compose"], {"chain": "invert,inpaint observed=0.5"}) == [
+        (TASKS["invert"], {}),
+        (TASKS["inpaint"], {"observed": "0.5"}),
+    ]
+
+
+@pytest.mark.parametrize("file", ["k.png", "k.tif"])
+def test_a_kernel_file_holds_numbers(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = np.array([[0, 100, 0], [0, 100, 200]], np.uint8)
+    Image.fromarray(values).save(file)
+    np.testing.assert_array_equal(read_kernel(file), values)
+    found = build("blur", kernel=file)(jnp.zeros(SHAPE).at[8, 8].set(1))
+    expected = np.zeros((16, 16))
+    expected[7:9, 7:10] = values / 400
+    np.testing.assert_allclose(found[..., 0], expected, atol=1e-6)
+    Image.fromarray(values.astype(np.uint16) * 257).save("deep.png")
+    np.testing.assert_array_equal(read_kernel("deep.png"), values * 257.0)
+
+
+def test_bad_kernel_files_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=r"kernel no.png: cannot be read .No such file .*; expected"
+    ):
+        build("blur", kernel="no.png")
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(InputError, match=r"text.png: cannot be read .cannot identify .*; expected"):
+        build("blur", kernel="text.png")
+    Image.new("L", (3, 3)).save("black.png")
+    with pytest.raises(InputError, match=r"black.png: all black; expected"):
+        build("blur", kernel="black.png")
+    Image.new("L", (33, 3), 9).save("wide.png")
+    with pytest.raises(InputError, match="kernel of 33x3: expected at most 31x31"):
+        build("blur", kernel="wide.png")
+
+
+MY_OPS = """
+import jax.numpy as jnp
+def double(x): return 2 * x
+def rows(x): return {"sum": x.sum(-2), "largest": x.max((-3, -2, -1))}
+def one_image(x): return x.reshape(-1)
+def complex(x): return x + 1j
+def whole(x): return x > 0
+def nothing(x): return None
+def fails(x): raise RuntimeError("too\\nbright")
+def shape(x): return x @ jnp.ones(5)
+not_a_function = 3
+"""
+
+
+@pytest.fixture
+def my_ops(tmp_path, monkeypatch):
+    (tmp_path / "my_ops.py").write_text(MY_OPS)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("my_ops")
+def test_a_function_is_an_operator():
+    x = image()
+    double = build("custom", function="my_ops:double")
+    np.testing.assert_array_equal(double(x), 2 * x)
+    np.testing.assert_array_equal(double.picture(double(x)), 2 * x)
+    rows = build("custom", function="my_ops:rows")
+    assert rows.measurement_shape == {"sum": (16, 3), "largest": ()}
+    # 49 values in a square, the only one of the first leaf first.
+    y = rows(jnp.stack([x, x]))
+    picture = rows.picture(y)
+    assert picture.shape == (2, 7, 7, 1)
+    flat = np.concatenate([y["largest"][:, None], y["sum"].reshape(2, -1)], -1)
+    expected = flat / np.abs(flat).max(-1, keepdims=True)
+    np.testing.assert_allclose(picture.reshape(2, -1), expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("my_ops")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "one_image",
+            r"float32 \(768,\) of an image, float32 \(1536,\) of two; expected the batch",
+        ),
+        ("complex", r"returns complex64 \(16, 16, 3\); expected float32 arrays"),
+        ("whole", r"returns bool \(16, 16, 3\); expected float32"),
+        ("nothing", "returns no array; expected"),
+        ("fails", r"fails on images \(16, 16, 3\) \(RuntimeError: too\); expected JAX"),
+        ("shape", r"fails on images \(16, 16, 3\) \(TypeError: dot_general requires"),
+        ("not_a_function", "my_ops:not_a_function: is of type int; expected a function"),
+        ("missing", "my_ops:missing: cannot be imported .*no attribute 'missing'"),
+    ],
+)
+def test_bad_functions_are_refused_in_one_line(name, expected):
+    with pytest.raises(InputError, match=expected) as raised:
+        build("custom", function=f"my_ops:{name}")
+    assert "\n" not in str(raised.value)
+
+
+def test_two_functions_are_two_programs():
+    x = image()
+    apply = jax.jit(lambda operator, x: operator(x))
+    for function in (jnp.sin, jnp.cos):
+        operator = Custom.create(SHAPE, function)
+        np.testing.assert_allclose(apply(operator, x), function(x), atol=1e-6)
