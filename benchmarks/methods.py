@@ -32,24 +32,22 @@ class Case:
     """A row of the table.
 
     Attributes:
-      radii: l1 radii of ILO's rounds at a cut, chosen on eight images of the training set.
       perceptual: the name of LPIPS among the losses; None where it is not defined.
     """
 
     task: str
     options: Mapping[str, Any]
-    radii: tuple[float, ...] | None = None
     perceptual: str | None = None
 
 
 CASES = {
-    "inpaint 5 %": Case("inpaint", {"observed": 0.05}, (300, 100, 30), "lpips_filled"),
-    "inpaint 10 %": Case("inpaint", {"observed": 0.1}, (300, 100, 30), "lpips_filled"),
-    "inpaint 25 %": Case("inpaint", {"observed": 0.25}, None, "lpips_filled"),
-    "inpaint 50 %": Case("inpaint", {"observed": 0.5}, None, "lpips_filled"),
-    "inpaint 100 %": Case("inpaint", {"observed": 1.0}, None, "lpips"),
-    "denoise 25": Case("denoise", {"sigma": 25.0}, None, "lpips"),
-    "superres 4x": Case("superres", {"factor": 4}, None, "lpips"),
+    "inpaint 5 %": Case("inpaint", {"observed": 0.05}, "lpips_filled"),
+    "inpaint 10 %": Case("inpaint", {"observed": 0.1}, "lpips_filled"),
+    "inpaint 25 %": Case("inpaint", {"observed": 0.25}, "lpips_filled"),
+    "inpaint 50 %": Case("inpaint", {"observed": 0.5}, "lpips_filled"),
+    "inpaint 100 %": Case("inpaint", {"observed": 1.0}, "lpips"),
+    "denoise 25": Case("denoise", {"sigma": 25.0}, "lpips"),
+    "superres 4x": Case("superres", {"factor": 4}, "lpips"),
     "superres 8x": Case("superres", {"factor": 8}),
     "superres 16x": Case("superres", {"factor": 16}),
     "compress 5 %": Case("compress", {"measurements": 0.05}),
@@ -57,6 +55,7 @@ CASES = {
 }
 
 QUARTER, HALF = STEPS // 4, STEPS // 2
+RADII = [300.0, 100.0, 30.0]  # the best of five choices on six images of the training set
 BOTH = {"mse": [1.0], "lpips": [1.0], "geocross": [0.001]}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "CSGM": ("csgm", {"steps": [STEPS]}),
@@ -68,12 +67,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "PULSE": ("pulse", {"steps": [STEPS]}),
     "Dhar et al.": ("dhar", {"steps": [HALF, HALF]}),
     "projector": ("projector", {"steps": [STEPS]}),
-    "ILO": ("ilo", {"steps": [QUARTER] * 4}),
-    "ILO, both": ("ilo", {"steps": [QUARTER] * 4, "weights": BOTH}),
+    "ILO": ("ilo", {"steps": [QUARTER] * 4, "radii": RADII}),
+    "ILO, no balls": ("ilo", {"steps": [QUARTER] * 4}),
+    "ILO, both": ("ilo", {"steps": [QUARTER] * 4, "radii": RADII, "weights": BOTH}),
     "Algorithm 1": ("ilo-range", {"steps": [QUARTER, 30, 20, 30, 20, 30, 20]}),
 }
-"""Method and its settings, the same in every case but for ILO's radii and where LPIPS is not
-defined: there the projector uses MSE, and variants with LPIPS are left out."""
+"""Method and its settings, the same in every case but where LPIPS is not defined: there the
+projector uses MSE, and variants with LPIPS are left out."""
 
 FIELDS = ("case", "variant", "image", "psnr_db", "measurement_mse", "seconds")
 
@@ -88,8 +88,6 @@ def settings(case: Case, variant: str) -> tuple[str, dict[str, Any]] | None:
             return None
         name = case.perceptual or "mse"
         chosen["weights"] = {name if n == "lpips" else n: w for n, w in weights.items()}
-    if method == "ilo":
-        chosen["radii"] = case.radii
     return method, chosen
 
 
