@@ -124,16 +124,6 @@ class Run:
           InputError: a setting is out of range, or does not go with another.
         """
         task, config = TASKS[settings.task], generator.config
-        plan = METHODS[settings.method].plan(
-            config,
-            settings.steps,
-            settings.layers,
-            settings.lr,
-            settings.radii,
-            settings.weights,
-            settings.tolerance,
-            task.sna if settings.sna is None else settings.sna,
-        )
         if settings.measured and any("observed" in o for _, o in links(task, settings.options)):
             raise InputError(
                 "--observed with --measured: expected --mask FILE, the pixels observed"
@@ -145,6 +135,16 @@ class Run:
                 f"{task.name} --measured: its measurements are not images; "
                 "expected images to be measured, without --measured"
             )
+        plan = METHODS[settings.method].plan(
+            config,
+            settings.steps,
+            settings.layers,
+            settings.lr,
+            settings.radii,
+            settings.weights,
+            settings.tolerance,
+            task.sna if settings.sna is None else settings.sna,
+        )
         return cls(
             settings,
             generator,
