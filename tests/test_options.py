@@ -1,5 +1,10 @@
 """From options, as a user gives them, to operators."""
 
+import pathlib
+import re
+import shlex
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +13,7 @@ from PIL import Image
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS, Composed, Custom, LinearOperator, Option, Task, composition
+from ilo_jax.solve import cli
 from ilo_jax.solve.options import build_operator, links, read_kernel
 
 KEY = jax.random.key(0)
@@ -200,6 +206,7 @@ not_a_function = 3
 def my_ops(tmp_path, monkeypatch):
     (tmp_path / "my_ops.py").write_text(MY_OPS)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_ops", raising=False)
 
 
 @pytest.mark.usefixtures("my_ops")
@@ -248,3 +255,31 @@ def test_two_functions_are_two_programs():
     for function in (jnp.sin, jnp.cos):
         operator = Custom.create(SHAPE, function)
         np.testing.assert_allclose(apply(operator, x), function(x), atol=1e-6)
+
+
+DOCS = (pathlib.Path(__file__).parents[1] / "docs" / "operators.md").read_text()
+COMMANDS = re.findall(r"^    python -m ilo_jax\.solve (.*)$", DOCS, re.MULTILINE)
+MY_OPS_OF_THE_DOCS, IN_PYTHON = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_the_page_on_operators_shows_works(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_ops", raising=False)
+    (tmp_path / "my_ops.py").write_text(MY_OPS_OF_THE_DOCS)
+    Image.new("L", (64, 64), 255).save("mask.png")
+    Image.new("L", (9, 9), 255).save("kernel.png")
+    args = vars(cli._parser().parse_args(shlex.split(command)))
+    task = TASKS[args["task"]]
+    given = {option.name: args[option.name] for option in task.options if option.name in args}
+    assert build_operator(KEY, task, given, (64, 64, 3)).image_shape == (64, 64, 3)
+
+
+def test_the_page_on_operators_has_every_task():
+    names: dict = {}
+    exec(compile(IN_PYTHON, "operators.md", "exec"), names)
+    assert names["y"].shape == (64, 64, 3, 2)
+    assert names["back"].shape == (64, 64, 3)
+    assert {shlex.split(command)[0] for command in COMMANDS} == set(TASKS)
+    assert all(f"| `{task}` |" in DOCS for task in TASKS)

@@ -60,7 +60,8 @@ class Custom(Operator):
 def _shapes(function: Callable[[jax.Array], Measurement], shape: Shape) -> list[Any]:
     """What the function returns for an image of this shape."""
     try:
-        found = jax.tree.leaves(jax.eval_shape(function, jax.ShapeDtypeStruct(shape, jnp.float32)))
+        x = jax.ShapeDtypeStruct(shape, jnp.float32)
+        found = jax.tree.leaves(jax.eval_shape(lambda x: function(x), x))
     except Exception as error:  # whatever the user's function raises
         reason = next(iter(str(error).splitlines()), "")
         raise InputError(
