@@ -12,7 +12,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -91,17 +91,34 @@ def settings(case: Case, variant: str) -> tuple[str, dict[str, Any]] | None:
     return method, chosen
 
 
-def run(case: Case, variant: str, truth: jax.Array, seed: int) -> list[dict[str, Any]]:
-    """The rows of a cell; [] where there is none."""
-    found = settings(case, variant)
-    if found is None:
-        return []
-    generator, (method, chosen) = load("chest64"), found
-    task = TASKS[case.task]
+class Scores(NamedTuple):
+    """Of a run, one a image."""
+
+    psnr_db: np.ndarray
+    measurement_mse: np.ndarray
+    seconds: float
+
+
+def reconstruct(
+    case: Case,
+    method: str,
+    chosen: Mapping[str, Any],
+    truth: jax.Array,
+    seed: int,
+    sna: bool | None = None,
+) -> Scores:
+    """Measures `truth` and reconstructs it.
+
+    Args:
+      chosen: of `Method.plan`.
+      truth: `[B, 64, 64, 3]`.
+      sna: by the task if None.
+    """
+    generator, task = load("chest64"), TASKS[case.task]
     k_operator, k_noise, k_solve = jax.random.split(jax.random.key(seed), 3)
     operator = task.build(k_operator, generator.config.image_shape, **case.options)
     measurement = operator.measure(k_noise, truth)
-    plan = METHODS[method].plan(generator.config, **chosen, sna=task.sna)
+    plan = METHODS[method].plan(generator.config, **chosen, sna=task.sna if sna is None else sna)
     began = time.perf_counter()
     image = solve(
         generator,
@@ -117,14 +134,13 @@ def run(case: Case, variant: str, truth: jax.Array, seed: int) -> list[dict[str,
     psnr = 10 * jnp.log10(4 / jnp.mean((image - truth) ** 2, (1, 2, 3)))
     errors = jax.vmap(operator.error)(operator(image), measurement)
     seconds = (time.perf_counter() - began) / len(truth)
-    return [
-        dict(zip(FIELDS, (case_name(case), variant, i, p, e, seconds), strict=True))
-        for i, (p, e) in enumerate(zip(psnr.tolist(), errors.tolist(), strict=True))
-    ]
+    return Scores(np.asarray(psnr), np.asarray(errors), seconds)
 
 
-def case_name(case: Case) -> str:
-    return next(name for name, other in CASES.items() if other is case)
+def held_out(path: str, images: int) -> jax.Array:
+    """The first images of `test`: `[images, 64, 64, 3]` in [-1, 1]."""
+    pixels = np.load(path)["test"][:images]
+    return jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
@@ -153,8 +169,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
-    pixels = np.load(args.data)["test"][: args.images]
-    truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
+    truth = held_out(args.data, args.images)
     if not args.out.exists():
         args.out.write_text(",".join(FIELDS) + "\n")
     with open(args.out, newline="") as file:
@@ -163,13 +178,18 @@ def main() -> None:
         for variant in args.variants:
             if any((r["case"], r["variant"]) == (case, variant) for r in rows):
                 continue
-            found = run(CASES[case], variant, truth, args.seed)
+            chosen = settings(CASES[case], variant)
+            if chosen is None:
+                continue
+            scores = reconstruct(CASES[case], *chosen, truth, args.seed)
+            found = [
+                (case, variant, i, float(psnr), float(error), scores.seconds)
+                for i, (psnr, error) in enumerate(zip(*scores[:2], strict=True))
+            ]
             with open(args.out, "a", newline="") as file:
-                csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(found)
-            rows += found
-            if found:
-                mean = np.mean([r["psnr_db"] for r in found])
-                print(f"{case}, {variant}: {mean:.2f} dB", flush=True)
+                csv.writer(file, lineterminator="\n").writerows(found)
+            rows += [dict(zip(FIELDS, row, strict=True)) for row in found]
+            print(f"{case}, {variant}: {scores.psnr_db.mean():.2f} dB", flush=True)
     print(markdown(rows))
 
 

@@ -1,7 +1,8 @@
 """Image reconstruction by Intermediate Layer Optimization (Daras et al., ICML 2021) in JAX.
 
 `ilo_jax.stylegan2` is the generator, `ilo_jax.ops` the forward operators and projections,
-`ilo_jax.solve` the loop and the command line.
+`ilo_jax.solve` the loop and the command line, `ilo_jax.lpips` the perceptual distance,
+`ilo_jax.classifiers` networks that say what an image shows, `ilo_jax.theory` the paper's bounds.
 """
 
 from ilo_jax import ops, stylegan2

@@ -14,6 +14,7 @@ from rich.console import Console
 from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS, Option, Task
 from ilo_jax.solve import images
+from ilo_jax.solve.classify import run_classify
 from ilo_jax.solve.demo import demo
 from ilo_jax.solve.losses import LOSSES
 from ilo_jax.solve.methods import METHODS, Method
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.task is None:
             demo(Path(args.out), args.seed, console)
             return 0
-        return _run_task(args, console)
+        return args.run(args, console)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     tasks = parser.add_subparsers(dest="task", metavar="TASK", title="tasks", parser_class=_Parser)
     for task in TASKS.values():
         _add_task(tasks, task)
+    _add_classify(tasks)
     return parser
 
 
@@ -76,6 +78,7 @@ def _add_task(subparsers: Any, task: Task) -> None:
         description=task.help[0].upper() + task.help[1:] + ".",
         argument_default=argparse.SUPPRESS,
     )
+    parser.set_defaults(run=_run_task)
     group = parser.add_argument_group("measurement")
     if len(task.forms) == 1:
         for option in task.options:
@@ -127,7 +130,7 @@ def _add_task(subparsers: Any, task: Task) -> None:
     )
     method.add_argument(
         "--layers",
-        type=_layers,
+        type=_numbered,
         metavar="L,L,...",
         help="first layer of G2 in each round of ilo, or each repetition of ilo-range; 0 is CSGM's "
         "round (default: blocks 0, 1, 2, ...; ilo-range: block 2)",
@@ -167,6 +170,20 @@ def _add_task(subparsers: Any, task: Task) -> None:
         help="Stochastic Noise Addition: generated images get noise like the measurement's "
         f"(default: {'yes' if task.sna else 'no'})",
     )
+    method.add_argument(
+        "--samples",
+        type=_positive,
+        default=1,
+        metavar="K",
+        help="restarts of each image: their mean is the result, their spread is drawn beside it "
+        "(default: %(default)s)",
+    )
+    method.add_argument(
+        "--consistent",
+        action="store_true",
+        default=False,
+        help="end with the nearest image of the same measurement, for linear tasks without noise",
+    )
     video = parser.add_argument_group("variables and video")
     video.add_argument(
         "--save-variables",
@@ -205,6 +222,36 @@ def _add_task(subparsers: Any, task: Task) -> None:
     # No default: one given before the task is kept.
     method.add_argument(
         "--seed", type=_seed, help="of all that is random; same seed, same bytes (default: 0)"
+    )
+
+
+def _add_classify(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "classify",
+        help="make images that a classifier takes for a class",
+        description="Makes images that a classifier takes for a class: the class is the "
+        "measurement, and the radius of the l1 balls says how far from the generator's range an "
+        "image may be.",
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.set_defaults(run=run_classify)
+    for name, kind, default, metavar, text in (
+        ("classifier", str, "digits", "NAME", "embedded (digits), a folder, or MODULE:FUNCTION"),
+        ("labels", _numbered, "0,1,2,3,4,5,6,7,8,9", "N,N,...", "classes, from 0"),
+        ("samples", _positive, "1", "N", "images of each class and radius"),
+        ("radii", _radii, "0,30,100,300", "R,R,...", "l1 radii of the feature maps, side by side"),
+        ("steps", _steps, "30,60", "N,N,...", "steps of each round"),
+        ("lr", _rate, "0.1", "X", "learning rate"),
+        ("generator", str, EMBEDDED_DEFAULT, "NAME_OR_DIR", "as for the tasks"),
+    ):
+        text += " (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar=metavar, help=text)
+    parser.add_argument("--seed", type=_seed, help="of all that is random")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="new folder: images/, classes.csv, contact_sheet.png",
     )
 
 
@@ -252,6 +299,8 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         measured=args.measured,
         generator=args.generator,
         save_variables=args.save_variables,
+        samples=args.samples,
+        consistent=args.consistent,
         video=Video(**_given(args, frames)) if args.video else None,
         **_given(args, {name: name for name in _AS_GIVEN}),
     )
@@ -316,7 +365,7 @@ def _three_radii(text: str) -> tuple[float, ...]:
     return _numbers(text, "three numbers >= 0, or inf for no limit", lambda v: v >= 0, 3)
 
 
-def _layers(text: str) -> tuple[int, ...]:
+def _numbered(text: str) -> tuple[int, ...]:
     return tuple(_whole(part, 0, None, text) for part in text.split(","))
 
 

@@ -3,6 +3,7 @@
     DIR/run.json           what was run; a folder holds one run only
     DIR/images/NAME.png    reconstructions
     DIR/variables/NAME/    with --save-variables: what was optimized
+    DIR/spread/NAME.png    with --samples: standard deviation of the restarts
     DIR/metrics.csv        one row an image, in natural order
     DIR/summary.json       when all are done: settings, and mean and std of each metric
     DIR/contact_sheet.png  when all are done
@@ -29,6 +30,8 @@ from ilo_jax.solve.files import write_atomically
 from ilo_jax.solve.images import encode_png, from_uint8, natural_key, to_uint8, write_png
 
 SSIM_WINDOW = 7
+WHITE_SPREAD = 0.5
+"""Standard deviation of restarts that is white on their picture, for images in [-1, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Results:
             _check_same_run(out, stored, run)
         if stored != run:
             write_atomically(out / "run.json", _json(run))
-        _make_folder(out / "images")
+        make_folder(out / "images")
         return cls(out, run, _read_rows(out))
 
     def finished(self) -> dict[str, Row]:
@@ -117,22 +120,36 @@ class Results:
 
     def image(self, name: str) -> np.ndarray:
         """A finished image as it was saved: float32 `[H, W, C]` in [-1, 1]."""
-        with Image.open(self.out / "images" / f"{name}.png") as file:
-            pixels = np.asarray(file)
-        return from_uint8(pixels[..., None] if pixels.ndim == 2 else pixels)
+        return _read_png(self.out / "images" / f"{name}.png")
 
     def variables(self, name: str) -> Path:
         """The folder of an image's variables."""
         return self.out / "variables" / name
 
-    def add(self, rows: Sequence[Row], images: Sequence[np.ndarray]) -> None:
+    def spread(self, name: str) -> np.ndarray:
+        """The spread of an image's restarts as it was saved, to look at: float32 `[H, W, C]`."""
+        return _read_png(self.out / "spread" / f"{name}.png")
+
+    def add(
+        self,
+        rows: Sequence[Row],
+        images: Sequence[np.ndarray],
+        spreads: Sequence[np.ndarray] | None = None,
+    ) -> None:
         """Saves a batch: its images, then `metrics.csv`, so that a row has its image.
 
         Numbers are kept to six digits.
 
         Args:
           images: one `[H, W, C]` in [-1, 1] a row.
+          spreads: standard deviations of restarts, one `[H, W, C]` a row; black is none, white is
+            `WHITE_SPREAD` and more.
         """
+        if spreads is not None:
+            make_folder(self.out / "spread")
+            for row, spread in zip(rows, spreads, strict=True):
+                picture = np.minimum(spread / WHITE_SPREAD, 1) * 2 - 1
+                write_png(self.out / "spread" / f"{row.name}.png", picture)
         for row, image in zip(rows, images, strict=True):
             write_png(self.out / "images" / f"{row.name}.png", image)
         written = self._rows | {row.name: row for row in rows}
@@ -162,15 +179,21 @@ class Results:
         return summary
 
 
+def _read_png(path: Path) -> np.ndarray:
+    with Image.open(path) as file:
+        pixels = np.asarray(file)
+    return from_uint8(pixels[..., None] if pixels.ndim == 2 else pixels)
+
+
 def _check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; expected a folder for --out")
-    _make_folder(out)
+    make_folder(out)
     if not os.access(out, os.R_OK | os.W_OK | os.X_OK):
         raise InputError(f"{out}: not writable; expected a folder for --out with write permission")
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

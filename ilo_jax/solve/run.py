@@ -1,6 +1,7 @@
 """One run over a folder of images: from files to measurements to results."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Operator
+from ilo_jax.ops import LinearOperator, Operator, make_consistent
 from ilo_jax.solve import images
 from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.solve.cuts import Solution
@@ -96,7 +97,8 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
         reporter.batch(done, len(batch), len(paths) - len(unreadable), steps)
         began = time.perf_counter()
         solution = _solve_batch(run, plan, batch, size, reporter.progress)
-        image = np.asarray(jnp.clip(solution.image, -1, 1))
+        restarts = _images(run, solution, batch)
+        image, spread = restarts.mean(1), restarts.std(1)
         seconds = (time.perf_counter() - began) / len(batch)
         rows = []
         for i, sample in enumerate(batch):
@@ -106,7 +108,7 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
             if settings.save_variables or settings.video:
                 one = jax.tree.map(lambda leaf, i=i: leaf[i], solution)
                 save_solution(results.variables(sample.file.stem), one)
-        results.add(rows, list(image[: len(batch)]))
+        results.add(rows, list(image), list(spread) if settings.samples > 1 else None)
         done += len(batch)
     rows = results.finished()
     shown = [file for file in paths if file.stem in rows and file not in unreadable][:MAX_ROWS]
@@ -114,6 +116,10 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
         return Outcome(None, unreadable)
     tiles = [tiles_of(run, file, [(results.image(file.stem), rows[file.stem])]) for file in shown]
     labels = ["measurement", settings.method.upper()]
+    if settings.samples > 1:
+        labels.append("spread")
+        for row, file in zip(tiles, shown, strict=True):
+            row.append(Tile(results.spread(file.stem)))
     labels = labels if settings.measured else ["truth", *labels]
     return Outcome(results.finish(labels, tiles, run.notice), unreadable)
 
@@ -173,14 +179,17 @@ def _solve_batch(
     size: int,
     progress: Callable[[int, int, jax.Array], None],
 ) -> Solution:
-    """The batch's last solution. A batch that is not full is filled up with its last image, so that
-    one program serves all."""
+    """The last solution of every restart, those of an image in a row. A batch that is not full is
+    filled up with its last image, so that one program serves all."""
     filled = batch + batch[-1:] * (size - len(batch))
+    filled = [sample for sample in filled for _ in range(run.settings.samples)]
     measurement, reference, initial = (
         None if field[0] is None else jax.tree.map(lambda *leaves: jnp.stack(leaves), *field)
         for field in zip(*((s.measurement, s.reference, s.initial) for s in filled), strict=True)
     )
-    keys = jnp.stack([jax.random.fold_in(run.image_key(s.file), 1) for s in filled])
+    restart = jnp.arange(len(filled)) % run.settings.samples + 1
+    keys = jnp.stack([run.image_key(s.file) for s in filled])
+    keys = jax.vmap(jax.random.fold_in)(keys, restart)
     return solve(
         run.generator,
         run.operator,
@@ -192,8 +201,27 @@ def _solve_batch(
         reference=reference,
         initial=initial,
         progress=progress,
-        mesh=batch_mesh(size),
+        mesh=batch_mesh(len(filled)),
     )[-1]
+
+
+def _images(run: Run, solution: Solution, batch: list[_Sample]) -> np.ndarray:
+    """`[n, restarts, H, W, C]` of the n images of a batch."""
+    restarts = run.settings.samples
+    image = jnp.clip(solution.image[: restarts * len(batch)], -1, 1)
+    if run.settings.consistent:
+        assert isinstance(run.operator, LinearOperator)
+        measurement = jax.tree.map(
+            lambda *leaves: jnp.stack(leaves),
+            *[sample.measurement for sample in batch for _ in range(restarts)],
+        )
+        image = jnp.clip(_make_consistent(run.operator, measurement, image), -1, 1)
+    return np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
+
+
+@jax.jit
+def _make_consistent(operator: LinearOperator, measurement: Any, image: jax.Array) -> jax.Array:
+    return jax.vmap(functools.partial(make_consistent, operator))(measurement, image)
 
 
 def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import TASKS, Operator
+from ilo_jax.ops import TASKS, LinearOperator, Operator
 from ilo_jax.solve import images
 from ilo_jax.solve.cuts import RangeProjection
 from ilo_jax.solve.methods import METHODS, Plan
@@ -57,6 +57,8 @@ class Settings:
       start: output folder of a run with `save_variables`, from whose variables to start.
       save_variables: whether each image's variables are kept.
       video: frames in order; None for independent images.
+      samples: restarts of each image, whose mean is the result.
+      consistent: whether results are moved to the nearest image of the same measurement.
     """
 
     task: str
@@ -76,6 +78,8 @@ class Settings:
     start: str | None = None
     save_variables: bool = False
     video: Video | None = None
+    samples: int = 1
+    consistent: bool = False
 
     def description(self) -> dict[str, Any]:
         """What was chosen, and the method's defaults for what was not; JSON has no infinity, so an
@@ -103,7 +107,7 @@ class Run:
       operator: the forward operator.
       plan: rounds, numbers and losses of images that start at random.
       plan_from_variables: of those that start from variables; in a video, its later frames.
-      batch_size: images in a compiled program.
+      batch_size: images in a compiled program, each with all its restarts.
     """
 
     settings: Settings
@@ -135,6 +139,16 @@ class Run:
                 f"{task.name} --measured: its measurements are not images; "
                 "expected images to be measured, without --measured"
             )
+        if settings.consistent and not isinstance(operator, LinearOperator):
+            raise InputError(
+                f"--consistent: {task.name} is not linear, or adds noise; expected a task whose "
+                "measurements an image can meet exactly"
+            )
+        if settings.samples > 1 and (settings.save_variables or settings.video):
+            raise InputError(
+                "--samples: expected without --video and --save-variables, which go on from one "
+                "solution"
+            )
         plan = METHODS[settings.method].plan(
             config,
             settings.steps,
@@ -145,13 +159,14 @@ class Run:
             settings.tolerance,
             task.sna if settings.sna is None else settings.sna,
         )
+        fitting = max(1, min(32, 2**18 // config.resolution**2))
         return cls(
             settings,
             generator,
             operator,
             plan,
             _frame_plan(plan, settings.video) if settings.video else plan,
-            1 if settings.video else batch_size or max(1, min(32, 2**18 // config.resolution**2)),
+            1 if settings.video else batch_size or max(1, fitting // settings.samples),
         )
 
     @property
