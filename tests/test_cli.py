@@ -21,6 +21,7 @@ from ilo_jax.solve import run as run_module
 from ilo_jax.solve.cli import main
 from ilo_jax.solve.images import from_uint8
 from ilo_jax.solve.results import METRICS, evaluate
+from ilo_jax.solve.settings import RADII, Settings
 from ilo_jax.stylegan2 import GeneratorConfig, load, random_generator, save
 
 SAMPLES = pathlib.Path(demo_module.SAMPLES)
@@ -300,6 +301,20 @@ def test_numbers_by_round(solve, tmp_path):
     assert solve(line).code == 0
 
 
+def test_the_embedded_generator_has_radii_that_suit_it():
+    def radii(task="denoise", method="ilo", generator="chest64", **chosen):
+        return Settings(task, {}, method, 0, generator=generator, **chosen).effective_radii
+
+    assert radii() == RADII["chest64"]
+    assert radii(steps=(9, 9)) == (300,)
+    assert radii(steps=(9,) * 5) == (300, 100, 30, 30)
+    assert radii(radii=(5.0,)) == (5,)
+    others = ({"task": "invert"}, {"method": "ilo-range"}, {"generator": "gen"}, {"layers": (0, 1)})
+    assert [radii(**other) for other in (*others, {"steps": (9,)})] == [None] * 5
+    stored = Settings("denoise", {}, "ilo", 0).description()
+    assert (stored["radii"], stored["steps"]) == ([300, 100, 30], (100, 100, 100, 100))
+
+
 def test_losses_and_cuts_are_recorded(solve, tmp_path):
     line = INVERT + " --layers 1,0 --weights mse=1 dead_zone=0,1 reference=0.1 --tolerance 0.2"
     assert solve(line + " --reference photos --sna").code == 0
@@ -359,6 +374,28 @@ def test_frames_of_a_video_start_from_the_last(solve, tmp_path, monkeypatch):
         assert solve(line).code == 130
     assert solve(line).code == 0
     assert pictures(tmp_path / "out") == whole
+
+
+def test_restarts_are_averaged_and_their_spread_is_drawn(solve, tmp_path):
+    line = INVERT.replace("invert", "inpaint --observed 0.4")
+    assert solve(line.replace("{out}", "{tmp}/1")).code == 0
+    assert solve(line.replace("{out}", "{tmp}/3") + " --samples 3").code == 0
+    out = tmp_path / "3"
+    assert {path.name for path in (out / "spread").iterdir()} == {"a.png", "b.png"}
+    with Image.open(out / "spread" / "a.png") as spread:
+        assert spread.getextrema() != ((0, 0),) * 3
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.width > 4 * 128
+    # The mean of differing images is nearer to the truth than they are on average.
+    psnr = [[float(row["psnr_db"]) for row in rows(tmp_path / name)] for name in "13"]
+    assert np.mean(psnr[1]) > np.mean(psnr[0])
+    assert solve(line.replace("{out}", "{tmp}/3") + " --samples 3").err == ""
+
+
+def test_consistent_results_meet_the_measurement(solve, tmp_path):
+    line = INVERT.replace("invert", "inpaint --observed 0.4") + " --consistent"
+    assert solve(line).code == 0
+    assert all(float(row["measurement_mse"]) < 1e-10 for row in rows(tmp_path / "out"))
 
 
 ONE = " --images photos/a.png --out {out} --generator gen"
@@ -458,6 +495,9 @@ BAD = {
     "invert --frame-steps 5" + ONE: "--frame-steps, --frame-radii: expected with --video",
     "invert --video --frame-radii 1,2" + ONE: "--frame-radii: '1,2': expected three numbers",
     "invert --video --batch-size 2" + ONE: "--batch-size: expected without --video",
+    "denoise --sigma 9 --consistent" + TWO_ROUNDS: "--consistent: denoise is not linear, or adds",
+    "invert --samples 2 --video" + TWO_ROUNDS: "--samples: expected without --video",
+    "invert --samples 0" + ONE: "argument --samples: '0': expected a whole number >= 1",
     "invert --start photos" + TWO_ROUNDS: "photos/variables/a: does not exist; expected variables",
     "invert --batch-size 0" + ONE: "argument --batch-size: '0': expected a whole number >= 1",
     "invert --seed -1" + ONE: "argument --seed: '-1': expected a whole number from 0 to 4294967295",

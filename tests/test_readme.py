@@ -1,4 +1,4 @@
-"""What the README shows works when pasted."""
+"""What the README and the docs show works when pasted."""
 
 import pathlib
 import re
@@ -8,25 +8,48 @@ import pytest
 
 from ilo_jax.solve import cli
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
-COMMANDS = re.findall(r"^    python -m ilo_jax\.solve (.*)$", README, re.MULTILINE)
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINE = re.compile(r"^    python -m ilo_jax\.solve (.*)$", re.MULTILINE)
+COMMANDS = [
+    pytest.param(command, id=f"{page.name}: {command[:40]}")
+    for page in PAGES
+    for command in LINE.findall(page.read_text())
+]
 
 
-def test_the_python_blocks_run_in_order():
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def run_blocks(page: pathlib.Path) -> dict:
+    """Runs a page's Python blocks in order; returns their names."""
     names: dict = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(compile(block, page.name, "exec"), names)
+    return names
+
+
+def test_the_python_blocks_of_the_readme_run_in_order():
+    names = run_blocks(ROOT / "README.md")
     assert names["solutions"][-1].image.shape == (2, 64, 64, 3)
     assert names["errors"].shape == (3, 2)
     assert names["image"].shape == (2, 64, 64, 3)
 
 
+@pytest.mark.parametrize(
+    ("page", "name", "shape"),
+    [
+        ("methods.md", "image", (1, 64, 64, 3)),
+        ("classifier.md", "image", (1, 64, 64, 3)),
+        ("operators.md", "back", (64, 64, 3)),
+    ],
+)
+def test_the_python_blocks_of_the_docs_run_in_order(page, name, shape):
+    assert run_blocks(ROOT / "docs" / page)[name].shape == shape
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_are_understood(command):
-    args = cli._parser().parse_args(shlex.split(command))
+    args = cli._parser().parse_args(shlex.split(command, comments=True))
     assert args.task == shlex.split(command)[0]
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) >= 7
+    assert len(COMMANDS) >= 30

@@ -17,4 +17,6 @@ def _build(key: jax.Array, image_shape: Shape) -> Identity:
     return Identity(image_shape)
 
 
-TASK = Task("invert", "find the image in the range of the generator", _build, demo={})
+TASK = Task(
+    "invert", "find the image in the range of the generator", _build, demo={}, determined=True
+)

@@ -21,7 +21,7 @@ from ilo_jax.solve.methods import METHODS, Method
 from ilo_jax.solve.options import READERS
 from ilo_jax.solve.progress import ProgressReporter
 from ilo_jax.solve.run import reconstruct
-from ilo_jax.solve.settings import Run, Settings, Video
+from ilo_jax.solve.settings import RADII, Run, Settings, Video
 from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, load
 
 
@@ -146,7 +146,11 @@ def _add_task(subparsers: Any, task: Task) -> None:
         type=_radii,
         metavar="R[,R...]",
         help="l1 radius of the feature map, one or one for each round that cuts, inf for no limit"
-        + _defaults(lambda m: "inf" if m.radius is None else f"{m.radius:g}"),
+        + _defaults(lambda m: "inf" if m.radius is None else f"{m.radius:g}")
+        + "".join(
+            f"; ilo with {name}, but for invert: {','.join(f'{r:g}' for r in radii)}"
+            for name, radii in RADII.items()
+        ),
     )
     method.add_argument(
         "--weights",

@@ -30,7 +30,7 @@ from ilo_jax.solve.files import write_atomically
 from ilo_jax.solve.images import encode_png, from_uint8, natural_key, to_uint8, write_png
 
 SSIM_WINDOW = 7
-WHITE_SPREAD = 0.5
+WHITE_SPREAD = 0.25
 """Standard deviation of restarts that is white on their picture, for images in [-1, 1]."""
 
 

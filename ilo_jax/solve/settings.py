@@ -20,6 +20,10 @@ from ilo_jax.solve.options import build_operator, links
 from ilo_jax.solve.schedule import Round, Schedule
 from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, NOTICES, Generator
 
+RADII = {"chest64": (300.0, 100.0, 30.0)}
+"""l1 radii of ILO's rounds at blocks 1, 2, ... that suit an embedded generator, whatever is
+measured: the best on images that it was trained on (`benchmarks/radii.py`)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Video:
@@ -47,7 +51,8 @@ class Settings:
       steps: of each round.
       layers: cuts.
       lr: learning rate, one or one a round.
-      radii: l1 radius of the code, one or one for each round that has a code.
+      radii: l1 radius of the code, one or one for each round that has a code; None is that of
+        `RADII`, or else the method's default.
       weights: of the losses, each one or one a round.
       tolerance: of the loss `dead_zone`.
       sna: Stochastic Noise Addition; None leaves it to the task.
@@ -93,9 +98,22 @@ class Settings:
         values = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
         values = defaults | values
         options = values.pop("options")
-        if self.radii is not None:
-            values["radii"] = [str(r) if math.isinf(r) else r for r in self.radii]
+        radii = self.effective_radii
+        if radii is not None:
+            values["radii"] = [str(r) if math.isinf(r) else r for r in radii]
         return values | options
+
+    @property
+    def effective_radii(self) -> tuple[float, ...] | None:
+        """Those that were chosen, or that suit the generator; None leaves them to the method."""
+        suitable = RADII.get(self.generator)
+        by_blocks = self.method == "ilo" and self.layers is None
+        if self.radii is not None or suitable is None or not by_blocks:
+            return self.radii
+        if TASKS[self.task].determined:
+            return None
+        cuts = len(self.steps or METHODS[self.method].steps) - 1
+        return (suitable + suitable[-1:] * cuts)[:cuts] or None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +172,7 @@ class Run:
             settings.steps,
             settings.layers,
             settings.lr,
-            settings.radii,
+            settings.effective_radii,
             settings.weights,
             settings.tolerance,
             task.sna if settings.sna is None else settings.sna,
