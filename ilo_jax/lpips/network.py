@@ -198,6 +198,7 @@ def _max_pool(x: jax.Array, window: int) -> jax.Array:
 
 
 def _unit(x: jax.Array) -> jax.Array:
-    """Feature vectors of unit length; 0 where all features are, with no gradient from there."""
+    """Feature vectors of unit length; 0 where all features are 0, with a finite gradient."""
     square = jnp.sum(x**2, -1, keepdims=True)
+    # Not multiplied by the inverse, of which jaxlib 0.10.2 makes wrong gradients under vmap on CPU.
     return x / (jnp.sqrt(jnp.maximum(square, _SMALLEST_NORM**2)) + _SMALLEST_NORM)

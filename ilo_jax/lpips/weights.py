@@ -5,6 +5,7 @@ was published, and even then nothing is looked up that an array does not need.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import io
@@ -12,6 +13,7 @@ import pathlib
 import pickle
 from typing import Any
 
+import jax
 import numpy as np
 
 from ilo_jax.errors import InputError
@@ -68,8 +70,9 @@ NETWORKS = {
 """The networks by name: VGG16 as the paper has it, and AlexNet."""
 
 
+@functools.cache
 def load(name: str) -> Lpips:
-    """A network of `NETWORKS` with its weights.
+    """A network of `NETWORKS` with its weights; read once a process.
 
     Raises:
       InputError: no network has that name, or its weights are not installed or damaged.
@@ -80,12 +83,13 @@ def load(name: str) -> Lpips:
     tree = _read(_folder() / network.file, network.sha256)
     layers = [tree[network.trunk][f"Conv_{i}"] for i in range(len(tree[network.trunk]))]
     heads = [tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] for i in range(len(network.stages))]
-    return prepare(
-        network.stages,
-        kernels=[layer["kernel"] for layer in layers],
-        biases=[layer["bias"] for layer in layers],
-        heads=[head[0, 0, :, 0] for head in heads],
-    )
+    with jax.ensure_compile_time_eval():  # arrays that are kept are no part of a trace
+        return prepare(
+            network.stages,
+            kernels=[layer["kernel"] for layer in layers],
+            biases=[layer["bias"] for layer in layers],
+            heads=[head[0, 0, :, 0] for head in heads],
+        )
 
 
 def _folder() -> pathlib.Path:
