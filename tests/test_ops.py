@@ -53,20 +53,21 @@ def assert_close(a, b, tolerance=1e-5):
 
 
 def cases():
-    """Every task with every example, on colour images and on grey, oblong ones where it can."""
+    """Every task's first example on grey, oblong images and on colour images; its others on grey
+    ones where they can be."""
     found = []
     for name, task in TASKS.items():
         for options in task.examples:
             label = " ".join([name, *(f"{k} {v}" for k, v in options.items())])
-            for image_shape in [(16, 16, 3), (8, 16, 1)]:
+            for image_shape in [(8, 16, 1), (16, 16, 3)]:
                 try:
                     build(name, options, image_shape)
                 except InputError:
                     assert image_shape == (8, 16, 1)
-                else:
-                    found.append(
-                        pytest.param(name, options, image_shape, id=f"{label} {image_shape}")
-                    )
+                    continue
+                found.append(pytest.param(name, options, image_shape, id=f"{label} {image_shape}"))
+                if options is not task.examples[0]:
+                    break
     return found
 
 

@@ -133,5 +133,5 @@ TASK = Task(
         ),
         (Option("kernel", "kernel", "image file, grey values scaled to sum 1"),),
     ),
-    examples=({"sigma": 1.5}, {"motion": 6, "angle": 30.0}, {"motion": 1}),
+    examples=({"sigma": 1.5}, {"motion": 6, "angle": 30.0}),
 )

@@ -83,8 +83,8 @@ TASK = Task(
     _build,
     forms=((Option("chain", "chain", "first one first: 'blur sigma=2, denoise sigma=10'"),),),
     examples=(
-        {"chain": "blur sigma=1, superres factor=2, denoise sigma=10"},
-        {"chain": "inpaint observed=0.5, blur motion=3, mri spokes=4"},
+        {"chain": "superres factor=2, blur motion=3"},
+        {"chain": "inpaint observed=0.5, denoise sigma=10, mri spokes=4"},
     ),
     sna=True,
 )
