@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from ilo_jax import lpips
 from ilo_jax.solve.losses.base import Data, Loss, Target, View
+from ilo_jax.solve.losses.classification import ClassLikelihood
 from ilo_jax.solve.losses.fidelity import DeadZone, Mse, Reference
+from ilo_jax.solve.losses.perceptual import Perceptual, PerceptualFilled
 from ilo_jax.solve.losses.regularizers import (
     Geocross,
     GeocrossW,
@@ -13,6 +16,9 @@ from ilo_jax.solve.losses.regularizers import (
 
 LOSSES: Mapping[str, Callable[[], Loss]] = {
     "mse": Mse,
+    "lpips": lambda: Perceptual(lpips.load("vgg")),
+    "lpips_alex": lambda: Perceptual(lpips.load("alex")),
+    "lpips_filled": lambda: PerceptualFilled(lpips.load("vgg")),
     "dead_zone": DeadZone,
     "reference": Reference,
     "geocross": Geocross,
@@ -23,6 +29,7 @@ LOSSES: Mapping[str, Callable[[], Loss]] = {
 
 __all__ = [
     "LOSSES",
+    "ClassLikelihood",
     "Data",
     "DeadZone",
     "Geocross",
@@ -30,6 +37,8 @@ __all__ = [
     "Loss",
     "Mse",
     "NoiseCorrelation",
+    "Perceptual",
+    "PerceptualFilled",
     "Reference",
     "Target",
     "View",
