@@ -358,6 +358,15 @@ def test_damaged_variables_are_refused(solve, tmp_path):
     )
 
 
+def test_the_last_frame_is_the_reference_of_the_next(solve, tmp_path):
+    line = INVERT + " --video --frame-steps 3 --weights mse=1 geocross=0.001"
+    assert solve(line.replace("{out}", "{tmp}/1")).code == 0
+    assert solve(line.replace("{out}", "{tmp}/2") + " reference=10").code == 0
+    without, drawn = (pictures(tmp_path / name) for name in "12")
+    assert without["a.png"] == drawn["a.png"]
+    assert without["b.png"] != drawn["b.png"]
+
+
 def test_frames_of_a_video_start_from_the_last(solve, tmp_path, monkeypatch):
     line = INVERT + " --video --frame-steps 3 --frame-radii 5,5,1"
     done = solve(line.replace("{out}", "{tmp}/whole"))

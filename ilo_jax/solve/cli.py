@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m ilo_jax.solve",
         description="Reconstructs images from few, noisy or indirect measurements by Intermediate "
-        "Layer Optimization over a StyleGAN2. Without a task: a demo of every task on the embedded "
+        "Layer Optimization over a StyleGAN2. Without a task: a demo of five tasks on the embedded "
         "generator of 64x64 chest radiographs (research data, not for diagnosis).",
         epilog="'TASK --help' shows the options of a task. For example: "
         "%(prog)s superres --factor 4 --images scans/*.png --out results",

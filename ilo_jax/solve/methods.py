@@ -132,6 +132,12 @@ class Plan:
     hyper: HyperParameters
     losses: dict[str, Loss]
 
+    def without(self, name: str) -> "Plan":
+        """Less a loss."""
+        weights = {n: w for n, w in self.hyper.weights.items() if n != name}
+        losses = {n: loss for n, loss in self.losses.items() if n != name}
+        return Plan(self.schedule, self.hyper.replace(weights=weights), losses)
+
 
 def _one_a_round(what: str, values: Sequence[float], rounds: int) -> jnp.ndarray:
     if len(values) not in (1, rounds):

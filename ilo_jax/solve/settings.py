@@ -177,13 +177,18 @@ class Run:
             settings.tolerance,
             task.sna if settings.sna is None else settings.sna,
         )
+        later = _frame_plan(plan, settings.video) if settings.video else plan
+        if "reference" in plan.losses and settings.reference is None:
+            if not settings.video:
+                raise InputError("loss reference: no reference image; expected --reference PATH")
+            plan = plan.without("reference")  # the first frame has no last one
         fitting = max(1, min(32, 2**18 // config.resolution**2))
         return cls(
             settings,
             generator,
             operator,
             plan,
-            _frame_plan(plan, settings.video) if settings.video else plan,
+            later,
             1 if settings.video else batch_size or max(1, fitting // settings.samples),
         )
 
