@@ -334,15 +334,15 @@ def test_other_methods(method, solve, tmp_path):
 
 def test_a_run_goes_on_from_the_variables_of_another(solve, tmp_path):
     assert solve(INVERT.replace("{out}", "{tmp}/1") + " --save-variables").code == 0
-    frozen = INVERT.replace("{out}", "{tmp}/2").replace("2,2", "1") + " --layers 1 --lr 1e-9"
-    assert solve(f"{frozen} --start {tmp_path}/1").code == 0
-    assert pictures(tmp_path / "2").keys() == {"a.png", "b.png"}
-    # The last iterate of the first run, which need not be its best image.
-    first, second = (
-        np.array([float(row["measurement_mse"]) for row in rows(tmp_path / name)]) for name in "12"
+    frozen = INVERT.replace("2,2", "1") + " --layers 1 --lr 1e-9"
+    assert solve(frozen.replace("{out}", "{tmp}/2") + f" --start {tmp_path}/1").code == 0
+    assert solve(frozen.replace("{out}", "{tmp}/3")).code == 0
+    first, second, at_random = (
+        np.array([float(row["measurement_mse"]) for row in rows(tmp_path / name)]) for name in "123"
     )
-    assert (second >= first * (1 - 1e-4)).all()
-    assert (np.abs(second / first - 1) < 0.5).all()
+    # From where the first run ended, which is a step behind its last image.
+    assert (np.abs(second / first - 1) < 0.3).all()
+    assert (second < at_random).all()
 
 
 def test_damaged_variables_are_refused(solve, tmp_path):
@@ -370,8 +370,7 @@ def test_the_last_frame_is_the_reference_of_the_next(solve, tmp_path):
 def test_frames_of_a_video_start_from_the_last(solve, tmp_path, monkeypatch):
     line = INVERT + " --video --frame-steps 3 --frame-radii 5,5,1"
     done = solve(line.replace("{out}", "{tmp}/whole"))
-    assert (done.code, "image 1 of 2, round 2 of 2" in done.err) == (0, True)
-    assert "image 2 of 2, round 1 of 1" in done.err
+    assert (done.code, "image 2 of 2, round 1 of 1" in done.err) == (0, True)
     assert summary(tmp_path / "whole")["video"] == {"steps": 3, "radii": [5, 5, 1]}
     alone = INVERT.replace("{out}", "{tmp}/alone").replace("photos", "photos/b.png")
     assert solve(alone + " --video").code == 0

@@ -112,9 +112,9 @@ def classify(settings: ClassifySettings, reporter: ProgressReporter) -> list[Fou
         progress=reporter.progress,
         mesh=batch_mesh(len(wanted)),
     )
-    in_range, image = (jnp.clip(s.image, -1, 1) for s in (solutions[0], solutions[-1]))
-    probability = np.exp(-np.asarray(jax.vmap(operator.error)(operator(image), measurement)))
-    in_range, image = np.asarray(in_range), np.asarray(image)
+    in_range, image = (np.clip(np.asarray(s.image), -1, 1) for s in (solutions[0], solutions[-1]))
+    errors = jax.vmap(operator.error)(operator(jnp.asarray(image)), measurement)
+    probability = np.exp(-np.asarray(errors))
     deviation = np.sqrt(np.mean((image - in_range) ** 2, (1, 2, 3)))
     return [
         Found(*one, image[i], float(probability[i]), float(deviation[i]))

@@ -149,7 +149,7 @@ def _with_start(run: Run, sample: _Sample, frame_before: Path | None) -> _Sample
     if frame_before is not None:
         initial = load_solution(frame_before, run.generator)
         reference = sample.reference
-        if reference is None and "reference" in run.plan.losses:
+        if reference is None and "reference" in run.plan_from_variables.losses:
             reference = np.asarray(initial.image)
         return dataclasses.replace(sample, initial=initial, reference=reference)
     if run.settings.start is None:
