@@ -13,8 +13,8 @@ from PIL import Image
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS, Composed, Custom, LinearOperator, Option, Task, composition
-from ilo_jax.solve import cli
 from ilo_jax.solve.options import build_operator, links, read_kernel
+from ilo_jax.solve.parser import make_parser
 
 KEY = jax.random.key(0)
 SHAPE = (16, 16, 3)
@@ -270,7 +270,7 @@ def test_what_the_page_on_operators_shows_works(command, tmp_path, monkeypatch):
     (tmp_path / "my_ops.py").write_text(MY_OPS_OF_THE_DOCS)
     Image.new("L", (64, 64), 255).save("mask.png")
     Image.new("L", (9, 9), 255).save("kernel.png")
-    args = vars(cli._parser().parse_args(shlex.split(command)))
+    args = vars(make_parser().parse_args(shlex.split(command)))
     task = TASKS[args["task"]]
     given = {option.name: args[option.name] for option in task.options if option.name in args}
     assert build_operator(KEY, task, given, (64, 64, 3)).image_shape == (64, 64, 3)

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from ilo_jax.solve import cli
+from ilo_jax.solve.parser import make_parser
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -47,7 +47,7 @@ def test_the_python_blocks_of_the_docs_run_in_order(page, name, shape):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_are_understood(command):
-    args = cli._parser().parse_args(shlex.split(command, comments=True))
+    args = make_parser().parse_args(shlex.split(command, comments=True))
     assert args.task == shlex.split(command)[0]
 
 

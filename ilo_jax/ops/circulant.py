@@ -46,25 +46,31 @@ def partial_circulant(key: jax.Array, image_shape: Shape, m: int) -> PartialCirc
     return PartialCirculant(image_shape, jnp.fft.rfft(g), signs, rows)
 
 
-def _build(key: jax.Array, image_shape: Shape, measurements: float) -> PartialCirculant:
+MEASUREMENTS = Option(
+    "measurements", float, "their number, as a fraction of the image's values, in (0, 1]"
+)
+
+
+def count(image_shape: Shape, measurements: float) -> int:
+    """The number of measurements that a fraction of an image's values is, at least 1.
+
+    Raises:
+      InputError: not in (0, 1].
+    """
     if not 0 < measurements <= 1:
         raise InputError(f"measurements {measurements}: expected a fraction of n in (0, 1]")
-    return partial_circulant(key, image_shape, max(round(measurements * math.prod(image_shape)), 1))
+    return max(round(measurements * math.prod(image_shape)), 1)
+
+
+def _build(key: jax.Array, image_shape: Shape, measurements: float) -> PartialCirculant:
+    return partial_circulant(key, image_shape, count(image_shape, measurements))
 
 
 TASK = Task(
     "compress",
     "compressed sensing: random circulant measurements",
     _build,
-    forms=(
-        (
-            Option(
-                "measurements",
-                float,
-                "their number, as a fraction of the image's values, in (0, 1]",
-            ),
-        ),
-    ),
+    forms=((MEASUREMENTS,),),
     examples=({"measurements": 0.1}, {"measurements": 1.0}),
     demo={"measurements": 0.1},
 )

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
+from ilo_jax.ops.base import LinearOperator, Shape, Task
+from ilo_jax.ops.circulant import MEASUREMENTS, count
 
 LARGEST_MATRIX = 2**30
 """Bytes. Drawing a matrix takes a few times its size, and every device in use keeps a copy."""
@@ -45,23 +46,13 @@ def gaussian_matrix(key: jax.Array, image_shape: Shape, m: int) -> GaussianMatri
 
 
 def _build(key: jax.Array, image_shape: Shape, measurements: float) -> GaussianMatrix:
-    if not 0 < measurements <= 1:
-        raise InputError(f"measurements {measurements}: expected a fraction of n in (0, 1]")
-    return gaussian_matrix(key, image_shape, max(round(measurements * math.prod(image_shape)), 1))
+    return gaussian_matrix(key, image_shape, count(image_shape, measurements))
 
 
 TASK = Task(
     "gaussian",
     "compressed sensing: random Gaussian measurements",
     _build,
-    forms=(
-        (
-            Option(
-                "measurements",
-                float,
-                "their number, as a fraction of the image's values, in (0, 1]",
-            ),
-        ),
-    ),
+    forms=((MEASUREMENTS,),),
     examples=({"measurements": 0.1}, {"measurements": 1.0}),
 )
