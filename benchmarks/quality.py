@@ -39,7 +39,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=100, help="of each of the four rounds")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--radii", type=float, nargs=3, help="of the three deeper rounds; by task")
+    parser.add_argument(
+        "--radii", type=float, nargs=3, default=RADII["chest64"], help="of the three deeper rounds"
+    )
     parser.add_argument("--geocross", type=float, default=0.001, help="the authors have 0.01")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -47,6 +49,8 @@ def main() -> None:
     generator = load("chest64")
     pixels = np.load(args.data)["test"][args.first : args.first + args.images]
     truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
+    radii = jnp.array([jnp.inf, *args.radii])
+    hyper = hyper_parameters(4, radius_code=radii, mse=1.0, geocross=args.geocross)
     table = Table(title=f"PSNR in dB, mean over {len(pixels)} images")
     for column in ("task", "CSGM", "+1 layer", "+2 layers", "+3 layers", "seconds"):
         table.add_column(column, justify="left" if column == "task" else "right")
@@ -55,9 +59,6 @@ def main() -> None:
         k_operator, k_noise, k_solve = jax.random.split(jax.random.key(args.seed), 3)
         operator = task.build(k_operator, generator.config.image_shape, **options)
         measurement = operator.measure(k_noise, truth)
-        chosen = args.radii or ([np.inf] * 3 if task.determined else RADII["chest64"])
-        radii = jnp.array([np.inf, *chosen])
-        hyper = hyper_parameters(4, radius_code=radii, mse=1.0, geocross=args.geocross)
         search = Search(sna=task.sna)
         schedule = ilo_schedule(generator.config, [args.steps] * 4, search=search)
         began = time.perf_counter()

@@ -126,8 +126,6 @@ class Task:
       examples: options that the tests run, sizes up to 16x16x3.
       demo: options of the demo; None if it is not in the demo.
       sna: whether Stochastic Noise Addition (Section 4.2) is used.
-      determined: whether a measurement tells all of the image, so that nothing has to hold a
-        solution near the range of the generator.
     """
 
     name: str
@@ -137,7 +135,6 @@ class Task:
     examples: tuple[Mapping[str, Any], ...] = ({},)
     demo: Mapping[str, Any] | None = None
     sna: bool = False
-    determined: bool = False
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -17,6 +17,4 @@ def _build(key: jax.Array, image_shape: Shape) -> Identity:
     return Identity(image_shape)
 
 
-TASK = Task(
-    "invert", "find the image in the range of the generator", _build, demo={}, determined=True
-)
+TASK = Task("invert", "find the image in the range of the generator", _build, demo={})

@@ -120,7 +120,7 @@ def _add_task(subparsers: Any, task: Task) -> None:
         help="l1 radius of the feature map, one or one for each round that cuts, inf for no limit"
         + _defaults(lambda m: "inf" if m.radius is None else f"{m.radius:g}")
         + "".join(
-            f"; ilo with {name}, but for invert: {','.join(f'{r:g}' for r in radii)}"
+            f"; ilo with {name}: {','.join(f'{r:g}' for r in radii)}"
             for name, radii in RADII.items()
         ),
     )

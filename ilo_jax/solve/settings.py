@@ -110,8 +110,6 @@ class Settings:
         by_blocks = self.method == "ilo" and self.layers is None
         if self.radii is not None or suitable is None or not by_blocks:
             return self.radii
-        if TASKS[self.task].determined:
-            return None
         cuts = len(self.steps or METHODS[self.method].steps) - 1
         return (suitable + suitable[-1:] * cuts)[:cuts] or None
 
