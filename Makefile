@@ -8,10 +8,10 @@ demo: .venv/installed
 	$(BIN)/python -m ilo_jax.solve
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --numprocesses 2 -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

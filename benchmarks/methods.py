@@ -187,6 +187,7 @@ def main() -> None:
             if chosen is None:
                 continue
             scores = reconstruct(CASES[case], *chosen, truth, args.seed)
+            jax.clear_caches()  # a hundred cells' programs are more than a process may hold
             found = [
                 (case, variant, i, float(psnr), float(error), scores.seconds)
                 for i, (psnr, error) in enumerate(zip(*scores[:2], strict=True))

@@ -1,13 +1,15 @@
-"""The JAX of the tests: two devices, and programs compiled once are shared by all tests and
-their subprocesses, in a folder of the run."""
+"""The JAX of the tests: two devices, and programs compiled once are shared by all tests, their
+processes and their subprocesses, in a folder of the run."""
 
 import os
 import tempfile
 
 import hypothesis
 
-_cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+_cache = None
+if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has its parent's folder
+    _cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 
 # The first example of a shape compiles: times say nothing about a law.
@@ -16,4 +18,5 @@ hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_unconfigure():
-    _cache.cleanup()
+    if _cache is not None:
+        _cache.cleanup()
