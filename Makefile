@@ -8,10 +8,10 @@ demo: .venv/installed
 	$(BIN)/python -m ilo_jax.solve
 
 test: lint types
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest --numprocesses 2 -m slow
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .
