@@ -10,7 +10,14 @@ import pytest
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, Operator, partial_circulant
-from ilo_jax.solve.cuts import Cut, ExtendedRange, RangeProjection, Solution, Variables
+from ilo_jax.solve.cuts import (
+    Cut,
+    ExtendedRange,
+    RangeProjection,
+    Solution,
+    Variables,
+    get_code,
+)
 from ilo_jax.solve.images import read_image
 from ilo_jax.solve.loop import Problem, objective, solve, start
 from ilo_jax.solve.losses import LOSSES, Data
@@ -409,9 +416,8 @@ def test_the_extended_range_is_the_range_and_a_ball(layer):
     w = GENERATOR.proxy(found.latents)
     start = initial_state(GENERATOR, (IMAGES,))
     in_range = apply_layers(GENERATOR, start, w, found.noises, 0, layer)
-    pair = (found.state, in_range)
-    codes = [s.features if layer < CONFIG.num_layers else s.rgb for s in pair]
-    deviation = np.abs(codes[0] - codes[1]).reshape(IMAGES, -1).sum(-1)
+    reached, expected = (get_code(GENERATOR, layer, s) for s in (found.state, in_range))
+    deviation = np.abs(reached - expected).reshape(IMAGES, -1).sum(-1)
     np.testing.assert_allclose(deviation, 4.0, rtol=1e-2)
     none, _ = reconstruct(schedule=both, radius_code=0.0)
     csgm, _ = reconstruct(schedule=Schedule(SCHEDULE.rounds[:1]))
