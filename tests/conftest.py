@@ -10,7 +10,6 @@ _cache = None
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has its parent's folder
     _cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 
 # The first example of a shape compiles: times say nothing about a law.
