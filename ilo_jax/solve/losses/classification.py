@@ -21,16 +21,15 @@ class ClassLikelihood(Loss):
     network: Callable[[jax.Array], jax.Array]
     label: int = flax.struct.field(pytree_node=False)
 
-    def prepare(self, operator: Operator, data: Data) -> tuple[Classifier, jax.Array]:
-        """The classifier as an operator, and what it should measure.
+    def prepare(self, operator: Operator, data: Data) -> jax.Array:
+        """What the classifier should measure, `[K]`; not the network, which all images share.
 
         Raises:
           InputError: the classifier is none for these images, or has no such class.
         """
         del data
-        classifier = Classifier.create(operator.image_shape, self.network)
-        return classifier, classifier.one_hot(self.label)
+        return Classifier.create(operator.image_shape, self.network).one_hot(self.label)
 
-    def __call__(self, target: tuple[Classifier, jax.Array], view: View) -> jax.Array:
-        classifier, measured = target
-        return classifier.error(classifier(view.image), measured)
+    def __call__(self, target: jax.Array, view: View) -> jax.Array:
+        classifier = Classifier(view.operator.image_shape, self.network)
+        return classifier.error(classifier(view.image), target)
