@@ -15,10 +15,9 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ilo_jax.errors import InputError
 from ilo_jax.ops import Measurement, Operator, project_l1_ball
 from ilo_jax.solve.cuts import Cut, RangeProjection, Solution, Variables, get_code, run
-from ilo_jax.solve.losses import LOSSES, Data, Loss, Target, View
+from ilo_jax.solve.losses import LOSSES, Data, Loss, Target, View, choose
 from ilo_jax.solve.schedule import HyperParameters, Schedule, Search
 from ilo_jax.solve.spaces import Sphere
 from ilo_jax.stylegan2 import Generator, initial_state
@@ -307,7 +306,9 @@ def solve(
     batch = jax.tree.leaves(measurement)[0].shape[0]
     keys = jax.random.split(key, batch) if key.ndim == 0 else key
     hyper = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, len(schedule.rounds))), hyper)
-    problem = Problem(generator, operator, _losses(hyper, losses))
+    if losses is None:
+        losses = {name: make() for name, make in choose(hyper.weights, LOSSES).items()}
+    problem = Problem(generator, operator, choose(hyper.weights, losses))
     data = Data(measurement, reference)
     if mesh is not None:
         problem = jax.device_put(problem, NamedSharding(mesh, PartitionSpec()))
@@ -345,17 +346,6 @@ def solve(
         solution = _end(generator, space, origin, carry, rnd.cut, mesh)
         solutions.append(solution)
     return solutions
-
-
-def _losses(hyper: HyperParameters, losses: Mapping[str, Loss] | None) -> dict[str, Loss]:
-    """Those that have a weight."""
-    names = LOSSES if losses is None else losses
-    for name in hyper.weights:
-        if name not in names:
-            raise InputError(f"loss {name}: expected one of {', '.join(names)}")
-    if losses is None:
-        return {name: LOSSES[name]() for name in hyper.weights}
-    return {name: losses[name] for name in hyper.weights}
 
 
 def batch_mesh(batch: int) -> Mesh | None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
 from ilo_jax.solve.cuts import Cut, ExtendedRange
-from ilo_jax.solve.losses import LOSSES, DeadZone, Loss, Mse
+from ilo_jax.solve.losses import LOSSES, DeadZone, Loss, Mse, choose
 from ilo_jax.solve.schedule import (
     DEFAULT_WEIGHTS,
     HyperParameters,
@@ -95,9 +95,7 @@ class Method:
         makers = {**LOSSES, **self.losses}
         if tolerance is not None:
             makers["dead_zone"] = lambda: DeadZone(tolerance)
-        for name in values:
-            if name not in makers:
-                raise InputError(f"loss {name}: expected one of {', '.join(makers)}")
+        losses = {name: make() for name, make in choose(values, makers).items()}
         return Plan(
             schedule,
             hyper_parameters(
@@ -106,7 +104,7 @@ class Method:
                 radius_code=self._radii(schedule, radii),
                 **values,
             ),
-            {name: makers[name]() for name in values},
+            losses,
         )
 
     def _radii(self, schedule: Schedule, radii: Sequence[float] | None) -> jnp.ndarray | None:

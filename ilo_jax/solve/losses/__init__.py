@@ -1,8 +1,10 @@
 """Terms of the objective, by the names that their weights have."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from ilo_jax import lpips
+from ilo_jax.errors import InputError
 from ilo_jax.solve.losses.base import Data, Loss, Target, View
 from ilo_jax.solve.losses.classification import ClassLikelihood
 from ilo_jax.solve.losses.fidelity import DeadZone, Mse, Reference
@@ -13,6 +15,8 @@ from ilo_jax.solve.losses.regularizers import (
     NoiseCorrelation,
     geodesic_distance,
 )
+
+T = TypeVar("T")
 
 LOSSES: Mapping[str, Callable[[], Loss]] = {
     "mse": Mse,
@@ -26,6 +30,21 @@ LOSSES: Mapping[str, Callable[[], Loss]] = {
     "noise_correlation": NoiseCorrelation,
 }
 """How each loss is made with its usual settings."""
+
+
+def choose(names: Iterable[str], table: Mapping[str, T]) -> dict[str, T]:
+    """The rows of a table of losses that have these names.
+
+    Raises:
+      InputError: there is none of a name.
+    """
+    chosen = {}
+    for name in names:
+        if name not in table:
+            raise InputError(f"loss {name}: expected one of {', '.join(table)}")
+        chosen[name] = table[name]
+    return chosen
+
 
 __all__ = [
     "LOSSES",
@@ -42,5 +61,6 @@ __all__ = [
     "Reference",
     "Target",
     "View",
+    "choose",
     "geodesic_distance",
 ]
