@@ -47,12 +47,46 @@ class Operator(flax.struct.PyTreeNode):
         """Takes from a measurement that was made elsewhere what this operator can produce."""
         return y
 
-    def error(self, predicted: Measurement, measured: Measurement) -> jax.Array:
+    def error(
+        self, predicted: Measurement, measured: Measurement, where: Measurement | None = None
+    ) -> jax.Array:
         """How far a predicted measurement of one image is from what was measured: the mean squared
-        difference over all entries. The image that makes it least is a solver's result."""
-        squares = jax.tree.map(lambda p, m: jnp.sum((p - m) ** 2), predicted, measured)
-        count = sum(m.size for m in jax.tree.leaves(measured))
-        return jnp.asarray(sum(jax.tree.leaves(squares))) / count
+        difference over all entries, or those where `where` (as `hold_out` has it) is 1. The image
+        that makes it least is a solver's result."""
+        squares = jax.tree.map(lambda p, m: (p - m) ** 2, predicted, measured)
+        if where is None:
+            where = jax.tree.map(jnp.ones_like, squares)
+        where = jax.tree.map(lambda w, s: jnp.broadcast_to(w, s.shape), where, squares)
+        total = jax.tree.map(lambda w, s: jnp.sum(w * s), where, squares)
+        count = jax.tree.map(jnp.sum, where)
+        return jnp.asarray(sum(jax.tree.leaves(total))) / sum(jax.tree.leaves(count))
+
+    def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
+        """Entries to judge a reconstruction by that has not seen them: 1 where held out, else 0,
+        in arrays that broadcast to one image's measurement. Whole pixels of images, otherwise
+        single entries; an operator whose entries imply each other holds those out together.
+
+        Args:
+          fraction: in (0, 1), of the entries.
+
+        Raises:
+          InputError: too few entries.
+        """
+        x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
+        leaves, treedef = jax.tree.flatten(jax.eval_shape(self.__call__, x))
+        keys = jax.random.split(key, len(leaves))
+        shapes = [(*y.shape[:-1], 1) if y.ndim > 2 else y.shape for y in leaves]
+        return treedef.unflatten(
+            [
+                least_part(jax.random.uniform(k, s), jnp.ones(s), fraction)
+                for k, s in zip(keys, shapes, strict=True)
+            ]
+        )
+
+    @property
+    def noise_variance(self) -> jax.typing.ArrayLike:
+        """Of the noise that `measure` adds to each entry, before any clipping."""
+        return 0.0
 
     @property
     def measurement_shape(self) -> Any:
@@ -83,6 +117,26 @@ class LinearOperator(Operator):
     def back_projection(self, y: Measurement) -> jax.Array:
         """`A^T y`, scaled to [-1, 1] to look at."""
         return scale_to_one(self.adjoint(y))
+
+
+def least_part(scores: jax.Array, available: jax.Array, fraction: float) -> jax.Array:
+    """1 at the given fraction of the entries available, those of least score (and at ties), else
+    0; at least one, and not all.
+
+    Raises:
+      InputError: fewer than two entries are available.
+    """
+    entries = int(jnp.sum(available > 0))
+    if entries < 2:
+        raise InputError(f"{entries} entries measured: expected two or more, to hold some out")
+    count = min(max(round(fraction * entries), 1), entries - 1)
+    scores = jnp.where(available > 0, scores, jnp.inf)
+    return (scores <= jnp.sort(scores, axis=None)[count - 1]).astype(jnp.float32)
+
+
+def opposite(scores: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """At every frequency `k` of a Fourier transform, zero first, what was at `-k`."""
+    return jnp.roll(jnp.flip(scores, axes), 1, axes)
 
 
 def scale_to_one(x: jax.Array) -> jax.Array:

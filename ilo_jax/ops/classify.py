@@ -67,10 +67,19 @@ class Classifier(Operator):
         del key
         return jax.nn.one_hot(jnp.argmax(self(x), -1), self.classes)
 
+    def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
+        """Raises:
+        InputError: a class is one thing, of which nothing can be held out.
+        """
+        raise InputError("classifier: a class has no parts; expected nothing to be held out")
+
     def picture(self, y: jax.Array) -> jax.Array:
         """A strip of a pixel for each class, the measured one white: `[..., 1, K, 1]`."""
         return 2 * y[..., None, :, None] - 1
 
-    def error(self, predicted: jax.Array, measured: jax.Array) -> jax.Array:
-        """`-log P(class | x)`."""
+    def error(
+        self, predicted: jax.Array, measured: jax.Array, where: jax.Array | None = None
+    ) -> jax.Array:
+        """`-log P(class | x)`; a class has no entries to choose from with `where`."""
+        assert where is None
         return optax.softmax_cross_entropy(predicted, measured)

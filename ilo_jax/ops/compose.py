@@ -36,8 +36,18 @@ class Composed(Operator):
     def restrict(self, y: Measurement) -> Measurement:
         return self.operators[-1].restrict(y)
 
-    def error(self, predicted: Measurement, measured: Measurement) -> jax.Array:
-        return self.operators[-1].error(predicted, measured)
+    def error(
+        self, predicted: Measurement, measured: Measurement, where: Measurement | None = None
+    ) -> jax.Array:
+        return self.operators[-1].error(predicted, measured, where)
+
+    def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
+        return self.operators[-1].hold_out(key, fraction)
+
+    @property
+    def noise_variance(self) -> jax.typing.ArrayLike:
+        """Of the last operator; noise of earlier ones is not known behind the later ones."""
+        return self.operators[-1].noise_variance
 
 
 class ComposedLinear(Composed, LinearOperator):

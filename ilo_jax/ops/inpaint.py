@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
+from ilo_jax.ops.base import LinearOperator, Option, Shape, Task, least_part
 
 
 class Inpaint(LinearOperator):
@@ -21,6 +21,10 @@ class Inpaint(LinearOperator):
 
     def restrict(self, y: jax.Array) -> jax.Array:
         return self.mask * y
+
+    def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
+        """Some of the observed pixels."""
+        return least_part(jax.random.uniform(key, self.mask.shape), self.mask, fraction)
 
     def picture(self, y: jax.Array) -> jax.Array:
         return jnp.where(self.mask > 0, y, -1.0)

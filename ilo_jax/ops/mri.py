@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
+from ilo_jax.ops.base import LinearOperator, Option, Shape, Task, least_part, opposite
 
 
 class UndersampledFourier(LinearOperator):
@@ -31,6 +31,12 @@ class UndersampledFourier(LinearOperator):
 
     def restrict(self, y: jax.Array) -> jax.Array:
         return self.mask[..., None] * y
+
+    def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
+        """Some of the samples, each with its opposite, which has the same value, conjugated."""
+        scores = jax.random.uniform(key, self.mask.shape)
+        scores = jnp.fft.fftshift(jnp.minimum(scores, opposite(scores, (0, 1))), (0, 1))
+        return least_part(scores, self.mask, fraction)[..., None]
 
     def picture(self, y: jax.Array) -> jax.Array:
         """The zero-filled reconstruction: the real part of `F^H y`."""

@@ -36,6 +36,13 @@ class Noisy(Operator):
             noisy = [jnp.clip(y, -1, 1) for y in noisy]
         return treedef.unflatten(noisy)
 
+    def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
+        return self.operator.hold_out(key, fraction)
+
+    @property
+    def noise_variance(self) -> jax.Array:
+        return self.sigma**2 + self.operator.noise_variance
+
     def picture(self, y: Measurement) -> jax.Array:
         return self.operator.picture(y)
 

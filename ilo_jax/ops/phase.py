@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import Operator, Option, Shape, Task
+from ilo_jax.ops.base import Operator, Option, Shape, Task, least_part, opposite
 
 
 class FourierMagnitude(Operator):
@@ -29,6 +29,12 @@ class FourierMagnitude(Operator):
         size = (self.oversampling * height, self.oversampling * width)
         coded = self.signs * x[..., None, :, :, :]
         return jnp.abs(jnp.fft.fft2(coded, size, axes=(-3, -2), norm="ortho"))
+
+    def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
+        """Some of the magnitudes, each with its opposite, which is the same."""
+        scores = jax.random.uniform(key, (*self.measurement_shape[:-1], 1))
+        scores = jnp.minimum(scores, opposite(scores, (1, 2)))
+        return least_part(scores, jnp.ones_like(scores), fraction)
 
     def picture(self, y: jax.Array) -> jax.Array:
         """The first pattern's magnitudes on a logarithmic scale, zero frequency in the middle."""

@@ -37,6 +37,7 @@ class Solution(flax.struct.PyTreeNode):
       states: what the generator's layers read at the start and at the cuts so far, by layer.
       image: `[H, W, C]`, the generated image with the least measurement error so far.
       error: its error, `Operator.error`: the measurement MSE.
+      found_at: its step, counted over all rounds.
     """
 
     latents: jax.Array
@@ -44,6 +45,7 @@ class Solution(flax.struct.PyTreeNode):
     states: dict[int, State]
     image: jax.Array
     error: jax.Array
+    found_at: jax.Array
 
     @property
     def layer(self) -> int:

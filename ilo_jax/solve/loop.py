@@ -38,6 +38,7 @@ class Carry(flax.struct.PyTreeNode):
     adam: Any
     image: jax.Array
     error: jax.Array
+    found_at: jax.Array
 
 
 _adam = optax.scale_by_adam()
@@ -52,6 +53,7 @@ def start(generator: Generator, space: Sphere, key: jax.Array) -> Solution:
         states={0: initial_state(generator)},
         image=jnp.zeros(generator.config.image_shape),
         error=jnp.float32(jnp.inf),
+        found_at=jnp.int32(0),
     )
 
 
@@ -77,7 +79,8 @@ def objective(
       t: fraction of the round that is done.
 
     Returns:
-      The loss, and with it the image and its measurement error.
+      The loss, and with it the image and its measurement error, where there are any over the
+      entries held out.
     """
     generator, operator, space = problem.generator, problem.operator, search.space
     k_explore, k_noise = jax.random.split(key)
@@ -99,7 +102,8 @@ def objective(
     terms = [
         weight * problem.losses[name](targets[name], view) for name, weight in hyper.weights.items()
     ]
-    return sum(terms, start=jnp.float32(0)), (image, operator.error(predicted, data.measurement))
+    error = operator.error(predicted, data.measurement, data.held_out)
+    return sum(terms, start=jnp.float32(0)), (image, error)
 
 
 def range_distance(
@@ -122,6 +126,7 @@ def step(
     hyper: HyperParameters,
     space: Sphere,
     center: Variables,
+    taken: jax.Array,
     carry: Carry,
 ) -> tuple[Carry, jax.Array]:
     """One step of projected gradient descent, for one image.
@@ -130,6 +135,7 @@ def step(
       loss: `objective` or `range_distance` of the variables.
       rate: learning rate of this step.
       center: the variables at the start of the round, in the middle of the l1 balls.
+      taken: steps before this one, counted over all rounds.
 
     Returns:
       The carry, and the error before the step: of the measurement, or the distance to the range.
@@ -142,10 +148,14 @@ def step(
         return carry, value
     image, error = seen
     better = error < carry.error
-    carry = carry.replace(
-        image=jnp.where(better, image, carry.image), error=jnp.where(better, error, carry.error)
+    if hyper.stop is not None:
+        better &= taken < hyper.stop
+    best = jax.tree.map(
+        lambda new, old: jnp.where(better, new, old),
+        (image, error, taken),
+        (carry.image, carry.error, carry.found_at),
     )
-    return carry, error
+    return carry.replace(image=best[0], error=best[1], found_at=best[2]), error
 
 
 def _constrain(
@@ -207,7 +217,8 @@ def _begin(
         solution = cut.enter(generator, space, solution)
         variables = cut.variables(generator, solution)
         adam = _adam.init(variables)  # pyright: ignore[reportArgumentType]
-        return solution, Carry(variables, adam, solution.image, solution.error)
+        carry = Carry(variables, adam, solution.image, solution.error, solution.found_at)
+        return solution, carry
 
     return _over_batch(one, mesh)(solution)
 
@@ -224,12 +235,13 @@ def _steps(
     index: jax.Array,
     first: jax.Array,
     steps: jax.Array,
+    before: jax.Array,
     search: Search,
     cut: Cut,
     count: int,
     mesh: Mesh | None,
 ) -> tuple[Carry, jax.Array]:
-    """`count` steps of round `index`, from step `first` of `steps`."""
+    """`count` steps of round `index`, from step `first` of `steps`; `before` in earlier rounds."""
 
     def one(data, targets, hyper, origin, carry, key):
         center = cut.variables(problem.generator, origin)
@@ -248,7 +260,7 @@ def _steps(
                     objective, problem, search, cut, hyper, data, targets, origin, k_step, t
                 )
             rate = hyper.learning_rate * search.ramp(t)
-            return step(loss, rate, hyper, search.space, center, carry)
+            return step(loss, rate, hyper, search.space, center, before + i, carry)
 
         return jax.lax.scan(body, carry, first + jnp.arange(count))
 
@@ -261,7 +273,7 @@ def _end(
 ) -> Solution:
     def one(origin, carry):
         solution = cut.update(generator, space, origin, carry.variables)
-        return solution.replace(image=carry.image, error=carry.error)
+        return solution.replace(image=carry.image, error=carry.error, found_at=carry.found_at)
 
     return _over_batch(one, mesh)(origin, carry)
 
@@ -276,6 +288,7 @@ def solve(
     *,
     losses: Mapping[str, Loss] | None = None,
     reference: jax.Array | None = None,
+    held_out: Measurement | None = None,
     initial: Solution | None = None,
     progress: Callable[[int, int, jax.Array], None] | None = None,
     mesh: Mesh | None = None,
@@ -291,6 +304,8 @@ def solve(
       hyper: arrays `[rounds]`, or `[B, rounds]`.
       losses: terms of the objective by the names of `hyper.weights`; by default those of `LOSSES`.
       reference: `[B, H, W, C]`, for the loss `reference`.
+      held_out: entries that no loss sees and that judge the images instead, `Operator.hold_out`;
+        `B` along the first axis of every leaf.
       initial: where to start from instead of at random, such as the last frame's solution.
       progress: called as `progress(round, steps_done, error)` every few steps, `error` of shape
         `[B]`; without it a round is one program and the whole function can be traced.
@@ -309,7 +324,7 @@ def solve(
     if losses is None:
         losses = {name: make() for name, make in choose(hyper.weights, LOSSES).items()}
     problem = Problem(generator, operator, choose(hyper.weights, losses))
-    data = Data(measurement, reference)
+    data = Data(measurement, reference, held_out)
     if mesh is not None:
         problem = jax.device_put(problem, NamedSharding(mesh, PartitionSpec()))
         data, keys, hyper, initial = jax.device_put(
@@ -318,9 +333,10 @@ def solve(
     generator, space = problem.generator, schedule.search.space
     solution, keys = _start(generator, space, keys, mesh)
     if initial is not None:
-        solution = initial.replace(error=solution.error)
+        solution = initial.replace(error=solution.error, found_at=solution.found_at)
     targets = _prepare(problem, data, mesh)
     solutions = []
+    before = 0
     for index, rnd in enumerate(schedule.rounds):
         origin, carry = _begin(generator, space, solution, rnd.cut, mesh)
         count = rnd.steps if progress is None else _chunk(rnd.steps)
@@ -336,6 +352,7 @@ def solve(
                 jnp.int32(index),
                 jnp.int32(first),
                 jnp.int32(rnd.steps),
+                jnp.int32(before),
                 schedule.search,
                 rnd.cut,
                 count,
@@ -344,6 +361,7 @@ def solve(
             if progress is not None:
                 progress(index, first + count, error[:, -1])
         solution = _end(generator, space, origin, carry, rnd.cut, mesh)
+        before += rnd.steps
         solutions.append(solution)
     return solutions
 

@@ -170,6 +170,8 @@ class HyperParameters(flax.struct.PyTreeNode):
       radius_code, radius_latents, radius_noises: l1 balls around the start of the round
         (Algorithm 1, line 4), for the code at the cut, the latents as one vector, and each noise
         map. None leaves the projection out of the program; infinity switches a round's off.
+      stop: steps, counted over all rounds, after which no image is kept any more, the same in all
+        rounds; None for no early stopping.
     """
 
     learning_rate: jax.Array
@@ -177,6 +179,7 @@ class HyperParameters(flax.struct.PyTreeNode):
     radius_code: jax.Array | None
     radius_latents: jax.Array | None
     radius_noises: jax.Array | None
+    stop: jax.Array | None = None
 
 
 def hyper_parameters(

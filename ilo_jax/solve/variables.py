@@ -31,6 +31,7 @@ def save_solution(path: Path, solution: Solution) -> None:
         },
         "image": solution.image,
         "error": solution.error,
+        "found_at": solution.found_at,
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,10 +20,18 @@ class Data(flax.struct.PyTreeNode):
     Attributes:
       measurement: what the operator measured.
       reference: `[H, W, C]`, an image that the solution is drawn to; None without.
+      held_out: entries of the measurement that no loss may see (`Operator.hold_out`); they judge
+        the images instead, so that the best is kept (early stopping). None without.
     """
 
     measurement: Measurement
     reference: jax.Array | None = None
+    held_out: Measurement | None = None
+
+    @property
+    def kept(self) -> Measurement | None:
+        """1 at the entries that losses may see, else 0; None where that is all of them."""
+        return None if self.held_out is None else jax.tree.map(lambda h: 1 - h, self.held_out)
 
 
 class View(flax.struct.PyTreeNode):

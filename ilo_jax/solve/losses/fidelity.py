@@ -19,7 +19,9 @@ class Mse(Loss):
 
     def __call__(self, target: Target, view: View) -> jax.Array:
         del target
-        return jnp.maximum(view.operator.error(view.predicted, view.data.measurement), self.floor)
+        data = view.data
+        error = view.operator.error(view.predicted, data.measurement, data.kept)
+        return jnp.maximum(error, self.floor)
 
 
 class DeadZone(Loss):
@@ -33,10 +35,13 @@ class DeadZone(Loss):
 
     def __call__(self, target: Target, view: View) -> jax.Array:
         del target
+        data = view.data
+        if data.held_out is not None:
+            raise InputError("loss dead_zone: expected no entries to be held out of it")
         beyond = jax.tree.map(
             lambda p, m: jnp.maximum(jnp.abs(p - m) - self.alpha, 0).ravel(),
             view.predicted,
-            view.data.measurement,
+            data.measurement,
         )
         return jnp.mean(jnp.concatenate(jax.tree.leaves(beyond)))
 

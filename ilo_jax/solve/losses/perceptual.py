@@ -21,6 +21,7 @@ class Perceptual(Loss):
     network: lpips.Lpips
 
     def prepare(self, operator: Operator, data: Data) -> tuple[jax.Array, ...]:
+        _check_all_is_seen(data)
         if not operator.measures_image:
             raise InputError(
                 f"loss lpips: a measurement is {operator.measurement_shape}; "
@@ -45,6 +46,7 @@ class PerceptualFilled(Loss):
 
     def prepare(self, operator: Operator, data: Data) -> jax.Array:
         """The observed pixels, 0 where one is missing."""
+        _check_all_is_seen(data)
         if not isinstance(operator, Inpaint):
             raise InputError(
                 f"loss lpips_filled: operator {type(operator).__name__} misses no pixels; "
@@ -57,3 +59,11 @@ class PerceptualFilled(Loss):
         both = jnp.stack([view.image, target + missing])
         x, filled = zip(*lpips.features(self.network, lpips.resized(both)), strict=True)
         return lpips.distance(x, filled)
+
+
+def _check_all_is_seen(data: Data) -> None:
+    if data.held_out is not None:
+        raise InputError(
+            "loss lpips: looks at all entries of a measurement at once; expected the loss mse "
+            "where some are held out"
+        )
