@@ -2,8 +2,10 @@
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from ilo_jax.ops import Task
 from ilo_jax.solve.losses import LOSSES
 
 
@@ -62,6 +64,36 @@ def weight(text: str) -> tuple[str, tuple[float, ...]]:
             f"{text!r}: expected LOSS=X, with LOSS one of {', '.join(LOSSES)}"
         )
     return name, _numbers(values, "numbers >= 0", lambda v: 0 <= v < math.inf)
+
+
+def axis(text: str) -> tuple[str, tuple[tuple[float, ...], ...]]:
+    """`NAME=V,V,...`, each V one number >= 0 or inf, or one a round with colons between."""
+    name, equals, values = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=V,V,...")
+    return name, tuple(
+        _numbers(value.replace(":", ","), "numbers >= 0 or inf", lambda v: v >= 0)
+        for value in values.split(",")
+    )
+
+
+def given(args: argparse.Namespace, names: Mapping[str, str]) -> dict[str, Any]:
+    """Options that were given, under other names."""
+    return {name: getattr(args, at) for name, at in names.items() if hasattr(args, at)}
+
+
+def chosen(args: argparse.Namespace, task: Task) -> dict[str, Any]:
+    """What every command with a task says of its `Settings`."""
+    options = given(args, {o.name: o.name for o in task.options})
+    names = ("steps", "layers", "lr", "radii", "tolerance", "sna", "reference", "start")
+    return {
+        "task": task.name,
+        "options": task.complete(options),
+        "method": args.method,
+        "seed": args.seed,
+        "weights": dict(args.weights) if hasattr(args, "weights") else None,
+        "generator": args.generator,
+    } | given(args, {name: name for name in names})
 
 
 def radii(text: str) -> tuple[float, ...]:

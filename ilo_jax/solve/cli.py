@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import platformdirs
@@ -12,13 +11,14 @@ from rich.console import Console
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS
-from ilo_jax.solve import images
+from ilo_jax.solve import arguments, images
 from ilo_jax.solve.classify import run_classify
 from ilo_jax.solve.demo import demo
 from ilo_jax.solve.parser import make_parser
 from ilo_jax.solve.progress import ProgressReporter
 from ilo_jax.solve.run import reconstruct
 from ilo_jax.solve.settings import Run, Settings, Video
+from ilo_jax.solve.sweep_command import run_sweep
 from ilo_jax.stylegan2 import load
 
 
@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.task is None:
             demo(Path(args.out), args.seed, console)
             return 0
-        run = run_classify if args.task == "classify" else _run_task
-        return run(args, console)
+        commands = {"classify": run_classify, "sweep": run_sweep}
+        return commands.get(args.task, _run_task)(args, console)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -42,35 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-_AS_GIVEN = ("steps", "layers", "lr", "radii", "tolerance", "sna", "reference", "start")
-
-
-def _given(args: argparse.Namespace, names: Mapping[str, str]) -> dict[str, Any]:
-    """Options that were given, under other names."""
-    return {name: getattr(args, at) for name, at in names.items() if hasattr(args, at)}
-
-
 def _run_task(args: argparse.Namespace, console: Console) -> int:
     if not args.video and (hasattr(args, "frame_steps") or hasattr(args, "frame_radii")):
         raise InputError("--frame-steps, --frame-radii: expected with --video")
     if args.video and hasattr(args, "batch_size"):
         raise InputError("--batch-size: expected without --video, which takes one frame at a time")
     frames = {"steps": "frame_steps", "radii": "frame_radii"}
-    task = TASKS[args.task]
-    given = {o.name: getattr(args, o.name) for o in task.options if hasattr(args, o.name)}
     settings = Settings(
-        task=args.task,
-        options=task.complete(given),
-        method=args.method,
-        seed=args.seed,
-        weights=dict(args.weights) if hasattr(args, "weights") else None,
+        **arguments.chosen(args, TASKS[args.task]),
         measured=args.measured,
-        generator=args.generator,
         save_variables=args.save_variables,
         samples=args.samples,
         consistent=args.consistent,
-        video=Video(**_given(args, frames)) if args.video else None,
-        **_given(args, {name: name for name in _AS_GIVEN}),
+        video=Video(**arguments.given(args, frames)) if args.video else None,
     )
     paths = images.find_images(args.images)
     run = Run.create(settings, load(args.generator), getattr(args, "batch_size", None))

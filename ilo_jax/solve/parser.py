@@ -40,6 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
     tasks = parser.add_subparsers(dest="task", metavar="TASK", title="tasks", parser_class=_Parser)
     for task in TASKS.values():
         _add_task(tasks, task)
+    _add_sweep(tasks)
     _add_classify(tasks)
     return parser
 
@@ -51,6 +52,56 @@ def _add_task(subparsers: Any, task: Task) -> None:
         description=task.help[0].upper() + task.help[1:] + ".",
         argument_default=argparse.SUPPRESS,
     )
+    _add_measurement(parser, task)
+    _add_files(
+        parser,
+        "results: images/NAME.png, metrics.csv, summary.json, contact_sheet.png; "
+        "the same command goes on where it was interrupted",
+    )
+    parser.add_argument(
+        "--measured",
+        action="store_true",
+        default=False,
+        help="the images are measurements already (masked or small ones): no truth, no PSNR",
+    )
+    _add_method(parser, task)
+    _add_endings(parser)
+
+
+def _add_sweep(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "sweep",
+        help="a task under many settings at once",
+        description="Reconstructs images under every combination of settings, in one program.",
+    )
+    tasks = parser.add_subparsers(
+        dest="swept", metavar="TASK", title="tasks", parser_class=_Parser, required=True
+    )
+    for task in TASKS.values():
+        swept = tasks.add_parser(task.name, help=task.help, argument_default=argparse.SUPPRESS)
+        _add_measurement(swept, task)
+        _add_files(swept, "new folder: sweep.csv, a row a run, and sweep.png")
+        _add_method(swept, task)
+        group = swept.add_argument_group("sweep")
+        group.add_argument(
+            "--grid",
+            action="append",
+            type=arguments.axis,
+            required=True,
+            metavar="NAME=V,V,...",
+            help="values to try, again for another name: lr, radii, radii_latents, radii_noises, "
+            "or the weight of a loss; numbers of rounds with colons: radii=300:100:30,inf",
+        )
+        group.add_argument(
+            "--restarts",
+            type=arguments.positive,
+            default=1,
+            metavar="K",
+            help="of each image and setting (default: %(default)s)",
+        )
+
+
+def _add_measurement(parser: argparse.ArgumentParser, task: Task) -> None:
     group = parser.add_argument_group("measurement")
     if len(task.forms) == 1:
         for option in task.options:
@@ -62,23 +113,17 @@ def _add_task(subparsers: Any, task: Task) -> None:
         for form in task.forms:
             for option in form[1:]:
                 _add_option(group, option, f"with --{form[0].name}", required=False)
+
+
+def _add_files(parser: argparse.ArgumentParser, out: str) -> None:
     files = parser.add_argument_group("files")
     files.add_argument(
         "--images", nargs="+", required=True, metavar="PATH", help="image files, folders or globs"
     )
-    files.add_argument(
-        "--out",
-        required=True,
-        metavar="DIR",
-        help="results: images/NAME.png, metrics.csv, summary.json, contact_sheet.png; "
-        "the same command goes on where it was interrupted",
-    )
-    files.add_argument(
-        "--measured",
-        action="store_true",
-        default=False,
-        help="the images are measurements already (masked or small ones): no truth, no PSNR",
-    )
+    files.add_argument("--out", required=True, metavar="DIR", help=out)
+
+
+def _add_method(parser: argparse.ArgumentParser, task: Task) -> None:
     method = parser.add_argument_group("method")
     method.add_argument(
         "--generator",
@@ -136,15 +181,32 @@ def _add_task(subparsers: Any, task: Task) -> None:
         "--tolerance", type=arguments.rate, metavar="X", help="of the loss dead_zone (default: 0.1)"
     )
     method.add_argument(
-        "--reference",
-        metavar="PATH",
-        help="image, or folder of images of the same names, for the loss reference",
-    )
-    method.add_argument(
         "--sna",
         action=argparse.BooleanOptionalAction,
         help="Stochastic Noise Addition: generated images get noise like the measurement's "
         f"(default: {'yes' if task.sna else 'no'})",
+    )
+    method.add_argument(
+        "--batch-size",
+        type=arguments.positive,
+        metavar="N",
+        help="images at a time (default: by the size of the generator; 32 at 64 px, 1 at 1024 px)",
+    )
+    # No default: one given before the task is kept.
+    method.add_argument(
+        "--seed",
+        type=arguments.seed,
+        help="of all that is random; same seed, same bytes (default: 0)",
+    )
+
+
+def _add_endings(parser: argparse.ArgumentParser) -> None:
+    """What only single runs have: references, restarts, variables, video."""
+    method = parser.add_argument_group("restarts and references")
+    method.add_argument(
+        "--reference",
+        metavar="PATH",
+        help="image, or folder of images of the same names, for the loss reference",
     )
     method.add_argument(
         "--samples",
@@ -188,18 +250,6 @@ def _add_task(subparsers: Any, task: Task) -> None:
         metavar="R,R,R",
         help="of later frames: l1 radii of feature map, latents, and each noise map "
         "(default: 200,200,5)",
-    )
-    method.add_argument(
-        "--batch-size",
-        type=arguments.positive,
-        metavar="N",
-        help="images at a time (default: by the size of the generator; 32 at 64 px, 1 at 1024 px)",
-    )
-    # No default: one given before the task is kept.
-    method.add_argument(
-        "--seed",
-        type=arguments.seed,
-        help="of all that is random; same seed, same bytes (default: 0)",
     )
 
 

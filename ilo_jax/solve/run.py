@@ -49,7 +49,7 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Sample:
+class Sample:
     """An image file: its truth `[H, W, C]` (None with `measured`), its measurement, the reference
     and where to start from, if there are any."""
 
@@ -75,10 +75,10 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
     size = min(run.batch_size, len(paths))
     unreadable: list[Path] = []
 
-    def readable(files: Sequence[Path]) -> Iterator[_Sample]:
+    def readable(files: Sequence[Path]) -> Iterator[Sample]:
         for file in files:
             try:
-                sample, note = _read(run, file)
+                sample, note = read_sample(run, file)
                 sample = _with_start(run, sample, _frame_before(run, results, paths, file))
             except InputError as error:
                 if len(paths) == 1:
@@ -124,15 +124,20 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
     return Outcome(results.finish(labels, tiles, run.notice), unreadable)
 
 
-def _read(run: Run, file: Path) -> tuple[_Sample, str | None]:
+def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
+    """Reads and measures an image file, or reads a measurement; with a note on what was changed.
+
+    Raises:
+      InputError: it cannot be read.
+    """
     reference = run.reference(file)
     if run.settings.measured:
         image, note = images.read_exact(file, run.operator.measurement_shape)
-        return _Sample(file, None, run.operator.restrict(jnp.asarray(image)), reference, None), note
+        return Sample(file, None, run.operator.restrict(jnp.asarray(image)), reference, None), note
     truth, note = images.read_image(file, run.generator.config.image_shape)
     key = jax.random.fold_in(run.image_key(file), 0)
     measurement = _measure(run.operator, key, jnp.asarray(truth))
-    return _Sample(file, truth, measurement, reference, None), note
+    return Sample(file, truth, measurement, reference, None), note
 
 
 def _frame_before(run: Run, results: Results, paths: Sequence[Path], file: Path) -> Path | None:
@@ -144,7 +149,7 @@ def _frame_before(run: Run, results: Results, paths: Sequence[Path], file: Path)
     return results.variables(before[-1].stem) if before else None
 
 
-def _with_start(run: Run, sample: _Sample, frame_before: Path | None) -> _Sample:
+def _with_start(run: Run, sample: Sample, frame_before: Path | None) -> Sample:
     """With the variables to start from: the last frame's, or those of another run."""
     if frame_before is not None:
         initial = load_solution(frame_before, run.generator)
@@ -168,14 +173,14 @@ def _error(operator: Operator, x: jax.Array, measurement: Any) -> jax.Array:
     return operator.error(operator(x), measurement)
 
 
-def _take(samples: Iterator[_Sample], size: int) -> list[_Sample]:
+def _take(samples: Iterator[Sample], size: int) -> list[Sample]:
     return [sample for _, sample in zip(range(size), samples, strict=False)]
 
 
 def _solve_batch(
     run: Run,
     plan: Plan,
-    batch: list[_Sample],
+    batch: list[Sample],
     size: int,
     progress: Callable[[int, int, jax.Array], None],
 ) -> Solution:
@@ -205,7 +210,7 @@ def _solve_batch(
     )[-1]
 
 
-def _images(run: Run, solution: Solution, batch: list[_Sample]) -> np.ndarray:
+def _images(run: Run, solution: Solution, batch: list[Sample]) -> np.ndarray:
     """`[n, restarts, H, W, C]` of the n images of a batch."""
     restarts = run.settings.samples
     image = jnp.clip(solution.image[: restarts * len(batch)], -1, 1)
@@ -226,7 +231,7 @@ def _make_consistent(operator: LinearOperator, measurement: Any, image: jax.Arra
 
 def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:
     """A row of a contact sheet: truth (if there is one), measurement, reconstructions."""
-    sample, _ = _read(run, file)
+    sample, _ = read_sample(run, file)
     picture = np.clip(np.asarray(run.operator.picture(sample.measurement)), -1, 1)
     if sample.truth is None:
         return [Tile(picture, file.stem), *(Tile(image) for image, _ in found)]

@@ -1,0 +1,132 @@
+"""The automatic choice against the best fixed setting, and whether the restarts' spread tells
+where they are wrong.
+
+    python -m benchmarks.auto --data chest_xray_64.npz --out docs/auto.csv
+
+For every case: PSNR of each setting of the grid, of the one that is best with the truth known, of
+the automatic choice, and of it without restarts; and rank correlations of spread and error, of
+pixels within an image and of images. The data set is not part of the repository;
+`benchmarks/quality.py` says what it is.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import rankdata
+
+from benchmarks.methods import CASES, STEPS, Case, held_out
+from ilo_jax.ops import TASKS
+from ilo_jax.solve import METHODS
+from ilo_jax.solve.auto import Auto, solve_auto
+from ilo_jax.solve.settings import RADII
+from ilo_jax.solve.sweep import grid, sweep
+from ilo_jax.stylegan2 import load
+
+FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
+BATCH = 32
+
+
+def psnr(image: np.ndarray, truth: jax.Array) -> np.ndarray:
+    """`[B]`, in dB, of images in [-1, 1]."""
+    return 10 * np.log10(4 / np.mean((np.clip(image, -1, 1) - truth) ** 2, (-3, -2, -1)))
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's."""
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> list[tuple]:
+    """Rows of the CSV file."""
+    generator, task = load("chest64"), TASKS[case.task]
+    k_operator, k_noise, k_solve = jax.random.split(jax.random.key(seed), 3)
+    operator = task.build(k_operator, generator.config.image_shape, **case.options)
+    measurement = operator.measure(k_noise, truth)
+    plan = METHODS["ilo"].plan(
+        generator.config, [STEPS // 4] * 4, radii=RADII["chest64"], sna=task.sna
+    )
+    scaled = [tuple(s * r for r in RADII["chest64"]) for s in auto.scales]
+    rates = [(0.1 * rate,) for rate in auto.rates]
+    settings, hyper = grid(plan.schedule, plan.hyper, {"radii": scaled, "lr": rates})
+    runs = sweep(
+        generator,
+        operator,
+        measurement,
+        k_solve,
+        plan.schedule,
+        hyper,
+        losses=plan.losses,
+        batch_size=BATCH,
+    )
+    rows = []
+    for setting, image in zip(settings, runs.image[:, 0], strict=True):
+        label = f"radii {setting['radii'][0]:g}... lr {setting['lr'][0]:g}"
+        rows += [(name, label, i, p, "", "") for i, p in enumerate(psnr(image, truth))]
+    found = solve_auto(generator, operator, measurement, k_solve, plan, auto, batch_size=BATCH)
+    wrong = np.abs(found.image - truth)
+    for i, p in enumerate(psnr(found.image, truth)):
+        rank = rank_correlation(found.spread[i].mean(-1), wrong[i].mean(-1))
+        rows.append((name, "auto", i, p, found.spread[i].mean(), rank))
+    for field in ("scale", "rate", "round", "steps"):
+        print(f"  {field}: {getattr(found, field).tolist()}", flush=True)
+    return rows
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    """A row a case."""
+    lines = [
+        "| task | default | best fixed, with the truth | automatic | over the best | "
+        "spread and error, pixels | images |",
+        "|---" * 7 + "|",
+    ]
+    for case in dict.fromkeys(r["case"] for r in rows):
+        mine = [r for r in rows if r["case"] == case]
+        mean = {
+            setting: np.mean([float(r["psnr_db"]) for r in mine if r["setting"] == setting])
+            for setting in dict.fromkeys(r["setting"] for r in mine)
+        }
+        chosen = [r for r in mine if r["setting"] == "auto"]
+        best = max(v for k, v in mean.items() if k != "auto")
+        within = np.nanmean([float(r["rank_correlation"]) for r in chosen])
+        spread = [float(r["spread"]) for r in chosen]
+        error = [-float(r["psnr_db"]) for r in chosen]
+        lines.append(
+            f"| {case} | {mean['radii 300... lr 0.1']:.2f} | {best:.2f} | {mean['auto']:.2f} | "
+            f"{mean['auto'] - best:+.2f} | {within:.2f} | "
+            f"{rank_correlation(np.array(spread), np.array(error)):.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--data", required=True, help=".npz with `test`, uint8 [N, 64, 64]")
+    parser.add_argument("--out", required=True, type=Path, help="CSV file, a row an image")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+
+    truth = jnp.asarray(held_out(args.data, args.images))
+    if not args.out.exists():
+        args.out.write_text(",".join(FIELDS) + "\n")
+    with open(args.out, newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name in args.cases:
+        if any(r["case"] == name for r in rows):
+            continue
+        print(name, flush=True)
+        found = measure(name, CASES[name], truth, Auto(), args.seed)
+        jax.clear_caches()
+        with open(args.out, "a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(found)
+        rows += [dict(zip(FIELDS, map(str, row), strict=True)) for row in found]
+    print(markdown(rows))
+
+
+if __name__ == "__main__":
+    main()

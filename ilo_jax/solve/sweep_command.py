@@ -1,0 +1,134 @@
+"""`python -m ilo_jax.solve sweep TASK`: a task under many settings at once."""
+
+import argparse
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops import TASKS
+from ilo_jax.solve import arguments, images
+from ilo_jax.solve.files import write_atomically
+from ilo_jax.solve.progress import ProgressReporter
+from ilo_jax.solve.results import evaluate, make_folder
+from ilo_jax.solve.run import read_sample
+from ilo_jax.solve.settings import Run, Settings
+from ilo_jax.solve.sweep import grid, sweep
+from ilo_jax.stylegan2 import load
+
+METRICS = ("psnr_db", "ssim", "measurement_mse", "found_at")
+
+
+def run_sweep(args: argparse.Namespace, console: Console) -> int:
+    """The command; returns its exit code. Rows of the images that are done are kept when it is
+    interrupted."""
+    axes = dict(args.grid)
+    if len(axes) < len(args.grid):
+        raise InputError("--grid: a name twice; expected each once, with all of its values")
+    settings = Settings(**arguments.chosen(args, TASKS[args.swept]))
+    run = Run.create(settings, load(args.generator), getattr(args, "batch_size", None))
+    schedule = run.plan.schedule
+    tried, hyper = grid(schedule, run.plan.hyper, axes)
+    paths = images.find_images(args.images)
+    out = Path(args.out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; expected a new or empty folder for --out")
+    make_folder(out)
+    runs = len(tried) * args.restarts
+    size = min(run.batch_size, runs * len(paths))
+    group = max(1, size // runs)
+    rows: list[dict[str, Any]] = []
+    with ProgressReporter(console) as reporter:
+        for first in range(0, len(paths), group):
+            samples = [read_sample(run, path)[0] for path in paths[first : first + group]]
+            programs = -(-runs * len(samples) // size)
+            reporter.batch(first, len(samples), len(paths), [programs])
+            measurement = jax.tree.map(
+                lambda *leaves: jnp.stack(leaves), *[s.measurement for s in samples]
+            )
+            found = sweep(
+                run.generator,
+                run.operator,
+                measurement,
+                jnp.stack([run.image_key(s.file) for s in samples]),
+                schedule,
+                hyper,
+                losses=run.plan.losses,
+                restarts=args.restarts,
+                batch_size=size,
+                progress=lambda done, _: reporter.progress(0, -(-done // size), jnp.zeros(())),
+            )
+            for s, k, b in np.ndindex(found.error.shape):
+                truth = samples[b].truth
+                assert truth is not None
+                scores = evaluate(truth, found.image[s, k, b])
+                metrics = (*scores, found.error[s, k, b], found.found_at[s, k, b])
+                row: dict[str, Any] = {name: _text(v) for name, v in tried[s].items()}
+                row |= {"image": samples[b].file.stem, "restart": k}
+                row |= zip(METRICS, map(_number, metrics), strict=True)
+                rows.append(row)
+            write_atomically(out / "sweep.csv", _csv(rows))
+    write_atomically(out / "sweep.png", _plot(list(axes), rows, run.notice))
+    best = max(_means(list(axes), rows).items(), key=lambda item: item[1][0])
+    setting = " ".join(f"{name}={value}" for name, value in zip(axes, best[0], strict=True))
+    print(f"{len(rows)} runs; best: {setting}, PSNR {best[1][0]:.2f} dB: {out / 'sweep.csv'}")
+    return 0
+
+
+def _text(values: Sequence[float]) -> str:
+    return ":".join(f"{v:g}" for v in values)
+
+
+def _number(value: Any) -> Any:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _means(
+    names: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, ...], tuple[float, float]]:
+    """Mean PSNR of each setting, and the mean's standard error."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in names), []).append(float(row["psnr_db"]))
+    return {
+        setting: (float(np.mean(psnr)), float(np.std(psnr) / np.sqrt(len(psnr))))
+        for setting, psnr in found.items()
+    }
+
+
+def _plot(names: Sequence[str], rows: Sequence[Mapping[str, Any]], notice: str) -> bytes:
+    """PSNR by the first name's values, a line for each combination of the others."""
+    means = _means(names, rows)
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for others in dict.fromkeys(setting[1:] for setting in means):
+        line = {s[0]: v for s, v in means.items() if s[1:] == others}
+        psnr, error = zip(*line.values(), strict=True)
+        label = ", ".join(f"{n} {v}" for n, v in zip(names[1:], others, strict=True))
+        axes.errorbar(list(line), psnr, error, marker="o", capsize=3, label=label or None)
+    axes.set_xlabel(names[0])
+    axes.set_ylabel("PSNR, dB (mean and its standard error)")
+    axes.grid(alpha=0.3)
+    if len(names) > 1:
+        axes.legend()
+    if notice:
+        figure.supxlabel(notice, fontsize="small")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
