@@ -35,12 +35,16 @@ class Worker:
         self.peak_gib = 0.0
 
     def step_seconds(self, steps: int) -> float:
+        return self.ask(f"{steps}")["step_s"]
+
+    def ask(self, line: str) -> dict:
+        """What it answers to a line of input."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         answer = self._read()
         self.peak_gib = answer["peak_gib"]
-        return answer["step_s"]
+        return answer
 
     def _read(self) -> dict:
         assert self.process.stdout is not None

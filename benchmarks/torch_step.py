@@ -19,6 +19,7 @@ import math
 import resource
 import sys
 import time
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,7 @@ def main() -> None:
     if args.mode == "authors":
         draw = authors_generator(args.ilo, args.resolution)
     else:
-        draw = fast_generator(channels, args.w_dim)
+        draw = fast_generator(random_weights(channels, args.w_dim))
     if args.mode == "compile":
         draw = torch.compile(draw)
     step = stepper(draw, len(channels), args.w_dim, args.batch)
@@ -87,9 +88,22 @@ def norm(v: torch.Tensor) -> torch.Tensor:
     return v.pow(2).sum(tuple(range(2, v.ndim)), keepdim=True).sqrt()
 
 
-def fast_generator(channels: tuple[int, ...], w_dim: int):
-    """`draw(w [B, L, w_dim], noises) -> image [B, 3, H, W]` with random, frozen weights."""
+class Weights(NamedTuple):
+    """Frozen weights of a generator.
 
+    const: `[1, C, 4, 4]`.
+    layers: of each layer kernel `[O, I, 3, 3]` (`[I, O, 3, 3]` where it doubles the resolution),
+      energy of the kernel `[I, O]`, strength of the noise, bias `[1, O, 1, 1]`, and of its style
+      weight `[I, w_dim]` and offset `[I]`.
+    heads: of each block's image kernel `[3, C]` and bias `[1, 3, 1, 1]`, weight and offset.
+    """
+
+    const: torch.Tensor
+    layers: list[tuple]
+    heads: list[tuple]
+
+
+def random_weights(channels: tuple[int, ...], w_dim: int) -> Weights:
     def affine(width: int) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.randn(width, w_dim) / w_dim**0.5, torch.ones(width)
 
@@ -100,32 +114,52 @@ def fast_generator(channels: tuple[int, ...], w_dim: int):
         kernel = torch.randn(outputs, inputs, 3, 3)
         energy = kernel.pow(2).sum((2, 3)).T
         kernel = kernel.transpose(0, 1).contiguous() if i % 2 else kernel
-        layers.append((kernel, energy, 0.1 * torch.randn(1, outputs, 1, 1), *affine(inputs)))
+        bias = 0.1 * torch.randn(1, outputs, 1, 1)
+        layers.append((kernel, energy, 0.1, bias, *affine(inputs)))
         if i % 2 == 0:
-            heads.append((torch.randn(3, outputs) / outputs**0.5, *affine(outputs)))
+            kernel = torch.randn(3, outputs) / outputs**0.5
+            heads.append((kernel, torch.zeros(1, 3, 1, 1), *affine(outputs)))
+    return Weights(const, layers, heads)
+
+
+def fast_generator(weights: Weights):
+    """`draw(w [B, L, w_dim], noises) -> image [B, 3, H, W]`."""
 
     def draw(w: torch.Tensor, noises: list[torch.Tensor]) -> torch.Tensor:
-        x, rgb = const.expand(w.shape[0], -1, -1, -1), None
-        for i, (kernel, energy, bias, weight, offset) in enumerate(layers):
-            style = F.linear(w[:, i], weight, offset)
-            demodulation = torch.rsqrt(style**2 @ energy + 1e-8)
-            y = x * style[:, :, None, None]
-            if i % 2:
-                t = F.pad(F.conv_transpose2d(y, kernel, stride=2), (1, 1, 1, 1))
-                y = fir(fir(t, 2), 3)
-            else:
-                y = F.conv2d(y, kernel, padding=1)
-            y = y * demodulation[:, :, None, None] + 0.1 * noises[i] + bias
-            x = F.leaky_relu(y, 0.2) * 2**0.5
-            if i % 2 == 0:
-                kernel, weight, offset = heads[i // 2]
-                style = F.linear(w[:, i + 1], weight, offset)
-                part = torch.einsum("bchw,bkc->bkhw", x, style[:, None] * kernel)
-                rgb = part if rgb is None else part + upsample(rgb)
-        assert rgb is not None
-        return rgb
+        x = weights.const.expand(w.shape[0], -1, -1, -1)
+        return apply_layers(weights, x, None, w, noises, 0, len(weights.layers))[1]
 
     return draw
+
+
+def apply_layers(
+    weights: Weights,
+    x: torch.Tensor,
+    rgb: torch.Tensor | None,
+    w: torch.Tensor,
+    noises: list[torch.Tensor],
+    start: int,
+    stop: int,
+):
+    """Features and RGB that layer `start` reads -> those that layer `stop` reads."""
+    for i in range(start, stop):
+        kernel, energy, strength, bias, weight, offset = weights.layers[i]
+        style = F.linear(w[:, i], weight, offset)
+        demodulation = torch.rsqrt(style**2 @ energy + 1e-8)
+        y = x * style[:, :, None, None]
+        if i % 2:
+            t = F.pad(F.conv_transpose2d(y, kernel, stride=2), (1, 1, 1, 1))
+            y = fir(fir(t, 2), 3)
+        else:
+            y = F.conv2d(y, kernel, padding=1)
+        y = y * demodulation[:, :, None, None] + strength * noises[i] + bias
+        x = F.leaky_relu(y, 0.2) * 2**0.5
+        if i % 2 == 0:
+            kernel, bias, weight, offset = weights.heads[i // 2]
+            style = F.linear(w[:, i + 1], weight, offset)
+            part = torch.einsum("bchw,bkc->bkhw", x, style[:, None] * kernel) + bias
+            rgb = part if rgb is None else part + upsample(rgb)
+    return x, rgb
 
 
 def fir(t: torch.Tensor, axis: int) -> torch.Tensor:

@@ -1,0 +1,102 @@
+"""Seconds of a step for an image of a batch, by the size of the batch.
+
+    python -m benchmarks.batch_cost --out docs/batch_cost.png
+    python -m benchmarks.batch_cost --resolution 256 --batches 1 2 4 8 --out docs/batch_cost_256.png
+
+`solve` takes the steps: CSGM's round, super-resolution 4x, on the embedded generator or config-f
+with random weights, divided over as many devices as there are processor cores, where that goes
+evenly, as the command line has it. All sizes take a turn, then all again; a cost is the median
+over turns of ten steps. Beside the figure goes a CSV file with the numbers.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import time
+from pathlib import Path
+
+import jax
+from matplotlib.figure import Figure
+
+from ilo_jax import stylegan2
+from ilo_jax.ops import TASKS
+from ilo_jax.solve import METHODS, solve
+from ilo_jax.solve.loop import batch_mesh
+from ilo_jax.stylegan2 import Generator
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--resolution", type=int, help="of config-f, instead of chest64")
+    parser.add_argument("--batches", type=int, nargs="+", default=[2**i for i in range(8)])
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True, help="the figure")
+    args = parser.parse_args()
+
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    if args.resolution:
+        config = stylegan2.config_f(args.resolution)
+        generator = stylegan2.random_generator(config, jax.random.key(0))
+    else:
+        generator = stylegan2.load("chest64")
+    seconds: dict[int, list[float]] = {batch: [] for batch in args.batches}
+    for turn in range(args.turns + 1):
+        for batch in args.batches:
+            found = image_step_seconds(generator, batch)
+            if turn:  # the first compiles
+                seconds[batch].append(found)
+    rows = [(batch, statistics.median(s), min(s), max(s)) for batch, s in seconds.items()]
+    for batch, median, low, high in rows:
+        print(f"batch {batch}: {1e3 * median:.2f} ms an image and step [{low:.5f}, {high:.5f}]")
+    with args.out.with_suffix(".csv").open("w", newline="") as file:
+        header = ("batch", "seconds_per_image_and_step", "least", "greatest")
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    _figure(rows).savefig(args.out, dpi=150)
+
+
+def image_step_seconds(generator: Generator, batch: int) -> float:
+    """Of the second ten of twenty steps, between two calls of `progress`."""
+    config = generator.config
+    operator = TASKS["superres"].build(jax.random.key(1), config.image_shape, factor=4)
+    x = jax.random.uniform(jax.random.key(2), (batch, *config.image_shape), minval=-1)
+    plan = METHODS["csgm"].plan(config, steps=[20])
+    times: list[float] = []
+
+    def progress(index: int, done: int, error: jax.Array) -> None:
+        del index, done
+        jax.block_until_ready(error)
+        times.append(time.perf_counter())
+
+    solve(
+        generator,
+        operator,
+        operator(x),
+        jax.random.key(3),
+        plan.schedule,
+        plan.hyper,
+        losses=plan.losses,
+        progress=progress,
+        mesh=batch_mesh(batch),
+    )
+    began, ended = times
+    return (ended - began) / (10 * batch)
+
+
+def _figure(rows: list[tuple[int, float, float, float]]) -> Figure:
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axis = figure.subplots()
+    batch, median, low, high = zip(*rows, strict=True)
+    axis.fill_between(batch, [1e3 * s for s in low], [1e3 * s for s in high], alpha=0.2, lw=0)
+    axis.plot(batch, [1e3 * s for s in median], "o-")
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.set_xticks(batch, [str(b) for b in batch])
+    axis.set_xlabel("images in a batch")
+    axis.set_ylabel("milliseconds an image and step")
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Seconds to compile, and to the first steps, with an empty and a full compilation cache.
+
+    python -m benchmarks.startup --resolution 256 1024
+
+First, ILO's four rounds on config-f, random weights, batch 1, super-resolution 4x, one step a
+round, in a process of its own: what `solve` takes over what it takes a second time is what tracing
+and compiling all its programs takes; with an empty cache, then with what that left. Then the
+command line on the embedded generator and one of its images: from the start of the process to the
+first steps that the progress bar shows (ten).
+"""
+
+import argparse
+import json
+import os
+import pty
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from ilo_jax import stylegan2
+from ilo_jax.ops import TASKS
+from ilo_jax.solve import METHODS, solve
+from ilo_jax.solve.demo import SAMPLES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--resolution", type=int, nargs="*", default=[256, 1024])
+    parser.add_argument("--repeats", type=int, default=3, help="with a full cache")
+    parser.add_argument("--compile", type=int, help="what a process of its own does")
+    args = parser.parse_args()
+    if args.compile:
+        print(json.dumps(compile_seconds(args.compile)))
+        return
+    for resolution in args.resolution:
+        command = [sys.executable, "-m", "benchmarks.startup", "--compile", str(resolution)]
+        report(f"{resolution} px, compile", lambda: _answer(command), args.repeats)  # noqa: B023
+    report("command line, first steps", first_steps, args.repeats)
+
+
+def report(what: str, seconds: Callable[[], float], repeats: int) -> None:
+    """Prints `seconds()` with an empty and a full cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+        empty, *full = [seconds() for _ in range(repeats + 1)]
+    spread = f"{statistics.median(full):.1f} s [{min(full):.1f}, {max(full):.1f}]"
+    print(f"{what}: cache empty {empty:.1f} s, full {spread}", flush=True)
+
+
+def _answer(command: list[str]) -> float:
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def compile_seconds(resolution: int) -> float:
+    """Of all programs of four rounds, in this process."""
+    config = stylegan2.config_f(resolution)
+    generator = stylegan2.random_generator(config, jax.random.key(0))
+    operator = TASKS["superres"].build(jax.random.key(1), config.image_shape, factor=4)
+    measurement = operator(jax.random.uniform(jax.random.key(2), (1, *config.image_shape)))
+    plan = METHODS["ilo"].plan(config, steps=(1, 1, 1, 1), radii=[1000.0])
+
+    def run() -> float:
+        start = time.perf_counter()
+        found = solve(
+            generator,
+            operator,
+            measurement,
+            jax.random.key(3),
+            plan.schedule,
+            plan.hyper,
+            losses=plan.losses,
+            progress=lambda *_: None,
+        )
+        jax.block_until_ready(found)
+        return time.perf_counter() - start
+
+    first = run()
+    return first - run()
+
+
+def first_steps() -> float:
+    """Of `python -m ilo_jax.solve`, on a terminal, until its bar shows steps; then it is ended."""
+    image = sorted(Path(SAMPLES).glob("*.png"))[0]
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "ilo_jax.solve", "superres", "--factor", "4"]
+        command += ["--images", str(image), "--out", out]
+        terminal, end = pty.openpty()
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdout=end, stderr=end, env=os.environ | {"COLUMNS": "120"}
+        )
+        os.close(end)
+        shown = b""
+        while not re.search(rb"(?<!\d)[1-9]\d*/400", shown):
+            shown += os.read(terminal, 4096)
+        seconds = time.perf_counter() - start
+        process.terminate()
+        process.wait()
+        os.close(terminal)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
