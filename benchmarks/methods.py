@@ -9,8 +9,9 @@ not part of the repository; `benchmarks/quality.py` says what it is.
 import argparse
 import csv
 import dataclasses
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.ops import TASKS
+from ilo_jax.ops import TASKS, Measurement, Operator
 from ilo_jax.solve import METHODS, solve
 from ilo_jax.solve.images import from_uint8
 from ilo_jax.solve.loop import batch_mesh
@@ -40,120 +41,238 @@ class Case:
     perceptual: str | None = None
 
 
-CASES = {
-    "inpaint 5 %": Case("inpaint", {"observed": 0.05}, "lpips_filled"),
-    "inpaint 10 %": Case("inpaint", {"observed": 0.1}, "lpips_filled"),
-    "inpaint 25 %": Case("inpaint", {"observed": 0.25}, "lpips_filled"),
-    "inpaint 50 %": Case("inpaint", {"observed": 0.5}, "lpips_filled"),
-    "inpaint 100 %": Case("inpaint", {"observed": 1.0}, "lpips"),
-    "denoise 25": Case("denoise", {"sigma": 25.0}, "lpips"),
-    "superres 4x": Case("superres", {"factor": 4}, "lpips"),
-    "superres 8x": Case("superres", {"factor": 8}),
-    "superres 16x": Case("superres", {"factor": 16}),
-    "compress 5 %": Case("compress", {"measurements": 0.05}),
-    "compress 10 %": Case("compress", {"measurements": 0.1}),
+PANELS = {
+    "inpaint": {
+        f"inpaint {p} %": Case(
+            "inpaint", {"observed": p / 100}, "lpips" if p == 100 else "lpips_filled"
+        )
+        for p in (1, 5, 10, 25, 50, 100)
+    },
+    "denoise": {
+        f"denoise {s}": Case("denoise", {"sigma": float(s)}, "lpips")
+        for s in (5, 10, 25, 50, 100, 256)
+    },
+    "superres": {
+        f"superres {f}x": Case("superres", {"factor": f}, "lpips" if f <= 4 else None)
+        for f in (2, 4, 8, 16, 32)
+    },
+    "compress": {
+        f"compress {p} %": Case("compress", {"measurements": p / 100})
+        for p in (1, 2, 5, 10, 25, 50)
+    },
 }
+"""The paper's Figure 2: by task, its levels."""
+
+_IN_TABLE = (
+    *(f"inpaint {p} %" for p in (5, 10, 25, 50, 100)),
+    "denoise 25",
+    *(f"superres {f}x" for f in (4, 8, 16)),
+    *(f"compress {p} %" for p in (5, 10)),
+)
+CASES = {
+    name: case for panel in PANELS.values() for name, case in panel.items() if name in _IN_TABLE
+}
+"""Those of the table of every method."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A method and what of `Method.plan` is set otherwise than by default."""
+
+    method: str
+    options: Mapping[str, Any]
+
 
 QUARTER, HALF = STEPS // 4, STEPS // 2
 RADII = [300.0, 100.0, 30.0]  # the best of five choices on six images of the training set
-BOTH = {"mse": [1.0], "lpips": [1.0], "geocross": [0.001]}
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "CSGM": ("csgm", {"steps": [STEPS]}),
-    "CSGM, LPIPS": (
-        "csgm",
-        {"steps": [STEPS], "weights": {"lpips": [1.0], "geocross": [0.001]}},
-    ),
-    "CSGM, both": ("csgm", {"steps": [STEPS], "weights": BOTH}),
-    "PULSE": ("pulse", {"steps": [STEPS]}),
-    "Dhar et al.": ("dhar", {"steps": [HALF, HALF]}),
-    "projector": ("projector", {"steps": [STEPS]}),
-    "ILO": ("ilo", {"steps": [QUARTER] * 4, "radii": RADII}),
-    "ILO, no balls": ("ilo", {"steps": [QUARTER] * 4}),
-    "ILO, both": ("ilo", {"steps": [QUARTER] * 4, "radii": RADII, "weights": BOTH}),
-    "Algorithm 1": ("ilo-range", {"steps": [QUARTER, 30, 20, 30, 20, 30, 20]}),
+LPIPS = {"lpips": [1.0], "geocross": [0.001]}
+BOTH = {"mse": [1.0], **LPIPS}
+VARIANTS = {
+    "CSGM": Variant("csgm", {"steps": [STEPS]}),
+    "CSGM, LPIPS": Variant("csgm", {"steps": [STEPS], "weights": LPIPS}),
+    "CSGM, both": Variant("csgm", {"steps": [STEPS], "weights": BOTH}),
+    "PULSE": Variant("pulse", {"steps": [STEPS]}),
+    "Dhar et al.": Variant("dhar", {"steps": [HALF, HALF]}),
+    "projector": Variant("projector", {"steps": [STEPS]}),
+    "ILO": Variant("ilo", {"steps": [QUARTER] * 4, "radii": RADII}),
+    "ILO, no balls": Variant("ilo", {"steps": [QUARTER] * 4}),
+    "ILO, both": Variant("ilo", {"steps": [QUARTER] * 4, "radii": RADII, "weights": BOTH}),
+    "Algorithm 1": Variant("ilo-range", {"steps": [QUARTER, 30, 20, 30, 20, 30, 20]}),
 }
-"""Method and its settings, the same in every case but where LPIPS is not defined: there the
-projector uses MSE, and variants with LPIPS are left out."""
+"""The same in every case but where LPIPS is not defined: there the projector uses MSE, and variants
+with LPIPS are left out."""
 
-FIELDS = ("case", "variant", "image", "psnr_db", "measurement_mse", "seconds")
-
-
-def settings(case: Case, variant: str) -> tuple[str, dict[str, Any]] | None:
-    """Method and settings of a cell; None where there is none."""
-    method, chosen = VARIANTS[variant]
-    chosen = dict(chosen)
-    weights = chosen.get("weights", {n: [w] for n, w in METHODS[method].weights.items()})
-    if "lpips" in weights:
-        if case.perceptual is None and method != "projector":
-            return None
-        name = case.perceptual or "mse"
-        chosen["weights"] = {name if n == "lpips" else n: w for n, w in weights.items()}
-    return method, chosen
+Solver = Callable[[Case, Operator, Measurement, jax.Array], jax.typing.ArrayLike]
+"""`(case, operator, measurement, keys) -> images`: a batch `[B, 64, 64, 3]`, a key an image."""
 
 
-class Scores(NamedTuple):
-    """Of a run, one a image."""
+class Row(NamedTuple):
+    """Of the CSV file; `seconds` are the batch's, divided by its images."""
 
+    case: str
+    variant: str
+    seed: int
+    image: int
+    psnr_db: float
+    measurement_mse: float
+    seconds: float
+
+
+def settings(case: Case, variant: Variant) -> Variant | None:
+    """What a variant is in a case; None where it is nothing."""
+    defaults = {n: [w] for n, w in METHODS[variant.method].weights.items()}
+    weights = variant.options.get("weights", defaults)
+    if "lpips" not in weights:
+        return variant
+    if case.perceptual is None and variant.method != "projector":
+        return None
+    name = case.perceptual or "mse"
+    weights = {name if n == "lpips" else n: w for n, w in weights.items()}
+    return Variant(variant.method, {**variant.options, "weights": weights})
+
+
+def solver(case: Case, variant: Variant, sna: bool | None = None) -> Solver | None:
+    """The solver of a cell of the table; None where there is none.
+
+    Args:
+      sna: by the task if None.
+    """
+    chosen = settings(case, variant)
+    return None if chosen is None else functools.partial(_solve, chosen, sna)
+
+
+def _solve(
+    variant: Variant,
+    sna: bool | None,
+    case: Case,
+    operator: Operator,
+    measurement: Measurement,
+    keys: jax.Array,
+) -> jax.Array:
+    generator = load("chest64")
+    sna = TASKS[case.task].sna if sna is None else sna
+    plan = METHODS[variant.method].plan(generator.config, **variant.options, sna=sna)
+    return solve(
+        generator,
+        operator,
+        measurement,
+        keys,
+        plan.schedule,
+        plan.hyper,
+        losses=plan.losses,
+        mesh=batch_mesh(len(keys)),
+    )[-1].image
+
+
+class Problem(NamedTuple):
+    """What is measured of a batch of images, and a key for each."""
+
+    operator: Operator
+    measurement: Measurement
+    keys: jax.Array
+
+
+def pose(case: Case, truth: jax.Array, seed: int) -> Problem:
+    """Measures `truth`, `[B, 64, 64, 3]`; the same for every solver."""
+    k_operator, k_noise, k_solve = jax.random.split(jax.random.key(seed), 3)
+    operator = TASKS[case.task].build(k_operator, truth.shape[1:], **case.options)
+    keys = jax.random.split(k_solve, len(truth))
+    return Problem(operator, operator.measure(k_noise, truth), keys)
+
+
+class Reconstruction(NamedTuple):
+    """Of a batch, one an image.
+
+    Attributes:
+      image: `[B, 64, 64, 3]` in [-1, 1].
+      psnr_db, measurement_mse: `[B]`.
+      seconds: an image.
+    """
+
+    image: np.ndarray
     psnr_db: np.ndarray
     measurement_mse: np.ndarray
     seconds: float
 
 
 def reconstruct(
-    case: Case,
-    method: str,
-    chosen: Mapping[str, Any],
-    truth: jax.Array,
-    seed: int,
-    sna: bool | None = None,
-) -> Scores:
-    """Measures `truth` and reconstructs it.
-
-    Args:
-      chosen: of `Method.plan`.
-      truth: `[B, 64, 64, 3]`.
-      sna: by the task if None.
-    """
-    generator, task = load("chest64"), TASKS[case.task]
-    k_operator, k_noise, k_solve = jax.random.split(jax.random.key(seed), 3)
-    operator = task.build(k_operator, generator.config.image_shape, **case.options)
-    measurement = operator.measure(k_noise, truth)
-    plan = METHODS[method].plan(generator.config, **chosen, sna=task.sna if sna is None else sna)
+    case: Case, solver: Solver, truth: jax.Array, seed: int, chosen: Sequence[int] | None = None
+) -> Reconstruction:
+    """Measures `truth`, `[B, 64, 64, 3]`, and reconstructs the images chosen, by default all."""
+    indices = np.arange(len(truth)) if chosen is None else np.array(chosen)
+    problem = pose(case, truth, seed)
+    operator, truth = problem.operator, truth[indices]
+    measurement, keys = jax.tree.map(lambda a: a[indices], problem[1:])
     began = time.perf_counter()
-    image = solve(
-        generator,
-        operator,
-        measurement,
-        k_solve,
-        plan.schedule,
-        plan.hyper,
-        losses=plan.losses,
-        mesh=batch_mesh(len(truth)),
-    )[-1].image
-    image = jnp.clip(image, -1, 1)
+    image = solver(case, operator, measurement, keys)
+    image = jnp.clip(jax.block_until_ready(jnp.asarray(image)), -1, 1)
+    seconds = (time.perf_counter() - began) / len(truth)
     psnr = 10 * jnp.log10(4 / jnp.mean((image - truth) ** 2, (1, 2, 3)))
     errors = jax.vmap(operator.error)(operator(image), measurement)
-    seconds = (time.perf_counter() - began) / len(truth)
-    return Scores(np.asarray(psnr), np.asarray(errors), seconds)
+    return Reconstruction(np.asarray(image), np.asarray(psnr), np.asarray(errors), seconds)
+
+
+def rows_of(
+    case: str, variant: str, seed: int, images: Iterable[int], found: Reconstruction
+) -> list[Row]:
+    """Rows of the CSV file."""
+    return [
+        Row(case, variant, seed, i, float(psnr), float(error), found.seconds)
+        for i, psnr, error in zip(images, found.psnr_db, found.measurement_mse, strict=True)
+    ]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Of a CSV file; none where there is no file."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [
+            Row(case, variant, int(seed), int(image), *map(float, numbers))
+            for case, variant, seed, image, *numbers in list(csv.reader(file))[1:]
+        ]
+
+
+def append_rows(path: Path, rows: Iterable[Row]) -> None:
+    """To a CSV file, which is begun where there is none."""
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(Row._fields)
+        writer.writerows(rows)
+
+
+def mse_of(rows: Iterable[Row], case: str, variant: str) -> dict[tuple[int, int], float]:
+    """Of a cell, by seed and image; of images in [-1, 1]."""
+    return {
+        (r.seed, r.image): 4 * 10 ** (-r.psnr_db / 10)
+        for r in rows
+        if (r.case, r.variant) == (case, variant)
+    }
+
+
+def psnr_of(rows: Iterable[Row], case: str, variant: str) -> np.ndarray:
+    """Of all images and seeds of a cell, in dB."""
+    return np.array([r.psnr_db for r in rows if (r.case, r.variant) == (case, variant)])
 
 
 def held_out(path: str, images: int) -> jax.Array:
     """The first images of `test`: `[images, 64, 64, 3]` in [-1, 1]."""
-    pixels = np.load(path)["test"][:images]
+    return as_images(np.load(path)["test"][:images])
+
+
+def as_images(pixels: np.ndarray) -> jax.Array:
+    """uint8 `[N, 64, 64]` -> `[N, 64, 64, 3]` in [-1, 1]."""
     return jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
+def markdown(rows: list[Row]) -> str:
     """Mean PSNR of every cell, the best of a row in bold, and by how much ILO beats CSGM."""
     header = [*VARIANTS, "MSE, CSGM / ILO"]
     lines = ["| task | " + " | ".join(header) + " |", "|---" * (len(header) + 1) + "|"]
     for case in CASES:
-        psnr = {
-            v: np.array(
-                [float(r["psnr_db"]) for r in rows if (r["case"], r["variant"]) == (case, v)]
-            )
-            for v in VARIANTS
-        }
+        psnr = {v: psnr_of(rows, case, v) for v in VARIANTS}
         found = {v: p.mean() for v, p in psnr.items() if p.size}
         best = max(found, key=lambda v: found[v], default=None)
         cells = [f"{found[v]:.2f}" if v in found else "" for v in VARIANTS]
@@ -175,27 +294,18 @@ def main() -> None:
     args = parser.parse_args()
 
     truth = held_out(args.data, args.images)
-    if not args.out.exists():
-        args.out.write_text(",".join(FIELDS) + "\n")
-    with open(args.out, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(args.out)
     for case in args.cases:
         for variant in args.variants:
-            if any((r["case"], r["variant"]) == (case, variant) for r in rows):
+            by = solver(CASES[case], VARIANTS[variant])
+            if by is None or mse_of(rows, case, variant):
                 continue
-            chosen = settings(CASES[case], variant)
-            if chosen is None:
-                continue
-            scores = reconstruct(CASES[case], *chosen, truth, args.seed)
+            found = reconstruct(CASES[case], by, truth, args.seed)
             jax.clear_caches()  # a hundred cells' programs are more than a process may hold
-            found = [
-                (case, variant, i, float(psnr), float(error), scores.seconds)
-                for i, (psnr, error) in enumerate(zip(*scores[:2], strict=True))
-            ]
-            with open(args.out, "a", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows(found)
-            rows += [dict(zip(FIELDS, row, strict=True)) for row in found]
-            print(f"{case}, {variant}: {scores.psnr_db.mean():.2f} dB", flush=True)
+            new = rows_of(case, variant, args.seed, range(args.images), found)
+            append_rows(args.out, new)
+            rows += new
+            print(f"{case}, {variant}: {found.psnr_db.mean():.2f} dB", flush=True)
     print(markdown(rows))
 
 

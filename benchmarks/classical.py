@@ -1,0 +1,317 @@
+"""Classical methods, without a generator: what a user has at hand today.
+
+`BASELINES` has them by name. They know, as the generator does, that the three channels of a
+radiograph are equal: they reconstruct one, from all that was measured. `WEIGHTS` were chosen on
+images of the training set by
+
+    python -m benchmarks.classical --data chest_xray_64.npz
+
+which prints them. The data set is not part of the repository; `benchmarks/quality.py` says what
+it is.
+"""
+
+import argparse
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pywt
+from PIL import Image
+from scipy.interpolate import griddata
+from skimage.restoration import (
+    denoise_nl_means,
+    denoise_tv_chambolle,
+    denoise_wavelet,
+    inpaint_biharmonic,
+)
+
+from benchmarks.methods import PANELS, Case, Solver, as_images, reconstruct
+from ilo_jax.errors import InputError
+from ilo_jax.ops import (
+    BicubicDownsample,
+    Inpaint,
+    LinearOperator,
+    Measurement,
+    Noisy,
+    Operator,
+)
+
+ITERATIONS = 300  # of FISTA
+DUAL_ITERATIONS = 10  # of total variation's proximal operator, from the last dual variables on
+WAVELET, LEVELS = "sym4", 4
+
+
+def biharmonic(operator: Inpaint, measurement: jax.Array) -> np.ndarray:
+    """Inpainting by the biharmonic equation."""
+    missing = np.asarray(operator.mask[..., 0]) == 0
+    # One mask for all: the batch is the channels of one image, whose equation is solved once.
+    images = np.moveaxis(np.asarray(measurement[..., 0], np.float64), 0, -1)
+    return np.moveaxis(inpaint_biharmonic(images, missing, channel_axis=-1), -1, 0)
+
+
+def linear(operator: Inpaint, measurement: jax.Array) -> np.ndarray:
+    """Inpainting by linear interpolation on the Delaunay triangulation of the observed pixels;
+    beyond their convex hull the nearest one counts."""
+    mask = np.asarray(operator.mask[..., 0]) > 0
+    images = np.moveaxis(np.asarray(measurement[..., 0]), 0, -1)
+    known, values = np.argwhere(mask), images[mask]
+    everywhere = np.argwhere(np.ones_like(mask))
+    nearest = griddata(known, values, everywhere, "nearest")
+    inside = griddata(known, values, everywhere, "linear")
+    found = np.where(np.isnan(inside), nearest, inside)
+    return np.moveaxis(found.reshape(images.shape), -1, 0)
+
+
+def bicubic(operator: BicubicDownsample, measurement: jax.Array) -> np.ndarray:
+    """Super-resolution by bicubic up-sampling."""
+    height, width, _ = operator.image_shape
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(y).resize((width, height), Image.Resampling.BICUBIC))
+            for y in np.asarray(measurement[..., 0])
+        ]
+    )
+
+
+def non_local_means(noisy: np.ndarray, sigma: float, weight: float) -> np.ndarray:
+    """Denoising of one channel; the strength `h` is `weight` times sigma."""
+    return denoise_nl_means(
+        noisy, patch_size=5, patch_distance=11, h=weight * sigma, sigma=sigma, fast_mode=True
+    )
+
+
+def bayes_shrink(noisy: np.ndarray, sigma: float) -> np.ndarray:
+    """Denoising of one channel by soft thresholds of wavelet coefficients."""
+    return denoise_wavelet(noisy, sigma=sigma, wavelet=WAVELET, method="BayesShrink")
+
+
+def tv_chambolle(noisy: np.ndarray, sigma: float, weight: float) -> np.ndarray:
+    """Denoising of one channel by total variation, weighed with `weight` times sigma."""
+    return denoise_tv_chambolle(noisy, weight=weight * sigma)
+
+
+def denoiser(one: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Denoises the mean of the three channels, in which sigma is less by the root of 3."""
+
+    def denoise(operator: Noisy, measurement: jax.Array, **weight: float) -> np.ndarray:
+        sigma = float(operator.sigma) / 3**0.5
+        return np.stack([one(y, sigma, **weight) for y in np.asarray(measurement.mean(-1))])
+
+    return denoise
+
+
+Prox = Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
+"""`(x, weight, state) -> (x, state)`: a proximal operator of `weight` times a penalty."""
+
+
+def _differences(x: jax.Array) -> jax.Array:
+    """Forward, `[2, H, W]`, zero beyond the border."""
+    down = jnp.diff(x, axis=0, append=x[-1:])
+    right = jnp.diff(x, axis=1, append=x[:, -1:])
+    return jnp.stack([down, right])
+
+
+def _divergence(p: jax.Array) -> jax.Array:
+    """Minus the adjoint of `_differences`."""
+    (adjoint,) = jax.linear_transpose(_differences, p[0])(p)
+    return -adjoint
+
+
+def total_variation(x: jax.Array, weight: jax.Array, dual: jax.Array) -> tuple[jax.Array, Any]:
+    """Of isotropic total variation (Chambolle, 2004): projected gradients of the dual."""
+
+    def ascend(dual, _):
+        dual = dual + _differences(_divergence(dual) + x / weight) / 8
+        return dual / jnp.maximum(jnp.sqrt(jnp.sum(dual**2, 0)), 1), None
+
+    dual, _ = jax.lax.scan(ascend, dual, length=DUAL_ITERATIONS)
+    return x + weight * _divergence(dual), dual
+
+
+def _filters(n: int) -> np.ndarray:
+    """One level of the wavelet transform of `n` values, an orthogonal matrix: low half, high
+    half."""
+    return np.concatenate(pywt.dwt(np.eye(n), WAVELET, "periodization", axis=0))
+
+
+def _transform(x: jax.Array, inverse: bool) -> jax.Array:
+    """Wavelet transform of an image, all levels in one array, or back."""
+    sizes = [(x.shape[0] >> i, x.shape[1] >> i) for i in range(LEVELS)]
+    for h, w in reversed(sizes) if inverse else sizes:
+        rows, columns = jnp.asarray(_filters(h), x.dtype), jnp.asarray(_filters(w), x.dtype)
+        part = x[:h, :w]
+        part = rows.T @ part @ columns if inverse else rows @ part @ columns.T
+        x = x.at[:h, :w].set(part)
+    return x
+
+
+def wavelet_l1(x: jax.Array, weight: jax.Array, state: None) -> tuple[jax.Array, Any]:
+    """Of the l1 norm of an orthogonal wavelet transform, less its coarsest part."""
+    coefficients = _transform(x, inverse=False)
+    h, w = (n >> LEVELS for n in x.shape)
+    shrunk = jnp.sign(coefficients) * jnp.maximum(jnp.abs(coefficients) - weight, 0)
+    return _transform(shrunk.at[:h, :w].set(coefficients[:h, :w]), inverse=True), state
+
+
+def fista(prox: Prox, initial_state: Callable[[Any], Any]) -> Callable[..., np.ndarray]:
+    """Minimises `|A x - y|^2 / 2` and a weighted penalty over one channel (Beck & Teboulle, 2009),
+    from grey on."""
+
+    @jax.jit
+    def solve(operator: LinearOperator, measurement: Measurement, weight: float) -> jax.Array:
+        shape = operator.image_shape[:2]
+
+        def forward(x: jax.Array) -> Measurement:
+            return operator(jnp.repeat(x[..., None], operator.image_shape[2], -1))
+
+        def adjoint(y: Measurement) -> jax.Array:
+            return operator.adjoint(y).sum(-1)
+
+        def grow(x, _):
+            x = adjoint(forward(x / jnp.linalg.norm(x)))
+            return x, jnp.linalg.norm(x)
+
+        start = jax.random.normal(jax.random.key(0), shape)
+        _, norms = jax.lax.scan(grow, start, length=50)
+        rate = 0.95 / norms[-1]
+
+        def one(y: Measurement) -> jax.Array:
+            def step(carry, _):
+                x, ahead, t, state = carry
+                slope = adjoint(forward(ahead) - y)
+                new, state = prox(ahead - rate * slope, rate * weight, state)
+                t_new = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
+                return (new, new + (t - 1) / t_new * (new - x), t_new, state), None
+
+            x = jnp.zeros(shape)
+            carry = (x, x, jnp.float32(1), initial_state(shape))
+            (x, *_), _ = jax.lax.scan(step, carry, length=ITERATIONS)
+            return x
+
+        return jax.vmap(one)(measurement)
+
+    return lambda operator, measurement, weight: np.asarray(solve(operator, measurement, weight))
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """A row of the table.
+
+    Attributes:
+      task: the one that it serves.
+      channel: `(operator, measurement) -> [B, H, W]`, and `weight` where weights are tried.
+      tried: weights.
+    """
+
+    task: str
+    channel: Callable[..., np.ndarray]
+    tried: tuple[float, ...] = ()
+
+
+_STRENGTHS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
+_PENALTIES = (1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
+BASELINES = {
+    "biharmonic": Baseline("inpaint", biharmonic),
+    "linear": Baseline("inpaint", linear),
+    "bicubic": Baseline("superres", bicubic),
+    "non-local means": Baseline("denoise", denoiser(non_local_means), _STRENGTHS),
+    "wavelets, BayesShrink": Baseline("denoise", denoiser(bayes_shrink)),
+    "TV, Chambolle": Baseline("denoise", denoiser(tv_chambolle), _STRENGTHS),
+    "TV, FISTA": Baseline(
+        "compress", fista(total_variation, lambda shape: jnp.zeros((2, *shape))), _PENALTIES
+    ),
+    "wavelets l1, FISTA": Baseline("compress", fista(wavelet_l1, lambda shape: None), _PENALTIES),
+}
+
+WEIGHTS: dict[str, dict[float, float]] = {
+    "non-local means": {5.0: 0.8, 10.0: 0.8, 25.0: 0.6, 50.0: 0.4, 100.0: 0.05, 256.0: 0.05},
+    "TV, Chambolle": {5.0: 0.4, 10.0: 0.4, 25.0: 0.6, 50.0: 0.8, 100.0: 0.6, 256.0: 0.6},
+    "TV, FISTA": {0.01: 0.1, 0.02: 0.03, 0.05: 0.01, 0.1: 0.01, 0.25: 0.003, 0.5: 0.0001},
+    "wavelets l1, FISTA": {0.01: 0.3, 0.02: 1.0, 0.05: 0.3, 0.1: 0.01, 0.25: 0.003, 0.5: 0.0001},
+}
+"""By baseline and by the task's number: sigma, or the fraction of measurements."""
+
+
+def solve_classical(
+    name: str,
+    case: Case,
+    operator: Operator,
+    measurement: Measurement,
+    weight: float | None = None,
+) -> np.ndarray:
+    """`[B, 64, 64, 3]` float32 in [-1, 1].
+
+    Args:
+      weight: instead of the one in `WEIGHTS`.
+
+    Raises:
+      InputError: another task than the baseline's, or a number without a weight.
+    """
+    baseline = BASELINES[name]
+    if case.task != baseline.task:
+        raise InputError(f"{name}: for {baseline.task}, got {case.task}")
+    chosen = {}
+    if baseline.tried:
+        (level,) = case.options.values()
+        if weight is None and level not in WEIGHTS[name]:
+            levels = ", ".join(f"{k:g}" for k in WEIGHTS[name])
+            raise InputError(f"{name}: no weight for {level:g}; expected one of {levels}")
+        chosen["weight"] = WEIGHTS[name][level] if weight is None else weight
+    channel = baseline.channel(operator, measurement, **chosen)
+    return np.repeat(np.clip(channel, -1, 1).astype(np.float32)[..., None], 3, -1)
+
+
+def solver(name: str, case: Case) -> Solver | None:
+    """The solver of a cell; None where the baseline is for another task."""
+    if BASELINES[name].task != case.task:
+        return None
+    return functools.partial(_solve, name, None)
+
+
+def _solve(
+    name: str,
+    weight: float | None,
+    case: Case,
+    operator: Operator,
+    measurement: Measurement,
+    keys: jax.Array,
+) -> np.ndarray:
+    del keys
+    return solve_classical(name, case, operator, measurement, weight)
+
+
+def best_weight(name: str, case: Case, truth: jax.Array, seed: int) -> float:
+    """Of those tried, the one with the best mean PSNR."""
+
+    def psnr(weight: float) -> float:
+        solver = functools.partial(_solve, name, weight)
+        return reconstruct(case, solver, truth, seed).psnr_db.mean()
+
+    return max(BASELINES[name].tried, key=psnr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--data", required=True, help=".npz with `train`, uint8 [N, 64, 64]")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+
+    pixels = np.load(args.data)["train"]
+    truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
+    for name, baseline in BASELINES.items():
+        if baseline.tried:
+            chosen = {
+                level: best_weight(name, case, truth, args.seed)
+                for case in PANELS[baseline.task].values()
+                for level in case.options.values()
+            }
+            print(f"{name!r}: {chosen},", flush=True)
+
+
+if __name__ == "__main__":
+    main()

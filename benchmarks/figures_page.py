@@ -1,0 +1,145 @@
+"""What `benchmarks.figures` draws and writes of its rows: figures, tables and the page."""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import sna
+from benchmarks.claims import GENERATIVE, Verdict, best_of, markdown, verdicts
+from benchmarks.classical import BASELINES
+from benchmarks.drawing import (
+    ATTRIBUTION,
+    AXES,
+    Picture,
+    Point,
+    curves,
+    points,
+    read_picture,
+    sheet,
+)
+from benchmarks.methods import PANELS, Case, Row, mse_of, pose, psnr_of, read_rows
+
+TEMPLATE = Path(__file__).with_name("figures_page.md")
+
+CASES = {
+    **{name: case for panel in PANELS.values() for name, case in panel.items()},
+    "inpaint box": Case("inpaint", {"box": 24}),
+    "denoise 30": sna.CASE,
+}
+CURVES = ("ILO", *GENERATIVE, *BASELINES)
+
+PICTURES = {
+    1: ("inpaint box", "inpaint 10 %", "inpaint 5 %", "inpaint 1 %"),
+    3: ("denoise 25", "denoise 100", "compress 5 %", "compress 2 %"),
+    4: ("superres 4x", "superres 8x", "superres 16x"),
+}
+SHOWN = 2  # the first images of the test set, whatever they look like
+COLUMNS = ("CSGM", "PULSE", "ILO")
+
+
+def picture_file(out: Path, case: str, variant: str, image: int) -> Path:
+    """Of a reconstruction that is shown."""
+    name = re.sub("[^a-z0-9]+", "-", f"{case} {variant} {image}".lower())
+    return out / "images" / f"{name}.png"
+
+
+def pictures(out: Path, rows: Sequence[Row], truth: jax.Array, figure: int) -> list[Picture]:
+    """Of the cases that are measured."""
+    found = []
+    for case in PICTURES[figure]:
+        best = best_of(rows, case, tuple(BASELINES))
+        columns = {**{v: v for v in COLUMNS}, "classical": best}
+        if best is None or any(not mse_of(rows, case, v) for v in COLUMNS):
+            continue
+        operator, measurement, _ = pose(CASES[case], truth, 0)
+        measured = np.asarray(operator.picture(measurement))
+        for i in range(min(SHOWN, len(truth))):
+            results = {
+                column: (
+                    read_picture(picture_file(out, case, str(variant), i)),
+                    -10 * float(np.log10(mse_of(rows, case, str(variant))[0, i] / 4)),
+                )
+                for column, variant in columns.items()
+            }
+            found.append(Picture(case, np.asarray(truth[i]), measured[i], results, best))
+    return found
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table of a figure."""
+    with open(path, "w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def draw(out: Path, truth: jax.Array) -> str:
+    """Writes figures and tables into the folder; the page."""
+    rows = read_rows(out / "rows.csv")
+    found = points(rows, CURVES)
+    curves(found).savefig(out / "figure2.png", dpi=130)
+    write_csv(out / "figure2.csv", Point._fields, found)
+    claims = verdicts(rows)
+    write_csv(out / "claims.csv", Verdict._fields, claims)
+    sheets = {}
+    for figure in PICTURES:
+        shown = pictures(out, rows, truth, figure)
+        if shown:
+            sheet(shown).save(out / f"figure{figure}.png")
+            header = ("measured", *COLUMNS, "best classical", "method")
+            lines = [
+                (p.case, *(f"{psnr:.2f}" for _, psnr in p.found.values()), p.classical)
+                for p in shown
+            ]
+            write_csv(out / f"figure{figure}.csv", header, lines)
+            sheets[figure] = table(header, lines)
+    table_1 = sna_lines(rows)
+    write_csv(out / "table1.csv", ("variant", "without_sna_db", "with_sna_db"), table_1)
+    counts = {p.images for p in found}
+    images = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts, default=0))
+    return TEMPLATE.read_text().format(
+        attribution=ATTRIBUTION,
+        folder=out.name,
+        images=images,
+        claims=markdown(claims),
+        figure2="\n\n".join(f"**{AXES[p][0]}**\n\n{panel_table(found, p)}" for p in PANELS),
+        sna="\n".join([sna.HEADER, *(sna.line(*line) for line in table_1)]),
+        **{f"figure{f}": sheets.get(f, "Not measured yet.") for f in PICTURES},
+    )
+
+
+def sna_lines(rows: Sequence[Row]) -> list[tuple[str, float, float]]:
+    """Of Table 1: variant, mean PSNR without and with SNA."""
+    lines = []
+    for name in sna.NAMES:
+        without, with_sna = (
+            psnr_of(rows, "denoise 30", f"{name}, {w} SNA") for w in ("without", "with")
+        )
+        if without.size and with_sna.size:
+            lines.append((name, float(without.mean()), float(with_sna.mean())))
+    return lines
+
+
+def panel_table(found: Sequence[Point], panel: str) -> str:
+    """Mean and standard error, a row a variant, the least of a column in bold."""
+    mine = [p for p in found if p.panel == panel]
+    levels = sorted({p.level for p in mine})
+    least = {level: min(p.mse for p in mine if p.level == level) for level in levels}
+    lines = []
+    for variant in dict.fromkeys(p.variant for p in mine):
+        cells = {
+            p.level: f"{p.mse:.5f} ± {p.standard_error:.5f}" for p in mine if p.variant == variant
+        }
+        best = {p.level for p in mine if p.variant == variant and p.mse == least[p.level]}
+        shown = [f"**{cells[n]}**" if n in best else cells.get(n, "") for n in levels]
+        lines.append((variant, *shown))
+    return table((AXES[panel][1], *(f"{level:g}" for level in levels)), lines)
+
+
+def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """In Markdown."""
+    rule = ("---",) * len(header)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))

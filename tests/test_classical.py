@@ -1,0 +1,100 @@
+"""Classical baselines: what they keep, how they compare with nothing, and their parts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.restoration import denoise_tv_chambolle
+
+from benchmarks.classical import (
+    BASELINES,
+    WEIGHTS,
+    _transform,
+    solve_classical,
+    solver,
+    total_variation,
+)
+from benchmarks.methods import PANELS, Case, reconstruct
+from ilo_jax.errors import InputError
+from ilo_jax.ops import Inpaint
+
+CASES = {
+    "inpaint": PANELS["inpaint"]["inpaint 10 %"],
+    "denoise": PANELS["denoise"]["denoise 25"],
+    "superres": PANELS["superres"]["superres 4x"],
+    "compress": PANELS["compress"]["compress 10 %"],
+}
+
+
+def smooth(images: int) -> jax.Array:
+    """`[images, 64, 64, 3]`, equal channels, a few low frequencies."""
+    t = np.linspace(-1, 1, 64)
+    waves = [0.4 * np.sin(i + 2 * t[:, None]) + 0.3 * np.cos(3 * t - i) for i in range(images)]
+    return jnp.repeat(jnp.asarray(np.stack(waves), jnp.float32)[..., None], 3, -1)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_close_to_a_smooth_image(name):
+    """An image as the solvers give it, with a hundredth of the error of grey."""
+    case, truth = CASES[BASELINES[name].task], smooth(2)
+    by = solver(name, case)
+    assert by is not None
+    image = reconstruct(case, by, truth, 0).image
+    assert image.shape == truth.shape
+    assert image.dtype == np.float32
+    assert np.abs(image).max() <= 1
+    np.testing.assert_array_equal(image[..., 0], image[..., 1])
+    error = np.mean((image - truth) ** 2, (1, 2, 3))
+    assert (error < 0.01 * np.mean(truth**2, (1, 2, 3))).all()
+
+
+@pytest.mark.parametrize("name", [n for n, b in BASELINES.items() if b.task == "inpaint"])
+@given(seed=st.integers(0, 1000), observed=st.sampled_from([0.3, 1.0]))
+@settings(max_examples=4)
+def test_inpainting_keeps_what_is_observed(name, seed, observed):
+    k_mask, k_image = jax.random.split(jax.random.key(seed))
+    mask = (jax.random.uniform(k_mask, (16, 16, 1)) <= observed).astype(jnp.float32)
+    operator = Inpaint((16, 16, 3), mask)
+    truth = jnp.repeat(jax.random.uniform(k_image, (2, 16, 16, 1), minval=-1), 3, -1)
+    image = solve_classical(name, Case("inpaint", {}), operator, operator(truth))
+    np.testing.assert_allclose(operator(jnp.asarray(image)), operator(truth), atol=1e-6)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=5)
+def test_the_wavelet_transform_is_orthogonal(seed):
+    x = jax.random.normal(jax.random.key(seed), (32, 64))
+    coefficients = _transform(x, inverse=False)
+    np.testing.assert_allclose(_transform(coefficients, inverse=True), x, atol=1e-5)
+    np.testing.assert_allclose(jnp.sum(coefficients**2), jnp.sum(x**2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.05, 0.3])
+def test_the_proximal_operator_of_total_variation(weight):
+    """Its dual goes on from call to call, to what scikit-image's denoiser finds."""
+    x = np.asarray(jax.random.normal(jax.random.key(0), (16, 16)))
+    image, dual = x, jnp.zeros((2, 16, 16))
+    for _ in range(60):
+        image, dual = total_variation(jnp.asarray(x), jnp.float32(weight), dual)
+    expected = denoise_tv_chambolle(x, weight=weight, eps=1e-9, max_num_iter=2000)
+    np.testing.assert_allclose(image, expected, atol=2e-3)
+
+
+def test_every_level_of_the_figures_has_a_weight():
+    for name, baseline in BASELINES.items():
+        if baseline.tried:
+            levels = [v for c in PANELS[baseline.task].values() for v in c.options.values()]
+            assert list(WEIGHTS[name]) == levels
+            assert set(WEIGHTS[name].values()) <= set(baseline.tried)
+
+
+def test_other_tasks_and_levels_are_refused():
+    operator = Inpaint((8, 8, 3), jnp.ones((8, 8, 1)))
+    y = jnp.zeros((1, 8, 8, 3))
+    with pytest.raises(InputError, match="bicubic: for superres, got inpaint"):
+        solve_classical("bicubic", Case("inpaint", {}), operator, y)
+    with pytest.raises(InputError, match="no weight for 7; expected one of 5, 10"):
+        solve_classical("non-local means", Case("denoise", {"sigma": 7.0}), operator, y)
+    assert solver("bicubic", CASES["inpaint"]) is None
