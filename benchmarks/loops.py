@@ -101,7 +101,7 @@ def start_rivals(
 ) -> list[Worker]:
     """`torch_loop.py` in each of `MODES`, on the generator's weights and the images `target`."""
     problem = folder / "problem.npz"
-    np.savez(problem, **_problem(generator, target))
+    np.savez(problem, **_problem(generator, target))  # pyright: ignore[reportArgumentType]
     script = str(Path(__file__).with_name("torch_loop.py"))
     return [Worker(mode, [python, script, mode, str(problem)]) for mode in MODES]
 
