@@ -37,7 +37,7 @@ def smooth(images: int) -> jax.Array:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_close_to_a_smooth_image(name):
-    """An image as the solvers give it, with a hundredth of the error of grey."""
+    """An image as the solvers give it, with a twentieth of the error of grey."""
     case, truth = CASES[BASELINES[name].task], smooth(2)
     by = solver(name, case)
     assert by is not None
@@ -47,7 +47,7 @@ def test_close_to_a_smooth_image(name):
     assert np.abs(image).max() <= 1
     np.testing.assert_array_equal(image[..., 0], image[..., 1])
     error = np.mean((image - truth) ** 2, (1, 2, 3))
-    assert (error < 0.01 * np.mean(truth**2, (1, 2, 3))).all()
+    assert (error < 0.05 * np.mean(truth**2, (1, 2, 3))).all()
 
 
 @pytest.mark.parametrize("name", [n for n, b in BASELINES.items() if b.task == "inpaint"])
@@ -75,11 +75,12 @@ def test_the_wavelet_transform_is_orthogonal(seed):
 def test_the_proximal_operator_of_total_variation(weight):
     """Its dual goes on from call to call, to what scikit-image's denoiser finds."""
     x = np.asarray(jax.random.normal(jax.random.key(0), (16, 16)))
+    prox = jax.jit(total_variation)
     image, dual = x, jnp.zeros((2, 16, 16))
-    for _ in range(60):
-        image, dual = total_variation(jnp.asarray(x), jnp.float32(weight), dual)
-    expected = denoise_tv_chambolle(x, weight=weight, eps=1e-9, max_num_iter=2000)
-    np.testing.assert_allclose(image, expected, atol=2e-3)
+    for _ in range(300):
+        image, dual = prox(x, weight, dual)
+    expected = denoise_tv_chambolle(x, weight=weight, eps=0, max_num_iter=2000)
+    np.testing.assert_allclose(image, expected, atol=1e-5)
 
 
 def test_every_level_of_the_figures_has_a_weight():
