@@ -7,13 +7,18 @@ round, in a process of its own: what `solve` takes over what it takes a second t
 and compiling all its programs takes; with an empty cache, then with what that left. Then the
 command line on the embedded generator and one of its images: from the start of the process to the
 first steps that the progress bar shows (ten).
+
+In front, seconds of the clock; behind, those of the processor over all threads, which other work on
+the machine hardly changes and which the clock would not exceed on an idle machine.
 """
 
 import argparse
+import functools
 import json
 import os
 import pty
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
@@ -41,24 +47,34 @@ def main() -> None:
         return
     for resolution in args.resolution:
         command = [sys.executable, "-m", "benchmarks.startup", "--compile", str(resolution)]
-        report(f"{resolution} px, compile", lambda: _answer(command), args.repeats)  # noqa: B023
+        report(f"{resolution} px, compile", functools.partial(_answer, command), args.repeats)
     report("command line, first steps", first_steps, args.repeats)
 
 
-def report(what: str, seconds: Callable[[], float], repeats: int) -> None:
+class Seconds(NamedTuple):
+    clock: float
+    processor: float
+
+
+def report(what: str, seconds: Callable[[], Seconds], repeats: int) -> None:
     """Prints `seconds()` with an empty and a full cache."""
     with tempfile.TemporaryDirectory() as cache:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
         empty, *full = [seconds() for _ in range(repeats + 1)]
-    spread = f"{statistics.median(full):.1f} s [{min(full):.1f}, {max(full):.1f}]"
-    print(f"{what}: cache empty {empty:.1f} s, full {spread}", flush=True)
+    clock, processor = map(statistics.median, zip(*full, strict=True))
+    print(
+        f"{what}: cache empty {empty.clock:.1f} s ({empty.processor:.1f}), "
+        f"full {clock:.1f} s ({processor:.1f})",
+        flush=True,
+    )
 
 
-def _answer(command: list[str]) -> float:
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+def _answer(command: list[str]) -> Seconds:
+    found = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    return Seconds(*json.loads(found))
 
 
-def compile_seconds(resolution: int) -> float:
+def compile_seconds(resolution: int) -> Seconds:
     """Of all programs of four rounds, in this process."""
     config = stylegan2.config_f(resolution)
     generator = stylegan2.random_generator(config, jax.random.key(0))
@@ -66,8 +82,8 @@ def compile_seconds(resolution: int) -> float:
     measurement = operator(jax.random.uniform(jax.random.key(2), (1, *config.image_shape)))
     plan = METHODS["ilo"].plan(config, steps=(1, 1, 1, 1), radii=[1000.0])
 
-    def run() -> float:
-        start = time.perf_counter()
+    def run() -> Seconds:
+        clock, processor = time.perf_counter(), time.process_time()
         found = solve(
             generator,
             operator,
@@ -79,19 +95,20 @@ def compile_seconds(resolution: int) -> float:
             progress=lambda *_: None,
         )
         jax.block_until_ready(found)
-        return time.perf_counter() - start
+        return Seconds(time.perf_counter() - clock, time.process_time() - processor)
 
-    first = run()
-    return first - run()
+    first, second = run(), run()
+    return Seconds(first.clock - second.clock, first.processor - second.processor)
 
 
-def first_steps() -> float:
+def first_steps() -> Seconds:
     """Of `python -m ilo_jax.solve`, on a terminal, until its bar shows steps; then it is ended."""
     image = sorted(Path(SAMPLES).glob("*.png"))[0]
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "ilo_jax.solve", "superres", "--factor", "4"]
         command += ["--images", str(image), "--out", out]
         terminal, end = pty.openpty()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
         process = subprocess.Popen(
             command, stdout=end, stderr=end, env=os.environ | {"COLUMNS": "120"}
@@ -104,7 +121,9 @@ def first_steps() -> float:
         process.terminate()
         process.wait()
         os.close(terminal)
-    return seconds
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Seconds(seconds, processor)
 
 
 if __name__ == "__main__":
