@@ -15,6 +15,16 @@ from ilo_jax.errors import InputError
 FORMAT_VERSION = 1
 
 
+def own_checkpointer() -> ocp.StandardCheckpointer:
+    """Orbax's, for files that this process reads and writes without the others of its run."""
+    own = jax.process_index()
+    return ocp.StandardCheckpointer(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+            primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process-{own}"
+        )
+    )
+
+
 class CheckpointError(InputError):
     """A checkpoint that cannot be used; the message says which, why, and what to do."""
 
@@ -53,7 +63,7 @@ class Checkpoints:
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
         try:
-            with ocp.StandardCheckpointer() as checkpointer:
+            with own_checkpointer() as checkpointer:
                 checkpointer.save(work.absolute() / "arrays", arrays)
             (work / "arrays" / "commit_success.txt").unlink()  # names the temporary folder
             description = {"format": FORMAT_VERSION, "config": config, "about": about}
@@ -106,12 +116,13 @@ class Checkpoints:
         Raises:
           CheckpointError: they are missing, damaged, or of other shapes.
         """
-        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # not where they were written
+        # Not where they were written.
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         expected = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), shapes
         )
         try:
-            with ocp.StandardCheckpointer() as checkpointer:
+            with own_checkpointer() as checkpointer:
                 return checkpointer.restore(folder.absolute() / "arrays", expected)
         except Exception as error:  # orbax and its back ends raise any, some of them just this one
             raise CheckpointError(

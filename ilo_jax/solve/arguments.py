@@ -3,7 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ilo_jax.ops import Task
 from ilo_jax.solve.losses import LOSSES
@@ -17,6 +17,16 @@ def steps(text: str) -> tuple[int, ...]:
 def positive(text: str) -> int:
     """`N`, at least 1."""
     return _whole(text, 1, None, text)
+
+
+def index(text: str) -> int:
+    """`N`, at least 0."""
+    return _whole(text, 0, None, text)
+
+
+def batch_size(text: str) -> int | Literal["auto"]:
+    """`N`, at least 1, or `auto`."""
+    return "auto" if text == "auto" else positive(text)
 
 
 def seed(text: str) -> int:

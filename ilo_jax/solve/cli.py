@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import jax
@@ -14,9 +15,10 @@ from ilo_jax.ops import TASKS
 from ilo_jax.solve import arguments, images
 from ilo_jax.solve.classify import run_classify
 from ilo_jax.solve.demo import demo
+from ilo_jax.solve.hosts import ALONE, join
 from ilo_jax.solve.parser import make_parser
 from ilo_jax.solve.progress import ProgressReporter
-from ilo_jax.solve.run import reconstruct
+from ilo_jax.solve.run import Outcome, reconstruct
 from ilo_jax.solve.settings import Run, Settings, Video
 from ilo_jax.solve.sweep_command import run_sweep
 from ilo_jax.stylegan2 import load
@@ -42,11 +44,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+_BY_HAND = {"coordinator": "coordinator", "count": "processes", "index": "process"}
+
+
 def _run_task(args: argparse.Namespace, console: Console) -> int:
     if not args.video and (hasattr(args, "frame_steps") or hasattr(args, "frame_radii")):
         raise InputError("--frame-steps, --frame-radii: expected with --video")
     if args.video and hasattr(args, "batch_size"):
         raise InputError("--batch-size: expected without --video, which takes one frame at a time")
+    hosts = arguments.given(args, _BY_HAND)
+    if hosts and len(hosts) < len(_BY_HAND):
+        raise InputError("--coordinator, --processes, --process: expected all three, or none")
+    together = bool(hosts) or args.distributed
+    if together and (args.video or args.save_variables):
+        raise InputError("--video, --save-variables: expected one process, without the others")
     frames = {"steps": "frame_steps", "radii": "frame_radii"}
     settings = Settings(
         **arguments.chosen(args, TASKS[args.task]),
@@ -56,22 +67,27 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         consistent=args.consistent,
         video=Video(**arguments.given(args, frames)) if args.video else None,
     )
-    paths = images.find_images(args.images)
-    run = Run.create(settings, load(args.generator), getattr(args, "batch_size", None))
-    with ProgressReporter(console) as reporter:
-        outcome = reconstruct(run, paths, args.out, reporter)
+    with join(**hosts) if together else nullcontext(ALONE) as team:
+        paths = images.find_images(args.images)
+        run = Run.create(settings, load(args.generator), getattr(args, "batch_size", None))
+        with ProgressReporter(console, f"process {team.index}: " if together else "") as reporter:
+            outcome = reconstruct(run, paths, args.out, reporter, team)
     if outcome.summary is None:
         raise InputError(f"{' '.join(args.images)}: none of the images can be read")
+    if team.index == 0:
+        _report(args, outcome, len(paths))
+    return 1 if outcome.unreadable else 0
+
+
+def _report(args: argparse.Namespace, outcome: Outcome, files: int) -> None:
+    assert outcome.summary is not None
     psnr = outcome.summary["psnr_db"]
     quality = "" if psnr["mean"] is None else f", PSNR {psnr['mean']:.2f} ± {psnr['std']:.2f} dB"
     count = outcome.summary["images"]
     images_done = "1 image" if count == 1 else f"{count} images"
     print(f"{images_done}{quality}: {Path(args.out) / 'contact_sheet.png'}")
     if outcome.unreadable:
-        print(
-            f"{len(outcome.unreadable)} of {len(paths)} images could not be read", file=sys.stderr
-        )
-    return 1 if outcome.unreadable else 0
+        print(f"{len(outcome.unreadable)} of {files} images could not be read", file=sys.stderr)
 
 
 def _use_compilation_cache() -> None:

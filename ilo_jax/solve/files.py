@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import uuid
 from pathlib import Path
 
 from ilo_jax.errors import InputError
@@ -12,7 +13,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
       InputError: the system refuses (permissions, a full disk, an overlong name, ...).
     """
-    temporary = path.with_name(f".tmp-{os.getpid()}")
+    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         try:
             temporary.write_bytes(content)

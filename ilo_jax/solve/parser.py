@@ -66,6 +66,7 @@ def _add_task(subparsers: Any, task: Task) -> None:
     )
     _add_method(parser, task)
     _add_endings(parser)
+    _add_hosts(parser)
 
 
 def _add_sweep(subparsers: Any) -> None:
@@ -188,9 +189,10 @@ def _add_method(parser: argparse.ArgumentParser, task: Task) -> None:
     )
     method.add_argument(
         "--batch-size",
-        type=arguments.positive,
+        type=arguments.batch_size,
         metavar="N",
-        help="images at a time (default: by the size of the generator; 32 at 64 px, 1 at 1024 px)",
+        help="images at a time, or auto: as many as fit into memory (default: by the size of the "
+        "generator, for each accelerator; 32 at 64 px, 1 at 1024 px); halved when memory runs out",
     )
     # No default: one given before the task is kept.
     method.add_argument(
@@ -250,6 +252,27 @@ def _add_endings(parser: argparse.ArgumentParser) -> None:
         metavar="R,R,R",
         help="of later frames: l1 radii of feature map, latents, and each noise map "
         "(default: 200,200,5)",
+    )
+
+
+def _add_hosts(parser: argparse.ArgumentParser) -> None:
+    hosts = parser.add_argument_group(
+        "several processes", "The same command for each; --images and --out on shared files."
+    )
+    hosts.add_argument(
+        "--distributed",
+        action="store_true",
+        default=False,
+        help="one of the processes that Slurm, Open MPI, Kubernetes or a TPU pod has started",
+    )
+    hosts.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="started by hand: where process 0 is reached"
+    )
+    hosts.add_argument(
+        "--processes", type=arguments.positive, metavar="N", help="how many there are"
+    )
+    hosts.add_argument(
+        "--process", type=arguments.index, metavar="I", help="which one this is, from 0"
     )
 
 

@@ -5,6 +5,7 @@
     DIR/variables/NAME/    with --save-variables: what was optimized
     DIR/spread/NAME.png    with --samples: standard deviation of the restarts
     DIR/metrics.csv        one row an image, in natural order
+    DIR/.metrics-I.csv     of several processes: what process I knows, until all are done
     DIR/summary.json       when all are done: settings, and mean and std of each metric
     DIR/contact_sheet.png  when all are done
 
@@ -28,6 +29,8 @@ from ilo_jax.errors import InputError
 from ilo_jax.solve.contact_sheet import Tile, contact_sheet
 from ilo_jax.solve.files import write_atomically
 from ilo_jax.solve.images import encode_png, from_uint8, natural_key, to_uint8, write_png
+
+_PARTS = ".metrics-*.csv"
 
 SSIM_WINDOW = 7
 WHITE_SPREAD = 0.25
@@ -82,20 +85,23 @@ class Results:
     Attributes:
       out: the folder.
       run: JSON-able description of the run: task, method, steps, seed and all other settings.
+      process: which of the processes that share the folder this is.
     """
 
-    def __init__(self, out: Path, run: dict, rows: dict[str, Row]):
+    def __init__(self, out: Path, run: dict, rows: dict[str, Row], process: int = 0):
         self.out = out
         self.run = run
+        self.process = process
         self._rows = rows
 
     @classmethod
-    def open(cls, out: Path | str, run: dict) -> "Results":
+    def open(cls, out: Path | str, run: dict, process: int = 0) -> "Results":
         """Starts a run in a new or empty folder, or goes on with the same run.
 
         Args:
           run: JSON-able description of the run; must equal that of the run in the folder, if
             that has an image yet.
+          process: each writes a table of its own; that of the first is `metrics.csv`.
 
         Raises:
           InputError: `out` is a file, holds another run (the message names the settings that
@@ -107,16 +113,17 @@ class Results:
         stored = _read_run(out)
         if stored is None and any(not name.startswith(".") for name in os.listdir(out)):
             raise InputError(f"{out}: holds other files; expected a new or empty folder for --out")
-        if stored and ((out / "metrics.csv").exists() or any((out / "images").glob("*.png"))):
+        if stored and (_tables(out) or any((out / "images").glob("*.png"))):
             _check_same_run(out, stored, run)
         if stored != run:
             write_atomically(out / "run.json", _json(run))
         make_folder(out / "images")
-        return cls(out, run, _read_rows(out))
+        return cls(out, run, _read_rows(out), process)
 
     def finished(self) -> dict[str, Row]:
-        """Rows of `metrics.csv` whose image is there and whole, by name, in natural order."""
-        return {name: self._rows[name] for name in sorted(self._rows, key=natural_key)}
+        """Rows of all processes whose image is there and whole, by name, in natural order: those
+        from before `open` or `merge`, and this process's own since."""
+        return {row.name: row for row in _in_order(self._rows)}
 
     def image(self, name: str) -> np.ndarray:
         """A finished image as it was saved: float32 `[H, W, C]` in [-1, 1]."""
@@ -136,7 +143,7 @@ class Results:
         images: Sequence[np.ndarray],
         spreads: Sequence[np.ndarray] | None = None,
     ) -> None:
-        """Saves a batch: its images, then `metrics.csv`, so that a row has its image.
+        """Saves a batch: its images, then the table, so that a row has its image.
 
         Numbers are kept to six digits.
 
@@ -152,10 +159,19 @@ class Results:
                 write_png(self.out / "spread" / f"{row.name}.png", picture)
         for row, image in zip(rows, images, strict=True):
             write_png(self.out / "images" / f"{row.name}.png", image)
-        written = self._rows | {row.name: row for row in rows}
-        content = _csv([written[name] for name in sorted(written, key=natural_key)])
-        write_atomically(self.out / "metrics.csv", content)
+        content = _csv(_in_order(self._rows | {row.name: row for row in rows}))
+        name = f".metrics-{self.process}.csv" if self.process else "metrics.csv"
+        write_atomically(self.out / name, content)
         self._rows = {row.name: row for row in _parse(content)}
+
+    def merge(self) -> None:
+        """Brings the tables of all processes together in `metrics.csv`."""
+        parts = list(self.out.glob(_PARTS))
+        if parts:
+            self._rows = _read_rows(self.out)
+            write_atomically(self.out / "metrics.csv", _csv(_in_order(self._rows)))
+        for part in parts:
+            part.unlink()
 
     def finish(
         self, labels: Sequence[str], rows: Sequence[Sequence[Tile]], footer: str = ""
@@ -236,17 +252,26 @@ def _setting(key: str, run: dict) -> str:
     return f"{key} {shown}"
 
 
+def _tables(out: Path) -> list[Path]:
+    """`metrics.csv`, and those of other processes; later ones go before."""
+    return [*out.glob("metrics.csv"), *sorted(out.glob(_PARTS))]
+
+
 def _read_rows(out: Path) -> dict[str, Row]:
-    path = out / "metrics.csv"
-    if not path.exists():
-        return {}
-    try:
-        rows = _parse(path.read_bytes())
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: damaged; expected columns name, {', '.join(METRICS)}: choose another --out"
-        ) from error
-    return {row.name: row for row in rows if _is_whole(out / "images" / f"{row.name}.png")}
+    rows = {}
+    for path in _tables(out):
+        try:
+            rows |= {row.name: row for row in _parse(path.read_bytes())}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: damaged; expected columns name, {', '.join(METRICS)}: choose another "
+                "--out"
+            ) from error
+    return {name: row for name, row in rows.items() if _is_whole(out / "images" / f"{name}.png")}
+
+
+def _in_order(rows: dict[str, Row]) -> list[Row]:
+    return [rows[name] for name in sorted(rows, key=natural_key)]
 
 
 def _is_whole(path: Path) -> bool:

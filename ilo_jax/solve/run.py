@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import itertools
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from ilo_jax.ops import LinearOperator, Operator, make_consistent
 from ilo_jax.solve import images
 from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.solve.cuts import Solution
+from ilo_jax.solve.hosts import ALONE, Team
 from ilo_jax.solve.loop import batch_mesh, solve
 from ilo_jax.solve.methods import Plan
 from ilo_jax.solve.results import Results, Row, evaluate
@@ -60,28 +63,66 @@ class Sample:
     initial: Solution | None
 
 
-def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Reporter) -> Outcome:
+def reconstruct(
+    run: Run, paths: Sequence[Path], out: Path | str, reporter: Reporter, team: Team = ALONE
+) -> Outcome:
     """Reconstructs image files into the folder `out`, leaving out those that are there already.
 
-    A file that cannot be read is reported and left out.
+    A file that cannot be read is reported and left out. Every process of a team solves its share of
+    the files; the first one writes what is said of all of them.
 
     Raises:
-      InputError: `out` cannot be used, or the only file there is cannot be read.
+      InputError: `out` cannot be used, the only file there is cannot be read, one image does not
+        fit into memory, or another process of the team has failed.
     """
-    settings = run.settings
-    results = Results.open(out, settings.description())
+    results = _open(run, paths, Path(out), team)
+    mine = _solve_missing(run, team.share(paths), results, reporter, alone=len(paths) == 1)
+    told = {name for names in team.exchange([str(file) for file in mine]) for name in names}
+    unreadable = [file for file in paths if str(file) in told]
+    summary = _finish(run, paths, results, unreadable) if team.index == 0 else None
+    return Outcome(team.exchange(summary)[0], unreadable)
+
+
+def _open(run: Run, paths: Sequence[Path], out: Path, team: Team) -> Results:
+    """The first process opens the folder before the others do."""
+    description = run.settings.description()
+    results = Results.open(out, description) if team.index == 0 else None
+    told = team.exchange([json.dumps(description), [str(file) for file in paths]])
+    for index, (settings, files) in enumerate(told):
+        if settings != told[0][0] or files != told[0][1]:
+            what = "settings" if settings != told[0][0] else "images"
+            raise InputError(
+                f"process {index}: other {what} than process 0; expected the same command, and the "
+                "same files, for all processes"
+            )
+    if results is not None:
+        return results
+    if not (out / "run.json").exists():
+        raise InputError(
+            f"{out}: process {team.index} does not see what process 0 wrote there; expected a "
+            "folder that all processes share"
+        )
+    return Results.open(out, description, team.index)
+
+
+def _solve_missing(
+    run: Run, paths: Sequence[Path], results: Results, reporter: Reporter, alone: bool
+) -> list[Path]:
+    """Solves the images that are not there yet; returns the files that cannot be read.
+
+    Where a batch does not fit into memory, it is solved in halves, and so are those behind it.
+    """
     finished = results.finished()
     missing = [file for file in paths if file.stem not in finished]
-    size = min(run.batch_size, len(paths))
     unreadable: list[Path] = []
 
-    def readable(files: Sequence[Path]) -> Iterator[Sample]:
-        for file in files:
+    def readable() -> Iterator[Sample]:
+        for file in missing:
             try:
                 sample, note = read_sample(run, file)
                 sample = _with_start(run, sample, _frame_before(run, results, paths, file))
             except InputError as error:
-                if len(paths) == 1:
+                if alone:
                     raise
                 reporter.say(f"skipped: {error}")
                 unreadable.append(file)
@@ -90,30 +131,85 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
                 reporter.say(note)
             yield sample
 
-    samples, done = readable(missing), len(paths) - len(missing)
-    while batch := _take(samples, size):
+    samples, done = readable(), len(paths) - len(missing)
+    size = min(run.batch_size, _evenly(len(paths)))
+    while batch := list(itertools.islice(samples, size)):
         plan = run.plan if batch[0].initial is None else run.plan_from_variables
         steps = [r.steps for r in plan.schedule.rounds]
         reporter.batch(done, len(batch), len(paths) - len(unreadable), steps)
         began = time.perf_counter()
+        found = _solve_if_it_fits(run, plan, batch, size, reporter)
+        if found is not None:
+            seconds = (time.perf_counter() - began) / len(batch)
+            _save(run, results, batch, *found, seconds)
+            done += len(batch)
+        elif size > 1:
+            reporter.say(f"out of memory with {size} images at a time; going on with {size // 2}")
+            samples, size = itertools.chain(batch, samples), size // 2
+        else:
+            raise InputError(
+                f"{batch[0].file}: out of memory with one image at a time; expected a device with "
+                "more memory, fewer --samples, or a smaller generator"
+            )
+    return unreadable
+
+
+def _evenly(count: int) -> int:
+    """At least `count` images, which the local devices can divide evenly if they are fewer."""
+    devices = jax.local_device_count()
+    return count if count <= devices else -(-count // devices) * devices
+
+
+def _solve_if_it_fits(
+    run: Run, plan: Plan, batch: list[Sample], size: int, reporter: Reporter
+) -> tuple[Solution, np.ndarray] | None:
+    """Solution and images `[n, restarts, H, W, C]` of a batch; None if memory does not suffice."""
+    try:
         solution = _solve_batch(run, plan, batch, size, reporter.progress)
-        restarts = _images(run, solution, batch)
-        image, spread = restarts.mean(1), restarts.std(1)
-        seconds = (time.perf_counter() - began) / len(batch)
-        rows = []
-        for i, sample in enumerate(batch):
-            scores = (None, None) if sample.truth is None else evaluate(sample.truth, image[i])
-            error = _error(run.operator, jnp.asarray(image[i]), sample.measurement)
-            rows.append(Row(sample.file.stem, *scores, float(error), seconds))
-            if settings.save_variables or settings.video:
-                one = jax.tree.map(lambda leaf, i=i: leaf[i], solution)
-                save_solution(results.variables(sample.file.stem), one)
-        results.add(rows, list(image), list(spread) if settings.samples > 1 else None)
-        done += len(batch)
-    rows = results.finished()
-    shown = [file for file in paths if file.stem in rows and file not in unreadable][:MAX_ROWS]
+        return solution, _images(run, solution, batch)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
+            raise
+        return None
+
+
+def _save(
+    run: Run,
+    results: Results,
+    batch: list[Sample],
+    solution: Solution,
+    restarts: np.ndarray,
+    seconds: float,
+) -> None:
+    settings = run.settings
+    image, spread = restarts.mean(1), restarts.std(1)
+    rows = []
+    for i, sample in enumerate(batch):
+        scores = (None, None) if sample.truth is None else evaluate(sample.truth, image[i])
+        error = _error(run.operator, jnp.asarray(image[i]), sample.measurement)
+        rows.append(Row(sample.file.stem, *scores, float(error), seconds))
+        if settings.save_variables or settings.video:
+            one = jax.tree.map(lambda leaf, i=i: leaf[i], solution)
+            save_solution(results.variables(sample.file.stem), one)
+    results.add(rows, list(image), list(spread) if settings.samples > 1 else None)
+
+
+def _finish(
+    run: Run, paths: Sequence[Path], results: Results, unreadable: Sequence[Path]
+) -> dict[str, Any] | None:
+    """Summary and contact sheet, of the results of all processes."""
+    results.merge()
+    rows, settings = results.finished(), run.settings
+    readable = [file for file in paths if file not in unreadable]
+    lost = [file.stem for file in readable if file.stem not in rows]
+    if lost:
+        raise InputError(
+            f"{results.out}: {len(lost)} results are not there, of {lost[0]} the first; expected a "
+            "folder that all processes share: the same command computes them"
+        )
+    shown = readable[:MAX_ROWS]
     if not shown:
-        return Outcome(None, unreadable)
+        return None
     tiles = [tiles_of(run, file, [(results.image(file.stem), rows[file.stem])]) for file in shown]
     labels = ["measurement", settings.method.upper()]
     if settings.samples > 1:
@@ -121,7 +217,7 @@ def reconstruct(run: Run, paths: Sequence[Path], out: Path | str, reporter: Repo
         for row, file in zip(tiles, shown, strict=True):
             row.append(Tile(results.spread(file.stem)))
     labels = labels if settings.measured else ["truth", *labels]
-    return Outcome(results.finish(labels, tiles, run.notice), unreadable)
+    return results.finish(labels, tiles, run.notice)
 
 
 def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
@@ -171,10 +267,6 @@ def _measure(operator: Operator, key: jax.Array, x: jax.Array) -> Any:
 @jax.jit
 def _error(operator: Operator, x: jax.Array, measurement: Any) -> jax.Array:
     return operator.error(operator(x), measurement)
-
-
-def _take(samples: Iterator[Sample], size: int) -> list[Sample]:
-    return [sample for _, sample in zip(range(size), samples, strict=False)]
 
 
 def _solve_batch(

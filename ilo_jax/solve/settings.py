@@ -5,7 +5,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS, LinearOperator, Operator
 from ilo_jax.solve import images
 from ilo_jax.solve.cuts import RangeProjection
+from ilo_jax.solve.memory import images_that_fit
 from ilo_jax.solve.methods import METHODS, Plan
 from ilo_jax.solve.options import build_operator, links
 from ilo_jax.solve.schedule import Round, Schedule
@@ -134,11 +135,17 @@ class Run:
     batch_size: int
 
     @classmethod
-    def create(cls, settings: Settings, generator: Generator, batch_size: int | None) -> "Run":
+    def create(
+        cls,
+        settings: Settings,
+        generator: Generator,
+        batch_size: int | Literal["auto"] | None,
+    ) -> "Run":
         """Checks the settings and builds the operator.
 
         Args:
-          batch_size: by the generator's size if None.
+          batch_size: as many as fit into memory if `auto`; by the generator's size, for each
+            accelerator, if None.
 
         Raises:
           InputError: a setting is out of range, or does not go with another.
@@ -180,15 +187,14 @@ class Run:
             if not settings.video:
                 raise InputError("loss reference: no reference image; expected --reference PATH")
             plan = plan.without("reference")  # the first frame has no last one
-        fitting = max(1, min(32, 2**18 // config.resolution**2))
-        return cls(
-            settings,
-            generator,
-            operator,
-            plan,
-            later,
-            1 if settings.video else batch_size or max(1, fitting // settings.samples),
-        )
+        if settings.video:
+            batch_size = 1
+        elif batch_size == "auto":
+            batch_size = images_that_fit(generator, operator, plan, settings.samples)
+        elif batch_size is None:
+            usual = max(1, min(32, 2**18 // config.resolution**2) // settings.samples)
+            batch_size = usual * (1 if jax.default_backend() == "cpu" else jax.local_device_count())
+        return cls(settings, generator, operator, plan, later, batch_size)
 
     @property
     def notice(self) -> str:

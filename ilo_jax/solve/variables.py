@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
 
+from ilo_jax.checkpoint import own_checkpointer
 from ilo_jax.errors import InputError
 from ilo_jax.solve.cuts import Solution
 from ilo_jax.stylegan2 import Generator, State
@@ -41,7 +41,7 @@ def save_solution(path: Path, solution: Solution) -> None:
             f"{path}: cannot be written ({error.strerror}); expected a writable folder"
         ) from error
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with own_checkpointer() as checkpointer:
             checkpointer.save(work.absolute() / "arrays", stored)
         shutil.rmtree(path, ignore_errors=True)
         (work / "arrays").rename(path)
@@ -59,7 +59,7 @@ def load_solution(path: Path, generator: Generator) -> Solution:
     if not path.is_dir():
         raise InputError(f"{path}: does not exist; {expected}")
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with own_checkpointer() as checkpointer:
             stored: Any = checkpointer.restore(path.absolute())
         stored = jax.tree.map(jnp.asarray, stored)
         states = {int(layer): State(**{"rgb": None} | s) for layer, s in stored["states"].items()}

@@ -1,0 +1,85 @@
+"""How many images at a time fit into the memory of the devices."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops import Operator
+from ilo_jax.solve.loop import solve
+from ilo_jax.solve.methods import Plan
+from ilo_jax.solve.schedule import Round, Schedule
+from ilo_jax.stylegan2 import Generator
+
+_OF_DEVICE, _OF_MACHINE = 0.9, 0.5
+"""Parts of the memory that may be used: some is left for fragments and copies, and of a machine's
+more, since a process that takes too much is not told so, but killed."""
+
+_MOST = 512
+"""Images a device: more at a time gain nothing, and an interruption loses them."""
+
+
+def images_that_fit(generator: Generator, operator: Operator, plan: Plan, restarts: int) -> int:
+    """Images in a batch over all local devices, at least one; an estimate.
+
+    The memory of a device (where devices have none of their own, their part of the machine's), less
+    a copy of what all images share, over what one image needs: `bytes_of_image`. At most `_MOST`.
+    """
+    devices = jax.local_devices()
+    stats = devices[0].memory_stats()
+    room = (
+        _OF_DEVICE * stats["bytes_limit"]
+        if stats
+        else _OF_MACHINE * _machine_memory() / len(devices)
+    )
+    shared = jax.tree.leaves((generator, operator, plan.losses))
+    room -= sum(leaf.nbytes for leaf in shared if isinstance(leaf, jax.Array))
+    each = bytes_of_image(generator, operator, plan, restarts)
+    count = max(1, int(len(devices) * min(room / each, _MOST)))
+    return count - count % len(devices) if count > len(devices) else count
+
+
+def bytes_of_image(generator: Generator, operator: Operator, plan: Plan, restarts: int) -> int:
+    """What one image with its restarts takes on a device: temporary memory and results of the
+    compiled program of one step, in the round that differentiates most layers.
+
+    Raises:
+      InputError: the platform does not tell.
+    """
+    rounds = plan.schedule.rounds
+    first = min(range(len(rounds)), key=lambda i: rounds[i].cut.layer)
+    schedule = Schedule((Round(rounds[first].cut, 1),), plan.schedule.search)
+    hyper = jax.tree.map(lambda leaf: leaf[first : first + 1], plan.hyper)
+
+    def batch(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((restarts, *x.shape), x.dtype)
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    image = jax.ShapeDtypeStruct(generator.config.image_shape, jnp.float32)
+    measurement = jax.tree.map(batch, jax.eval_shape(operator.measure, key, image))
+    reference = batch(image) if "reference" in plan.losses else None
+
+    @jax.jit
+    def step(generator, operator, losses, measurement, key, reference):
+        return solve(
+            generator,
+            operator,
+            measurement,
+            key,
+            schedule,
+            hyper,
+            losses=losses,
+            reference=reference,
+        )[-1]
+
+    lowered = step.lower(generator, operator, plan.losses, measurement, key, reference)
+    memory = lowered.compile().memory_analysis()
+    if memory is None:
+        platform = jax.default_backend()
+        raise InputError(f"--batch-size auto: {platform} does not tell; expected a number")
+    return memory.temp_size_in_bytes + memory.output_size_in_bytes
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
