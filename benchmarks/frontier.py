@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.loops import invert, start_rivals
+from benchmarks.loops import MODES, invert, start_rival
 from benchmarks.methods import held_out
 from ilo_jax import lpips
 from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, load
@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", required=True, help=".npz with `test`, uint8 [N, 64, 64]")
     parser.add_argument("--torch-python", required=True)
+    parser.add_argument("--mode", choices=MODES, default="eager", help="of PyTorch")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=100, help="of a round")
     parser.add_argument("--out", type=Path, required=True, help="folder")
@@ -68,15 +69,15 @@ def main() -> None:
         found, ends = invert(generator, truth, "csgm", [int(total)])
         points.append(point("CSGM", int(total), ends[-1], found[-1].image))
     with tempfile.TemporaryDirectory() as folder:
-        for rival in start_rivals(args.torch_python, Path(folder), generator, truth):
-            images = Path(folder) / f"{rival.name}.npy"
-            rival.ask("1 1 1 1 -")  # compiles
-            ends = rival.ask(" ".join([*map(str, steps), str(images)]))["seconds"]
-            rival.close()
-            for r, (image, end) in enumerate(zip(np.load(images), ends, strict=True)):
-                image = jnp.asarray(image).transpose(0, 2, 3, 1)
-                curve = f"ILO, PyTorch {rival.name}"
-                points.append(point(curve, args.steps * (r + 1), end, image))
+        rival = start_rival(args.mode, args.torch_python, Path(folder), generator, truth)
+        rival.ask("1 1 1 1 -")  # compiles
+        images = Path(folder) / "images.npy"
+        ends = rival.ask(" ".join([*map(str, steps), str(images)]))["seconds"]
+        rival.close()
+        for r, (image, end) in enumerate(zip(np.load(images), ends, strict=True)):
+            image = jnp.asarray(image).transpose(0, 2, 3, 1)
+            curve = f"ILO, PyTorch {args.mode}"
+            points.append(point(curve, args.steps * (r + 1), end, image))
 
     args.out.mkdir(parents=True, exist_ok=True)
     with (args.out / "frontier.csv").open("w", newline="") as file:

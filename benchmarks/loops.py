@@ -45,7 +45,9 @@ def main() -> None:
     steps = [args.steps] * 4
     seconds: dict[str, list[float]] = {name: [] for name in ("ours", *MODES)}
     with tempfile.TemporaryDirectory() as folder:
-        rivals = start_rivals(args.torch_python, Path(folder), generator, target)
+        rivals = [
+            start_rival(mode, args.torch_python, Path(folder), generator, target) for mode in MODES
+        ]
         for turn in range(args.turns + 1):
             found = {"ours": invert(generator, target, "ilo", steps)[1][-1]}
             for rival in rivals:
@@ -96,14 +98,14 @@ def invert(
     return solutions, ends
 
 
-def start_rivals(
-    python: str, folder: Path, generator: Generator, target: jax.Array
-) -> list[Worker]:
-    """`torch_loop.py` in each of `MODES`, on the generator's weights and the images `target`."""
+def start_rival(
+    mode: str, python: str, folder: Path, generator: Generator, target: jax.Array
+) -> Worker:
+    """`torch_loop.py` in one of `MODES`, on the generator's weights and the images `target`."""
     problem = folder / "problem.npz"
     np.savez(problem, **_problem(generator, target))  # pyright: ignore[reportArgumentType]
     script = str(Path(__file__).with_name("torch_loop.py"))
-    return [Worker(mode, [python, script, mode, str(problem)]) for mode in MODES]
+    return Worker(mode, [python, script, mode, str(problem)])
 
 
 def _problem(generator: Generator, target: jax.Array) -> dict[str, np.ndarray]:
