@@ -26,15 +26,17 @@ AXES = {
 }
 """Title and axis of a panel, and what its number is multiplied with."""
 
-# Okabe & Ito, 2008; classical methods in grey.
-_COLOURS = {
+COLOURS = {
     "ILO": "#d55e00",
     "CSGM": "#0072b2",
     "CSGM, LPIPS": "#56b4e9",
     "CSGM, both": "#009e73",
     "PULSE": "#cc79a7",
 }
+"""Of the curves, in their order (Okabe & Ito, 2008); classical methods are grey."""
+
 _GREYS = ("#000000", "#777777", "#aaaaaa")
+_LEAST = 1e-5  # error that is drawn: below it the measurement determines the image
 
 
 class Point(NamedTuple):
@@ -66,13 +68,13 @@ def points(rows: Sequence[Row], variants: Sequence[str]) -> list[Point]:
 
 
 def curves(found: Sequence[Point]) -> Figure:
-    """Figure 2. Errors of 0 are not drawn: the axis is logarithmic."""
+    """Figure 2."""
     figure = Figure(figsize=(11, 8.5), layout="constrained")
     for axis, panel in zip(figure.subplots(2, 2).ravel(), PANELS, strict=True):
         title, label, _ = AXES[panel]
         mine = [p for p in found if p.panel == panel]
         for variant in dict.fromkeys(p.variant for p in mine):
-            _curve(axis, variant, [p for p in mine if p.variant == variant and p.mse > 0])
+            _curve(axis, variant, [p for p in mine if p.variant == variant and p.mse > _LEAST])
         levels = sorted({p.level for p in mine})
         axis.set_title(title, fontsize=11)
         axis.set_xscale("log")
@@ -92,7 +94,7 @@ def _curve(axis: Axes, variant: str, found: Sequence[Point]) -> None:
         peers = [n for n, b in BASELINES.items() if b.task == BASELINES[variant].task]
         colour, line = _GREYS[peers.index(variant)], "s--"
     else:
-        colour, line = _COLOURS[variant], "o-"
+        colour, line = COLOURS[variant], "o-"
     axis.errorbar(
         [p.level for p in found],
         [p.mse for p in found],

@@ -10,11 +10,12 @@ import jax
 import numpy as np
 
 from benchmarks import sna
-from benchmarks.claims import GENERATIVE, Verdict, best_of, markdown, verdicts
+from benchmarks.claims import Verdict, best_of, markdown, verdicts
 from benchmarks.classical import BASELINES
 from benchmarks.drawing import (
     ATTRIBUTION,
     AXES,
+    COLOURS,
     Picture,
     Point,
     curves,
@@ -24,6 +25,12 @@ from benchmarks.drawing import (
 )
 from benchmarks.methods import PANELS, Case, Row, mse_of, pose, psnr_of, read_rows
 
+SHEET = """![Truth, measurement and reconstructions]({folder}/figure{figure}.png)
+
+*The first two images of the test set, PSNR below each. {attribution}*
+
+{table}"""
+
 TEMPLATE = Path(__file__).with_name("figures_page.md")
 
 CASES = {
@@ -31,7 +38,7 @@ CASES = {
     "inpaint box": Case("inpaint", {"box": 24}),
     "denoise 30": sna.CASE,
 }
-CURVES = ("ILO", *GENERATIVE, *BASELINES)
+CURVES = (*COLOURS, *BASELINES)
 
 PICTURES = {
     1: ("inpaint box", "inpaint 10 %", "inpaint 5 %", "inpaint 1 %"),
@@ -95,7 +102,12 @@ def draw(out: Path, truth: jax.Array) -> str:
                 for p in shown
             ]
             write_csv(out / f"figure{figure}.csv", header, lines)
-            sheets[figure] = table(header, lines)
+            sheets[figure] = SHEET.format(
+                folder=out.name,
+                figure=figure,
+                attribution=ATTRIBUTION,
+                table=table(header, lines),
+            )
     table_1 = sna_lines(rows)
     write_csv(out / "table1.csv", ("variant", "without_sna_db", "with_sna_db"), table_1)
     counts = {p.images for p in found}
@@ -105,7 +117,10 @@ def draw(out: Path, truth: jax.Array) -> str:
         folder=out.name,
         images=images,
         claims=markdown(claims),
-        figure2="\n\n".join(f"**{AXES[p][0]}**\n\n{panel_table(found, p)}" for p in PANELS),
+        figure2="\n\n".join(
+            f"**{AXES[panel][0]}**\n\n{panel_table(found, panel)}"
+            for panel in dict.fromkeys(p.panel for p in found)
+        ),
         sna="\n".join([sna.HEADER, *(sna.line(*line) for line in table_1)]),
         **{f"figure{f}": sheets.get(f, "Not measured yet.") for f in PICTURES},
     )
@@ -131,7 +146,7 @@ def panel_table(found: Sequence[Point], panel: str) -> str:
     lines = []
     for variant in dict.fromkeys(p.variant for p in mine):
         cells = {
-            p.level: f"{p.mse:.5f} ± {p.standard_error:.5f}" for p in mine if p.variant == variant
+            p.level: f"{p.mse:.3g} ± {p.standard_error:.2g}" for p in mine if p.variant == variant
         }
         best = {p.level for p in mine if p.variant == variant and p.mse == least[p.level]}
         shown = [f"**{cells[n]}**" if n in best else cells.get(n, "") for n in levels]
