@@ -94,7 +94,7 @@ def solve_auto(
     images = jax.tree.leaves(measurement)[0].shape[0]
     keys = jax.random.split(key, images) if key.ndim == 0 else key
     k_held_out = jax.random.fold_in(keys[0], 0)
-    losses = _known_noise(plan.losses, operator)
+    losses = known_noise(plan.losses, operator)
     scale, rate = (a.ravel() for a in np.meshgrid(auto.scales, auto.rates, indexing="ij"))
     hyper = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(scale), 0), plan.hyper)
     hyper = hyper.replace(
@@ -152,7 +152,8 @@ def solve_auto(
     )
 
 
-def _known_noise(losses: Mapping[str, Loss], operator: Operator) -> dict[str, Loss]:
+def known_noise(losses: Mapping[str, Loss], operator: Operator) -> dict[str, Loss]:
+    """Losses whose squared error has the variance of the operator's noise as its floor."""
     return {
         name: loss.replace(floor=operator.noise_variance) if isinstance(loss, Mse) else loss
         for name, loss in losses.items()
