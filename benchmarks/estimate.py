@@ -1,0 +1,51 @@
+"""Images a day on accelerators: an estimate from operation counts, nothing that was measured.
+
+Floating point operations of a compiled optimization step, as XLA counts them on the CPU (whose
+program may differ from an accelerator's), over the published peak of the device times the part of
+it that is presumed to be reached.
+
+    python -m benchmarks.estimate --generator chest64
+    python -m benchmarks.estimate --resolution 1024
+"""
+
+import argparse
+
+import jax
+
+from benchmarks.step import initial_carry, run_steps
+from ilo_jax import stylegan2
+
+PEAKS = {
+    "one H100 SXM": 67e12,  # float32 outside of the tensor cores (NVIDIA's data sheet)
+    "eight H100 SXM": 8 * 67e12,
+    "TPU v5e-16": 16 * 197e12 / 6,  # bfloat16 (Google); a float32 product takes up to six of them
+}
+"""Operations a second in float32."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--generator", help="a checkpoint; by default config-f, random weights")
+    parser.add_argument("--resolution", type=int, default=1024)
+    parser.add_argument("--steps", type=int, default=400, help="of an image, over all rounds")
+    parser.add_argument("--utilisation", type=float, default=0.1, help="of the peak: presumed")
+    args = parser.parse_args()
+
+    if args.generator:
+        generator = stylegan2.load(args.generator)
+    else:
+        config = stylegan2.config_f(args.resolution)
+        generator = stylegan2.random_generator(config, jax.random.key(0))
+    run = jax.jit(run_steps, static_argnums=2)
+    compiled = run.lower(generator, initial_carry(generator, 1), 1).compile()
+    cost = compiled.cost_analysis()
+    assert cost is not None, "this platform does not count"
+    step = cost["flops"]
+    print(f"{step / 1e9:.2f} GFLOP a step, {args.steps} steps an image")
+    for device, peak in PEAKS.items():
+        day = 24 * 3600 * peak * args.utilisation / (step * args.steps)
+        print(f"{device}: {day:.2g} images a day at {args.utilisation:.0%} of the peak")
+
+
+if __name__ == "__main__":
+    main()
