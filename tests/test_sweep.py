@@ -1,6 +1,7 @@
 """Sweeps, and the choice among settings without the truth."""
 
 import csv
+import json
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +103,9 @@ def test_the_automatic_choice_is_measured_and_bounded():
     assert set(found.scale) <= {0.1, 10.0}
     assert ((found.steps >= 1) & (found.steps <= 24)).all()
     np.testing.assert_array_equal(found.round, (found.steps > 12).astype(int))
-    assert np.mean((OPERATOR(jnp.asarray(found.image)) - MEASUREMENT) ** 2) < 0.3 * np.mean(MEASUREMENT**2)
+    assert np.mean((OPERATOR(jnp.asarray(found.image)) - MEASUREMENT) ** 2) < 0.3 * np.mean(
+        MEASUREMENT**2
+    )
 
 
 def test_known_noise_ends_the_squared_error():
@@ -140,3 +143,23 @@ def test_command(tmp_path, capsys):
     assert f"best: lr={best['lr']} geocross={best['geocross']}" in capsys.readouterr().out
     assert cli.main([*arguments, *grids]) == 2
     assert "expected a new or empty folder" in capsys.readouterr().err
+
+
+def test_auto_command(tmp_path, capsys):
+    arguments = ["superres", "--factor", "8", "--auto", "--steps", "2"]
+    arguments += ["--images", "ilo_jax/solve/samples/radiograph_00.png"]
+    out = tmp_path / "out"
+    assert cli.main([*arguments, "--radii", "5", "--batch-size", "5", "--out", str(out)]) == 0
+    chosen = json.loads((out / "chosen" / "radiograph_00.json").read_text())
+    assert chosen["scale"] in Auto().scales
+    assert chosen["rate"] in Auto().rates
+    assert 1 <= chosen["steps"] <= 2
+    assert (out / "spread" / "radiograph_00.png").exists()
+    with open(out / "metrics.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["measurement_mse"]) < 1e-3  # consistent with what was measured
+    capsys.readouterr()
+    assert cli.main([*arguments, "--method", "csgm", "--out", str(tmp_path / "b")]) == 2
+    assert "--auto: no radii to choose from" in capsys.readouterr().err
+    assert cli.main([*arguments, "--video", "--out", str(tmp_path / "c")]) == 2
+    assert "--auto with --video" in capsys.readouterr().err

@@ -39,6 +39,11 @@ class Auto:
     fraction: float = 0.2
     restarts: int = 4
 
+    @property
+    def runs(self) -> int:
+        """Of each image, over both parts."""
+        return len(self.scales) * len(self.rates) + self.restarts
+
 
 class Choice(NamedTuple):
     """What was chosen for each of `B` images, and what came of it.
@@ -60,6 +65,10 @@ class Choice(NamedTuple):
     round: np.ndarray
     steps: np.ndarray
     held_out_error: np.ndarray
+
+    def of_image(self, i: int) -> dict[str, float]:
+        """What was chosen for one image, without pictures."""
+        return {name: getattr(self, name)[i].item() for name in Choice._fields[2:]}
 
 
 def solve_auto(
@@ -102,7 +111,7 @@ def solve_auto(
         learning_rate=hyper.learning_rate * rate[:, None],
     )
     size = batch_size or images * auto.restarts
-    tried, total = len(scale) * images, (len(scale) + auto.restarts) * images
+    tried, total = len(scale) * images, auto.runs * images
 
     def report(before: int, done: int, _: int) -> None:
         if progress is not None:

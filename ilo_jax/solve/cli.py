@@ -65,6 +65,7 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         save_variables=args.save_variables,
         samples=args.samples,
         consistent=args.consistent,
+        auto=args.auto,
         video=Video(**arguments.given(args, frames)) if args.video else None,
     )
     with join(**hosts) if together else nullcontext(ALONE) as team:

@@ -211,6 +211,14 @@ def _add_endings(parser: argparse.ArgumentParser) -> None:
         help="image, or folder of images of the same names, for the loss reference",
     )
     method.add_argument(
+        "--auto",
+        action="store_true",
+        default=False,
+        help="choose radii, learning rate, depth and steps for each image by a part of its "
+        "measurement that is held out; the result is the mean of four restarts or --samples, and "
+        "consistent where that is defined",
+    )
+    method.add_argument(
         "--samples",
         type=arguments.positive,
         default=1,

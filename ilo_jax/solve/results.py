@@ -3,7 +3,8 @@
     DIR/run.json           what was run; a folder holds one run only
     DIR/images/NAME.png    reconstructions
     DIR/variables/NAME/    with --save-variables: what was optimized
-    DIR/spread/NAME.png    with --samples: standard deviation of the restarts
+    DIR/spread/NAME.png    with --samples or --auto: standard deviation of the restarts
+    DIR/chosen/NAME.json   with --auto: the image's setting
     DIR/metrics.csv        one row an image, in natural order
     DIR/.metrics-I.csv     of several processes: what process I knows, until all are done
     DIR/summary.json       when all are done: settings, and mean and std of each metric
@@ -17,7 +18,7 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -132,6 +133,11 @@ class Results:
     def variables(self, name: str) -> Path:
         """The folder of an image's variables."""
         return self.out / "variables" / name
+
+    def add_choice(self, name: str, chosen: Mapping[str, float]) -> None:
+        """Saves what `--auto` chose for an image."""
+        make_folder(self.out / "chosen")
+        write_atomically(self.out / "chosen" / f"{name}.json", _json(dict(chosen)))
 
     def spread(self, name: str) -> np.ndarray:
         """The spread of an image's restarts as it was saved, to look at: float32 `[H, W, C]`."""

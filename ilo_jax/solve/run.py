@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import numpy as np
 from ilo_jax.errors import InputError
 from ilo_jax.ops import LinearOperator, Operator, make_consistent
 from ilo_jax.solve import images
+from ilo_jax.solve.auto import Auto, Choice, solve_auto
 from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.solve.cuts import Solution
 from ilo_jax.solve.hosts import ALONE, Team
@@ -136,12 +137,14 @@ def _solve_missing(
     while batch := list(itertools.islice(samples, size)):
         plan = run.plan if batch[0].initial is None else run.plan_from_variables
         steps = [r.steps for r in plan.schedule.rounds]
+        if run.auto is not None:
+            steps = [sum(steps) * run.auto.runs * len(batch)]
         reporter.batch(done, len(batch), len(paths) - len(unreadable), steps)
         began = time.perf_counter()
         found = _solve_if_it_fits(run, plan, batch, size, reporter)
         if found is not None:
             seconds = (time.perf_counter() - began) / len(batch)
-            _save(run, results, batch, *found, seconds)
+            _save(run, results, batch, found, seconds)
             done += len(batch)
         elif size > 1:
             reporter.say(f"out of memory with {size} images at a time; going on with {size // 2}")
@@ -160,13 +163,25 @@ def _evenly(count: int) -> int:
     return count if count <= devices else -(-count // devices) * devices
 
 
+class _Found(NamedTuple):
+    """Of a batch: images and spread `[n, H, W, C]`, and what they come from."""
+
+    image: np.ndarray
+    spread: np.ndarray
+    source: Solution | Choice
+
+
 def _solve_if_it_fits(
     run: Run, plan: Plan, batch: list[Sample], size: int, reporter: Reporter
-) -> tuple[Solution, np.ndarray] | None:
-    """Solution and images `[n, restarts, H, W, C]` of a batch; None if memory does not suffice."""
+) -> _Found | None:
+    """What was found for a batch; None if memory does not suffice."""
     try:
+        if run.auto is not None:
+            choice = _choose_batch(run, run.auto, batch, size, reporter)
+            return _Found(choice.image, choice.spread, choice)
         solution = _solve_batch(run, plan, batch, size, reporter.progress)
-        return solution, _images(run, solution, batch)
+        restarts = _images(run, solution, batch)
+        return _Found(restarts.mean(1), restarts.std(1), solution)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
             raise
@@ -177,21 +192,21 @@ def _save(
     run: Run,
     results: Results,
     batch: list[Sample],
-    solution: Solution,
-    restarts: np.ndarray,
+    found: _Found,
     seconds: float,
 ) -> None:
-    settings = run.settings
-    image, spread = restarts.mean(1), restarts.std(1)
+    settings, image = run.settings, found.image
     rows = []
     for i, sample in enumerate(batch):
         scores = (None, None) if sample.truth is None else evaluate(sample.truth, image[i])
         error = _error(run.operator, jnp.asarray(image[i]), sample.measurement)
         rows.append(Row(sample.file.stem, *scores, float(error), seconds))
         if settings.save_variables or settings.video:
-            one = jax.tree.map(lambda leaf, i=i: leaf[i], solution)
+            one = jax.tree.map(lambda leaf, i=i: leaf[i], found.source)
             save_solution(results.variables(sample.file.stem), one)
-    results.add(rows, list(image), list(spread) if settings.samples > 1 else None)
+        if isinstance(found.source, Choice):
+            results.add_choice(sample.file.stem, found.source.of_image(i))
+    results.add(rows, list(image), list(found.spread) if run.restarts > 1 else None)
 
 
 def _finish(
@@ -212,7 +227,7 @@ def _finish(
         return None
     tiles = [tiles_of(run, file, [(results.image(file.stem), rows[file.stem])]) for file in shown]
     labels = ["measurement", settings.method.upper()]
-    if settings.samples > 1:
+    if run.restarts > 1:
         labels.append("spread")
         for row, file in zip(tiles, shown, strict=True):
             row.append(Tile(results.spread(file.stem)))
@@ -300,6 +315,22 @@ def _solve_batch(
         progress=progress,
         mesh=batch_mesh(len(filled)),
     )[-1]
+
+
+def _choose_batch(
+    run: Run, auto: Auto, batch: list[Sample], size: int, reporter: Reporter
+) -> Choice:
+    steps = sum(r.steps for r in run.plan.schedule.rounds)
+    return solve_auto(
+        run.generator,
+        run.operator,
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *[s.measurement for s in batch]),
+        jnp.stack([run.image_key(s.file) for s in batch]),
+        run.plan,
+        auto,
+        batch_size=size,
+        progress=lambda done, _: reporter.progress(0, done * steps, jnp.zeros(())),
+    )
 
 
 def _images(run: Run, solution: Solution, batch: list[Sample]) -> np.ndarray:

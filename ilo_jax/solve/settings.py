@@ -14,6 +14,7 @@ import numpy as np
 from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS, LinearOperator, Operator
 from ilo_jax.solve import images
+from ilo_jax.solve.auto import Auto
 from ilo_jax.solve.cuts import RangeProjection
 from ilo_jax.solve.memory import images_that_fit
 from ilo_jax.solve.methods import METHODS, Plan
@@ -65,6 +66,7 @@ class Settings:
       video: frames in order; None for independent images.
       samples: restarts of each image, whose mean is the result.
       consistent: whether results are moved to the nearest image of the same measurement.
+      auto: whether radii, learning rate, depth and steps are chosen for each image.
     """
 
     task: str
@@ -86,6 +88,7 @@ class Settings:
     video: Video | None = None
     samples: int = 1
     consistent: bool = False
+    auto: bool = False
 
     def description(self) -> dict[str, Any]:
         """What was chosen, and the method's defaults for what was not; JSON has no infinity, so an
@@ -187,6 +190,8 @@ class Run:
             if not settings.video:
                 raise InputError("loss reference: no reference image; expected --reference PATH")
             plan = plan.without("reference")  # the first frame has no last one
+        if settings.auto:
+            _check_auto(settings, plan)
         if settings.video:
             batch_size = 1
         elif batch_size == "auto":
@@ -195,6 +200,18 @@ class Run:
             usual = max(1, min(32, 2**18 // config.resolution**2) // settings.samples)
             batch_size = usual * (1 if jax.default_backend() == "cpu" else jax.local_device_count())
         return cls(settings, generator, operator, plan, later, batch_size)
+
+    @property
+    def auto(self) -> Auto | None:
+        """What `--auto` tries; None without."""
+        if not self.settings.auto:
+            return None
+        return Auto(restarts=max(Auto().restarts, self.settings.samples))
+
+    @property
+    def restarts(self) -> int:
+        """Of each image, whose mean is the result."""
+        return self.settings.samples if self.auto is None else self.auto.restarts
 
     @property
     def notice(self) -> str:
@@ -221,6 +238,23 @@ class Run:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""
         key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
         return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
+
+
+def _check_auto(settings: Settings, plan: Plan) -> None:
+    others = {
+        "--video": settings.video,
+        "--save-variables": settings.save_variables,
+        "--start": settings.start,
+        "--reference": settings.reference,
+    }
+    for name, value in others.items():
+        if value:
+            raise InputError(f"--auto with {name}: expected one of them")
+    if plan.hyper.radius_code is None:
+        raise InputError(
+            "--auto: no radii to choose from; expected --radii, one for each round that cuts, "
+            "around which it looks"
+        )
 
 
 def _frame_plan(plan: Plan, video: Video) -> Plan:
