@@ -221,7 +221,7 @@ def _attacked(network, seed, radius):
     return image, attacked, [digits.loss(network, x, label) for x in (image, attacked)]
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(st.integers(0, 9), st.floats(0, 5))
 def test_attacks_stay_in_the_ball_and_make_things_worse(seed, radius):
     image, attacked, (before, after) = _attacked(load("digits"), seed, radius)

@@ -590,6 +590,7 @@ def command(*args: object) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_the_command_as_a_process(tmp_path):
     """With the embedded generator."""
     out = tmp_path / "out"

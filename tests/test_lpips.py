@@ -111,7 +111,7 @@ def test_black_images_are_equal(name):
     assert jnp.abs(gradients).max() < 1e-6
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 999), channels=st.sampled_from([1, 3]))
 def test_a_distance_of_any_images(seed, channels):
     network = small_network(seed)

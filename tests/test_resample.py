@@ -78,7 +78,7 @@ def value_and_input_gradient(f, x, seed):
 
 
 @pytest.mark.parametrize(("ours", "prepare"), FORMS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     height=sizes, width=sizes, inputs=sizes, outputs=sizes, batch=st.integers(1, 3),
     seed=st.integers(0, 99),
@@ -95,7 +95,7 @@ def test_conv_equals_its_definition(ours, prepare, height, width, inputs, output
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(height=sizes, width=sizes, channels=sizes, seed=st.integers(0, 99))
 def test_upsample_equals_its_definition(height, width, channels, seed):
     x = jax.random.normal(jax.random.key(seed), (2, height, width, channels))

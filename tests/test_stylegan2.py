@@ -63,7 +63,7 @@ def test_sizes_of_config_f():
 
 
 @pytest.mark.parametrize("architecture", ["skip", "orig", "resnet"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(data=st.data())
 def test_a_generator_in_pieces_equals_the_whole(architecture, data):
     generator, whole = _wholes(architecture)
@@ -131,7 +131,7 @@ def test_every_layer_latent_and_noise_map_matters():
     assert all(jnp.abs(j).sum() > 0 for j in jacobians[1])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.floats(-1, 2), st.integers(0, CONFIG.num_latents))
 def test_truncation_moves_the_first_latents_to_the_mean(psi, cutoff):
     z = jax.random.normal(jax.random.key(2), (3, CONFIG.z_dim))
