@@ -124,12 +124,23 @@ def measure(
         )
 
 
+def adopt(out: Path, other: Path, images: int, wanted: Iterable[tuple[str, str]]) -> None:
+    """Appends to `rows.csv` what it lacks and `benchmarks.methods` has measured: the same problems
+    and settings."""
+    found = read_rows(other)
+    for case, variant in wanted:
+        done = mse_of(read_rows(out / "rows.csv"), case, variant)
+        rows = [r for r in found if (r.case, r.variant) == (case, variant) and r.image < images]
+        append_rows(out / "rows.csv", [r for r in rows if (r.seed, r.image) not in done])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", required=True, help=".npz with `test`, uint8 [N, 64, 64]")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--adopt", type=Path, help="CSV file of benchmarks.methods, for its cells")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--draw", action="store_true", help="measure nothing")
     only.add_argument("--smoke", action="store_true", help="OUT/smoke: 2 images, 8 steps, one case")
@@ -140,6 +151,8 @@ def main() -> None:
     wanted = [c for c in cells() if c[0] == SMOKE_CASE] if args.smoke else cells()
     (out / "images").mkdir(parents=True, exist_ok=True)
     truth = held_out(args.data, images)
+    if args.adopt is not None:
+        adopt(out, args.adopt, images, wanted)
     if not args.draw:
         for seed in range(args.seeds):
             measure(out, truth, seed, wanted, steps)

@@ -56,12 +56,15 @@ def picture_file(out: Path, case: str, variant: str, image: int) -> Path:
 
 
 def pictures(out: Path, rows: Sequence[Row], truth: jax.Array, figure: int) -> list[Picture]:
-    """Of the cases that are measured."""
+    """Of the cases that are measured and whose pictures are kept; adopted rows have none."""
     found = []
     for case in PICTURES[figure]:
         best = best_of(rows, case, tuple(BASELINES))
         columns = {**{v: v for v in COLUMNS}, "classical": best}
-        if best is None or any(not mse_of(rows, case, v) for v in COLUMNS):
+        if best is None or not all(
+            mse_of(rows, case, variant) and picture_file(out, case, variant, 0).exists()
+            for variant in (*COLUMNS, best)
+        ):
             continue
         operator, measurement, _ = pose(CASES[case], truth, 0)
         measured = np.asarray(operator.picture(measurement))
