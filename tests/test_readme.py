@@ -36,7 +36,7 @@ def test_the_python_blocks_of_the_readme_run_in_order():
 @pytest.mark.parametrize(
     ("page", "name", "shape"),
     [
-        ("methods.md", "image", (1, 64, 64, 3)),
+        pytest.param("methods.md", "image", (1, 64, 64, 3), marks=pytest.mark.slow),
         ("classifier.md", "image", (1, 64, 64, 3)),
         ("operators.md", "back", (64, 64, 3)),
     ],
