@@ -3,9 +3,9 @@ where they are wrong.
 
     python -m benchmarks.auto --data chest_xray_64.npz --out docs/auto.csv
 
-For every case: PSNR of each setting of the grid, of the one that is best with the truth known, of
-the automatic choice, and of it without restarts; and rank correlations of spread and error, of
-pixels within an image and of images. The data set is not part of the repository;
+For every case: PSNR of each setting of the grid, of the one that is best with the truth known and
+of the automatic choice; and rank correlations of spread and error, of pixels within an image and of
+images. The data set is not part of the repository;
 `benchmarks/quality.py` says what it is.
 """
 
@@ -14,25 +14,19 @@ import csv
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.stats import rankdata
 
-from benchmarks.methods import CASES, STEPS, Case, held_out
+from benchmarks.methods import CASES, STEPS, Case, held_out, pose, psnr_db
 from ilo_jax.ops import TASKS
 from ilo_jax.solve import METHODS
 from ilo_jax.solve.auto import Auto, solve_auto
 from ilo_jax.solve.settings import RADII
-from ilo_jax.solve.sweep import grid, sweep
+from ilo_jax.solve.sweep import sweep
 from ilo_jax.stylegan2 import load
 
 FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
 BATCH = 32
-
-
-def psnr(image: np.ndarray, truth: jax.Array) -> np.ndarray:
-    """`[B]`, in dB, of images in [-1, 1]."""
-    return 10 * np.log10(4 / np.mean((np.clip(image, -1, 1) - truth) ** 2, (-3, -2, -1)))
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -43,34 +37,31 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> list[tuple]:
     """Rows of the CSV file."""
     generator, task = load("chest64"), TASKS[case.task]
-    k_operator, k_noise, k_solve = jax.random.split(jax.random.key(seed), 3)
-    operator = task.build(k_operator, generator.config.image_shape, **case.options)
-    measurement = operator.measure(k_noise, truth)
+    operator, measurement, keys = pose(case, truth, seed)
     plan = METHODS["ilo"].plan(
         generator.config, [STEPS // 4] * 4, radii=RADII["chest64"], sna=task.sna
     )
-    scaled = [tuple(s * r for r in RADII["chest64"]) for s in auto.scales]
-    rates = [(0.1 * rate,) for rate in auto.rates]
-    settings, hyper = grid(plan.schedule, plan.hyper, {"radii": scaled, "lr": rates})
+    scales, rates, hyper = auto.around(plan.hyper)
     runs = sweep(
         generator,
         operator,
         measurement,
-        k_solve,
+        keys,
         plan.schedule,
         hyper,
         losses=plan.losses,
         batch_size=BATCH,
     )
     rows = []
-    for setting, image in zip(settings, runs.image[:, 0], strict=True):
-        label = f"radii {setting['radii'][0]:g}... lr {setting['lr'][0]:g}"
-        rows += [(name, label, i, p, "", "") for i, p in enumerate(psnr(image, truth))]
-    found = solve_auto(generator, operator, measurement, k_solve, plan, auto, batch_size=BATCH)
+    for scale, rate, image in zip(scales, rates, runs.image[:, 0], strict=True):
+        label = f"radii {scale * RADII['chest64'][0]:g}... lr {0.1 * rate:g}"
+        found = psnr_db(np.clip(image, -1, 1), truth)
+        rows += [(name, label, i, float(p), "", "") for i, p in enumerate(found)]
+    found = solve_auto(generator, operator, measurement, keys, plan, auto, batch_size=BATCH)
     wrong = np.abs(found.image - truth)
-    for i, p in enumerate(psnr(found.image, truth)):
+    for i, p in enumerate(psnr_db(found.image, truth)):
         rank = rank_correlation(found.spread[i].mean(-1), wrong[i].mean(-1))
-        rows.append((name, "auto", i, p, found.spread[i].mean(), rank))
+        rows.append((name, "auto", i, float(p), found.spread[i].mean(), rank))
     for field in ("scale", "rate", "round", "steps"):
         print(f"  {field}: {getattr(found, field).tolist()}", flush=True)
     return rows
@@ -111,7 +102,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
-    truth = jnp.asarray(held_out(args.data, args.images))
+    truth = held_out(args.data, args.images)
     if not args.out.exists():
         args.out.write_text(",".join(FIELDS) + "\n")
     with open(args.out, newline="") as file:

@@ -127,11 +127,14 @@ def measure(
 def adopt(out: Path, other: Path, images: int, wanted: Iterable[tuple[str, str]]) -> None:
     """Appends to `rows.csv` what it lacks and `benchmarks.methods` has measured: the same problems
     and settings."""
-    found = read_rows(other)
-    for case, variant in wanted:
-        done = mse_of(read_rows(out / "rows.csv"), case, variant)
-        rows = [r for r in found if (r.case, r.variant) == (case, variant) and r.image < images]
-        append_rows(out / "rows.csv", [r for r in rows if (r.seed, r.image) not in done])
+    cells = set(wanted)
+    done = {row[:4] for row in read_rows(out / "rows.csv")}
+    lacking = (
+        row
+        for row in read_rows(other)
+        if row[:2] in cells and row.image < images and row[:4] not in done
+    )
+    append_rows(out / "rows.csv", lacking)
 
 
 def main() -> None:

@@ -207,9 +207,15 @@ def reconstruct(
     image = solver(case, operator, measurement, keys)
     image = jnp.clip(jax.block_until_ready(jnp.asarray(image)), -1, 1)
     seconds = (time.perf_counter() - began) / len(truth)
-    psnr = 10 * jnp.log10(4 / jnp.mean((image - truth) ** 2, (1, 2, 3)))
     errors = jax.vmap(operator.error)(operator(image), measurement)
-    return Reconstruction(np.asarray(image), np.asarray(psnr), np.asarray(errors), seconds)
+    return Reconstruction(
+        np.asarray(image), np.asarray(psnr_db(image, truth)), np.asarray(errors), seconds
+    )
+
+
+def psnr_db(image: jax.typing.ArrayLike, truth: jax.Array) -> jax.Array:
+    """`[...]`, in dB, of images `[..., H, W, C]` in [-1, 1]."""
+    return 10 * jnp.log10(4 / jnp.mean((jnp.asarray(image) - truth) ** 2, (-3, -2, -1)))
 
 
 def rows_of(

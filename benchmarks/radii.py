@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.methods import CASES
+from benchmarks.methods import CASES, as_images
 from ilo_jax.ops import TASKS
 from ilo_jax.solve import Search, hyper_parameters, ilo_schedule, solve
-from ilo_jax.solve.images import from_uint8
 from ilo_jax.solve.loop import batch_mesh
 from ilo_jax.stylegan2 import load
 
@@ -34,7 +33,7 @@ def main() -> None:
     generator = load("chest64")
     pixels = np.load(args.data)["train"]
     pixels = pixels[:: len(pixels) // args.images][: args.images]
-    truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
+    truth = as_images(pixels)
     radii = jnp.repeat(jnp.array([(np.inf, *choice) for choice in CHOICES]), len(truth), 0)
     print("| task | radii | CSGM | +1 layer | +2 layers | +3 layers |\n|---|---|---|---|---|---|")
     for name in args.cases:

@@ -4,7 +4,7 @@ from ilo_jax.ops.base import LinearOperator, Measurement, Operator, Option, Task
 from ilo_jax.ops.blur import Blur, gaussian_kernel, motion_kernel
 from ilo_jax.ops.circulant import PartialCirculant, partial_circulant
 from ilo_jax.ops.compose import Composed, composition
-from ilo_jax.ops.consistency import make_consistent
+from ilo_jax.ops.consistency import make_batch_consistent, make_consistent
 from ilo_jax.ops.custom import Custom
 from ilo_jax.ops.downsample import BicubicDownsample
 from ilo_jax.ops.gaussian import GaussianMatrix, gaussian_matrix
@@ -42,6 +42,7 @@ __all__ = [
     "euclidean_norm",
     "gaussian_kernel",
     "gaussian_matrix",
+    "make_batch_consistent",
     "make_consistent",
     "motion_kernel",
     "partial_circulant",

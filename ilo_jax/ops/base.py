@@ -72,8 +72,7 @@ class Operator(flax.struct.PyTreeNode):
         Raises:
           InputError: too few entries.
         """
-        x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
-        leaves, treedef = jax.tree.flatten(jax.eval_shape(self.__call__, x))
+        leaves, treedef = jax.tree.flatten(self._measured)
         keys = jax.random.split(key, len(leaves))
         shapes = [(*y.shape[:-1], 1) if y.ndim > 2 else y.shape for y in leaves]
         return treedef.unflatten(
@@ -91,8 +90,13 @@ class Operator(flax.struct.PyTreeNode):
     @property
     def measurement_shape(self) -> Any:
         """Shape of one image's measurement, a pytree of shapes if that is a pytree."""
+        return jax.tree.map(lambda y: y.shape, self._measured)
+
+    @property
+    def _measured(self) -> Any:
+        """Shapes and types of one image's measurement, a `ShapeDtypeStruct` for each array."""
         x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
-        return jax.tree.map(lambda y: y.shape, jax.eval_shape(self.__call__, x))
+        return jax.eval_shape(self.__call__, x)
 
     @property
     def measures_image(self) -> bool:
@@ -106,9 +110,7 @@ class LinearOperator(Operator):
 
     def adjoint(self, y: Measurement) -> jax.Array:
         """`A^T y`: `<A x, y> = <x, A^T y>` for all `x`, `y`."""
-        x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
-        shapes = jax.eval_shape(self.__call__, x)
-        leaf, one = jax.tree.leaves(y)[0], jax.tree.leaves(shapes)[0]
+        leaf, one = jax.tree.leaves(y)[0], jax.tree.leaves(self._measured)[0]
         batch = leaf.shape[: leaf.ndim - one.ndim]
         x = jax.ShapeDtypeStruct((*batch, *self.image_shape), jnp.float32)
         (result,) = jax.linear_transpose(self.__call__, x)(y)

@@ -1,5 +1,7 @@
 """The image nearest to another among those that a measurement allows."""
 
+import functools
+
 import jax
 
 from ilo_jax.ops.base import LinearOperator, Measurement
@@ -23,3 +25,11 @@ def make_consistent(
         lambda u: operator(operator.adjoint(u)), residual, maxiter=iterations, tol=1e-5
     )
     return x + operator.adjoint(u)
+
+
+@jax.jit
+def make_batch_consistent(
+    operator: LinearOperator, measurement: Measurement, x: jax.Array
+) -> jax.Array:
+    """`make_consistent` of every image of a batch `[B, H, W, C]`, each with its measurement."""
+    return jax.vmap(functools.partial(make_consistent, operator))(measurement, x)

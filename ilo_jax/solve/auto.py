@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import LinearOperator, Measurement, Operator, make_consistent
+from ilo_jax.ops import LinearOperator, Measurement, Operator, make_batch_consistent
+from ilo_jax.solve.loop import image_keys
 from ilo_jax.solve.losses import Loss, Mse
 from ilo_jax.solve.methods import Plan
+from ilo_jax.solve.schedule import HyperParameters
 from ilo_jax.solve.sweep import sweep
 from ilo_jax.stylegan2 import Generator
 
@@ -38,6 +40,25 @@ class Auto:
     rates: tuple[float, ...] = (0.5, 1.0)
     fraction: float = 0.2
     restarts: int = 4
+
+    def around(self, hyper: HyperParameters) -> tuple[np.ndarray, np.ndarray, HyperParameters]:
+        """The settings around a plan's numbers: `[S]` factors on radii and learning rate, and
+        hyper-parameters `[S, rounds]`.
+
+        Raises:
+          InputError: there are no radii.
+        """
+        if hyper.radius_code is None:
+            raise InputError("auto: the plan has no radii of the code; expected some, to scale")
+        scale, rate = (a.ravel() for a in np.meshgrid(self.scales, self.rates, indexing="ij"))
+        return (
+            scale,
+            rate,
+            jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(scale), 0), hyper).replace(
+                radius_code=hyper.radius_code * scale[:, None],
+                learning_rate=hyper.learning_rate * rate[:, None],
+            ),
+        )
 
     @property
     def runs(self) -> int:
@@ -98,18 +119,11 @@ def solve_auto(
       InputError: nothing can be held out, a loss looks at all entries at once, or the plan has no
         radii.
     """
-    if plan.hyper.radius_code is None:
-        raise InputError("auto: the plan has no radii of the code; expected some, to scale")
     images = jax.tree.leaves(measurement)[0].shape[0]
-    keys = jax.random.split(key, images) if key.ndim == 0 else key
+    keys = image_keys(key, images)
     k_held_out = jax.random.fold_in(keys[0], 0)
     losses = known_noise(plan.losses, operator)
-    scale, rate = (a.ravel() for a in np.meshgrid(auto.scales, auto.rates, indexing="ij"))
-    hyper = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(scale), 0), plan.hyper)
-    hyper = hyper.replace(
-        radius_code=hyper.radius_code * scale[:, None],
-        learning_rate=hyper.learning_rate * rate[:, None],
-    )
+    scale, rate, hyper = auto.around(plan.hyper)
     size = batch_size or images * auto.restarts
     tried, total = len(scale) * images, auto.runs * images
 
@@ -148,7 +162,7 @@ def solve_auto(
     ).image[0]
     image = np.clip(found, -1, 1).mean(0)
     if isinstance(operator, LinearOperator):
-        image = np.clip(_make_consistent(operator, measurement, image), -1, 1)
+        image = np.clip(make_batch_consistent(operator, measurement, image), -1, 1)
     ends = np.cumsum([r.steps for r in plan.schedule.rounds])
     return Choice(
         image,
@@ -167,10 +181,3 @@ def known_noise(losses: Mapping[str, Loss], operator: Operator) -> dict[str, Los
         name: loss.replace(floor=operator.noise_variance) if isinstance(loss, Mse) else loss
         for name, loss in losses.items()
     }
-
-
-@jax.jit
-def _make_consistent(
-    operator: LinearOperator, measurement: Measurement, image: jax.Array
-) -> jax.Array:
-    return jax.vmap(functools.partial(make_consistent, operator))(measurement, image)

@@ -18,14 +18,13 @@ import numpy as np
 from rich.console import Console
 
 from ilo_jax import classifiers
-from ilo_jax.errors import InputError
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile, contact_sheet
 from ilo_jax.solve.files import write_atomically
 from ilo_jax.solve.images import encode_png, write_png
 from ilo_jax.solve.loop import batch_mesh, solve
 from ilo_jax.solve.progress import ProgressReporter
-from ilo_jax.solve.results import make_folder
+from ilo_jax.solve.results import check_new_folder, make_folder
 from ilo_jax.solve.schedule import hyper_parameters, ilo_schedule
 from ilo_jax.stylegan2 import NOTICES, load
 
@@ -155,8 +154,7 @@ def run_classify(args: argparse.Namespace, console: Console) -> int:
         **{f.name: getattr(args, f.name) for f in dataclasses.fields(ClassifySettings)}
     )
     out = Path(args.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: is there already; expected a new or empty folder for --out")
+    check_new_folder(out)
     with ProgressReporter(console) as reporter:
         found = classify(settings, reporter)
     sheet = write(found, out, NOTICES.get(settings.generator, ""))

@@ -5,8 +5,8 @@ batch, with one compiled program a round.
 """
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import flax.struct
 import jax
@@ -21,6 +21,8 @@ from ilo_jax.solve.losses import LOSSES, Data, Loss, Target, View, choose
 from ilo_jax.solve.schedule import HyperParameters, Schedule, Search
 from ilo_jax.solve.spaces import Sphere
 from ilo_jax.stylegan2 import Generator, initial_state
+
+T = TypeVar("T")
 
 
 class Problem(flax.struct.PyTreeNode):
@@ -319,7 +321,7 @@ def solve(
       InputError: a loss that is not there, or not defined for this operator.
     """
     batch = jax.tree.leaves(measurement)[0].shape[0]
-    keys = jax.random.split(key, batch) if key.ndim == 0 else key
+    keys = image_keys(key, batch)
     hyper = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, len(schedule.rounds))), hyper)
     if losses is None:
         losses = {name: make() for name, make in choose(hyper.weights, LOSSES).items()}
@@ -364,6 +366,16 @@ def solve(
         before += rnd.steps
         solutions.append(solution)
     return solutions
+
+
+def image_keys(key: jax.Array, images: int) -> jax.Array:
+    """`[images]` keys, of one key or of as many."""
+    return jax.random.split(key, images) if key.ndim == 0 else key
+
+
+def stack(trees: Iterable[T]) -> T:
+    """A batch of equal pytrees: their arrays along a new first axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def batch_mesh(batch: int) -> Mesh | None:

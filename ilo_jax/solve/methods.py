@@ -20,6 +20,7 @@ from ilo_jax.solve.schedule import (
     algorithm_1,
     hyper_parameters,
     ilo_schedule,
+    of_rounds,
     projector_ramp,
     pulse_ramp,
 )
@@ -118,8 +119,7 @@ class Method:
                 f"radii {_join(radii)}: expected one number, or one for each of {sum(coded)} "
                 "rounds at a cut"
             )
-        each = iter(radii if len(radii) > 1 else list(radii) * sum(coded))
-        return jnp.array([next(each) if c else jnp.inf for c in coded], jnp.float32)
+        return of_rounds(radii, coded)
 
 
 @dataclasses.dataclass(frozen=True)

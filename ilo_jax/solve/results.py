@@ -215,6 +215,12 @@ def _check_folder(out: Path) -> None:
         raise InputError(f"{out}: not writable; expected a folder for --out with write permission")
 
 
+def check_new_folder(out: Path) -> None:
+    """Raises `InputError` where `out` is anything but a new or empty folder."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; expected a new or empty folder for --out")
+
+
 def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """One run over a folder of images: from files to measurements to results."""
 
 import dataclasses
-import functools
 import itertools
 import json
 import time
@@ -14,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import LinearOperator, Operator, make_consistent
+from ilo_jax.ops import LinearOperator, Operator, make_batch_consistent
 from ilo_jax.solve import images
 from ilo_jax.solve.auto import Auto, Choice, solve_auto
 from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.solve.cuts import Solution
 from ilo_jax.solve.hosts import ALONE, Team
-from ilo_jax.solve.loop import batch_mesh, solve
+from ilo_jax.solve.loop import batch_mesh, solve, stack
 from ilo_jax.solve.methods import Plan
 from ilo_jax.solve.results import Results, Row, evaluate
 from ilo_jax.solve.settings import Run
@@ -296,7 +295,7 @@ def _solve_batch(
     filled = batch + batch[-1:] * (size - len(batch))
     filled = [sample for sample in filled for _ in range(run.settings.samples)]
     measurement, reference, initial = (
-        None if field[0] is None else jax.tree.map(lambda *leaves: jnp.stack(leaves), *field)
+        None if field[0] is None else stack(field)
         for field in zip(*((s.measurement, s.reference, s.initial) for s in filled), strict=True)
     )
     restart = jnp.arange(len(filled)) % run.settings.samples + 1
@@ -324,7 +323,7 @@ def _choose_batch(
     return solve_auto(
         run.generator,
         run.operator,
-        jax.tree.map(lambda *leaves: jnp.stack(leaves), *[s.measurement for s in batch]),
+        stack(s.measurement for s in batch),
         jnp.stack([run.image_key(s.file) for s in batch]),
         run.plan,
         auto,
@@ -339,17 +338,9 @@ def _images(run: Run, solution: Solution, batch: list[Sample]) -> np.ndarray:
     image = jnp.clip(solution.image[: restarts * len(batch)], -1, 1)
     if run.settings.consistent:
         assert isinstance(run.operator, LinearOperator)
-        measurement = jax.tree.map(
-            lambda *leaves: jnp.stack(leaves),
-            *[sample.measurement for sample in batch for _ in range(restarts)],
-        )
-        image = jnp.clip(_make_consistent(run.operator, measurement, image), -1, 1)
+        measurement = stack(sample.measurement for sample in batch for _ in range(restarts))
+        image = jnp.clip(make_batch_consistent(run.operator, measurement, image), -1, 1)
     return np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
-
-
-@jax.jit
-def _make_consistent(operator: LinearOperator, measurement: Any, image: jax.Array) -> jax.Array:
-    return jax.vmap(functools.partial(make_consistent, operator))(measurement, image)
 
 
 def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:

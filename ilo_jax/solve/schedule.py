@@ -196,19 +196,26 @@ def hyper_parameters(
       weights: of the losses by name, `DEFAULT_WEIGHTS` where none are given.
     """
 
-    def of_rounds(value: jax.typing.ArrayLike) -> jax.Array:
+    def everywhere(value: jax.typing.ArrayLike) -> jax.Array:
         return jnp.broadcast_to(jnp.asarray(value, jnp.float32), (rounds,))
 
     def optional(value: jax.typing.ArrayLike | None) -> jax.Array | None:
-        return None if value is None else of_rounds(value)
+        return None if value is None else everywhere(value)
 
     return HyperParameters(
-        of_rounds(learning_rate),
-        {name: of_rounds(value) for name, value in (weights or DEFAULT_WEIGHTS).items()},
+        everywhere(learning_rate),
+        {name: everywhere(value) for name, value in (weights or DEFAULT_WEIGHTS).items()},
         optional(radius_code),
         optional(radius_latents),
         optional(radius_noises),
     )
+
+
+def of_rounds(values: Sequence[float], used: Sequence[bool]) -> jax.Array:
+    """`[rounds]`: a single value, or one after the other, in the rounds that use one; infinity in
+    the others."""
+    each = iter(values if len(values) != 1 else [values[0]] * len(used))
+    return jnp.array([next(each) if use else jnp.inf for use in used], jnp.float32)
 
 
 DEFAULT_WEIGHTS = {"mse": 1.0, "geocross": 0.001}

@@ -10,9 +10,9 @@ import numpy as np
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Measurement, Operator
-from ilo_jax.solve.loop import batch_mesh, solve
+from ilo_jax.solve.loop import batch_mesh, image_keys, solve, stack
 from ilo_jax.solve.losses import LOSSES, Loss
-from ilo_jax.solve.schedule import HyperParameters, Schedule
+from ilo_jax.solve.schedule import HyperParameters, Schedule, of_rounds
 from ilo_jax.stylegan2 import Generator
 
 _LEAVES = {
@@ -56,7 +56,6 @@ def grid(
       InputError: a name that is none of these, among them what is static; numbers that do not go
         with the rounds; no values.
     """
-    rounds = len(schedule.rounds)
     for name, tried in values.items():
         if name not in _LEAVES and name not in LOSSES:
             raise InputError(
@@ -78,14 +77,13 @@ def grid(
                     f"grid {name} {':'.join(f'{v:g}' for v in chosen)}: expected one number, or "
                     f"one for each of {sum(coded)} rounds"
                 )
-            each = iter(chosen if len(chosen) > 1 else [chosen[0]] * rounds)
-            leaf = jnp.array([next(each) if c else jnp.inf for c in coded], jnp.float32)
+            leaf = of_rounds(chosen, coded)
             if name in _LEAVES:
                 leaves[_LEAVES[name]] = leaf
             else:
                 weights[name] = leaf
         rows.append(hyper.replace(weights=weights, **leaves))
-    return settings, jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+    return settings, stack(rows)
 
 
 def sweep(
@@ -119,7 +117,7 @@ def sweep(
       InputError: as `solve`.
     """
     images = jax.tree.leaves(measurement)[0].shape[0]
-    keys = jax.random.split(key, images) if key.ndim == 0 else key
+    keys = image_keys(key, images)
     count = jax.tree.leaves(hyper)[0].shape[0]
     if hyper.learning_rate.ndim == 2:
         hyper = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], images, 1), hyper)

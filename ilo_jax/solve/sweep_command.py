@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,8 +16,9 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import TASKS
 from ilo_jax.solve import arguments, images
 from ilo_jax.solve.files import write_atomically
+from ilo_jax.solve.loop import stack
 from ilo_jax.solve.progress import ProgressReporter
-from ilo_jax.solve.results import evaluate, make_folder
+from ilo_jax.solve.results import check_new_folder, evaluate, make_folder
 from ilo_jax.solve.run import read_sample
 from ilo_jax.solve.settings import Run, Settings
 from ilo_jax.solve.sweep import grid, sweep
@@ -39,8 +39,7 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     tried, hyper = grid(schedule, run.plan.hyper, axes)
     paths = images.find_images(args.images)
     out = Path(args.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: is there already; expected a new or empty folder for --out")
+    check_new_folder(out)
     make_folder(out)
     runs = len(tried) * args.restarts
     size = min(run.batch_size, runs * len(paths))
@@ -51,13 +50,10 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
             samples = [read_sample(run, path)[0] for path in paths[first : first + group]]
             programs = -(-runs * len(samples) // size)
             reporter.batch(first, len(samples), len(paths), [programs])
-            measurement = jax.tree.map(
-                lambda *leaves: jnp.stack(leaves), *[s.measurement for s in samples]
-            )
             found = sweep(
                 run.generator,
                 run.operator,
-                measurement,
+                stack(s.measurement for s in samples),
                 jnp.stack([run.image_key(s.file) for s in samples]),
                 schedule,
                 hyper,
@@ -76,8 +72,9 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
                 row |= zip(METRICS, map(_number, metrics), strict=True)
                 rows.append(row)
             write_atomically(out / "sweep.csv", _csv(rows))
-    write_atomically(out / "sweep.png", _plot(list(axes), rows, run.notice))
-    best = max(_means(list(axes), rows).items(), key=lambda item: item[1][0])
+    means = _means(list(axes), rows)
+    write_atomically(out / "sweep.png", _plot(list(axes), means, run.notice))
+    best = max(means.items(), key=lambda item: item[1][0])
     setting = " ".join(f"{name}={value}" for name, value in zip(axes, best[0], strict=True))
     print(f"{len(rows)} runs; best: {setting}, PSNR {best[1][0]:.2f} dB: {out / 'sweep.csv'}")
     return 0
@@ -112,9 +109,10 @@ def _means(
     }
 
 
-def _plot(names: Sequence[str], rows: Sequence[Mapping[str, Any]], notice: str) -> bytes:
+def _plot(
+    names: Sequence[str], means: Mapping[tuple[str, ...], tuple[float, float]], notice: str
+) -> bytes:
     """PSNR by the first name's values, a line for each combination of the others."""
-    means = _means(names, rows)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for others in dict.fromkeys(setting[1:] for setting in means):
