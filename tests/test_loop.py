@@ -116,10 +116,11 @@ def test_the_same_keys_give_the_same_bytes_and_others_do_not():
 def test_an_image_does_not_depend_on_the_others_of_its_batch():
     found, _ = reference()
     y = OPERATOR(truth())
+    # Not to the bit: where an image lies in a batch may change how a processor rounds it.
     filled, _ = reconstruct(y[jnp.array([1, 1, 1])], KEYS[jnp.array([1, 1, 1])])
-    assert_same(at(filled, 0), at(found, 1))
+    assert_close(at(filled, 0), at(found, 1), 1e-4)
     turned, _ = reconstruct(y[::-1], KEYS[::-1])
-    assert_same(at(turned, slice(None, None, -1)), found)
+    assert_close(at(turned, slice(None, None, -1)), found, 1e-4)
 
 
 def test_batches_of_another_size_differ_by_rounding_only():

@@ -92,7 +92,9 @@ def _report(args: argparse.Namespace, outcome: Outcome, files: int) -> None:
 
 
 def _use_compilation_cache() -> None:
-    """Programs compiled once are found again by later runs; JAX's own setting goes before."""
+    """Programs compiled once are found again by later runs, the small ones too, of which there are
+    a hundred; JAX's own setting of the folder goes before."""
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = platformdirs.user_cache_path("ilo_jax") / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(cache))

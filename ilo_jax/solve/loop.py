@@ -185,7 +185,11 @@ def _constrain(
 
 def _over_batch(one: Callable, mesh: Mesh | None) -> Callable:
     """`one` image's function over a batch; with a mesh, each device takes its part of it."""
-    batched = jax.vmap(one)
+    return _over_devices(jax.vmap(one), mesh)
+
+
+def _over_devices(batched: Callable, mesh: Mesh | None) -> Callable:
+    """A batch's function; with a mesh, each device takes its part of the batch."""
     if mesh is None:
         return batched
     spec = PartitionSpec(mesh.axis_names)
@@ -243,30 +247,31 @@ def _steps(
     count: int,
     mesh: Mesh | None,
 ) -> tuple[Carry, jax.Array]:
-    """`count` steps of round `index`, from step `first` of `steps`; `before` in earlier rounds."""
+    """`count` steps of round `index`, from step `first` of `steps`; `before` in earlier rounds.
+    The carry, and the batch's errors before the last of them."""
 
-    def one(data, targets, hyper, origin, carry, key):
+    def one(data, targets, hyper, origin, key, carry, i):
         center = cut.variables(problem.generator, origin)
         hyper = jax.tree.map(lambda leaf: leaf[index], hyper)
-        key = jax.random.fold_in(key, index)
+        t = i / steps
+        if isinstance(cut, RangeProjection):
+            loss = functools.partial(range_distance, problem.generator, search.space, cut, origin)
+        else:
+            k_step = jax.random.fold_in(jax.random.fold_in(key, index), i)
+            loss = functools.partial(
+                objective, problem, search, cut, hyper, data, targets, origin, k_step, t
+            )
+        rate = hyper.learning_rate * search.ramp(t)
+        return step(loss, rate, hyper, search.space, center, before + i, carry)
 
-        def body(carry, i):
-            t = i / steps
-            if isinstance(cut, RangeProjection):
-                loss = functools.partial(
-                    range_distance, problem.generator, search.space, cut, origin
-                )
-            else:
-                k_step = jax.random.fold_in(key, i)
-                loss = functools.partial(
-                    objective, problem, search, cut, hyper, data, targets, origin, k_step, t
-                )
-            rate = hyper.learning_rate * search.ramp(t)
-            return step(loss, rate, hyper, search.space, center, before + i, carry)
+    def scan(data, targets, hyper, origin, carry, keys):
+        # The scan around the map, not in it: a scan's body is traced once more to be mapped.
+        mapped = jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, None))
+        body = functools.partial(mapped, data, targets, hyper, origin, keys)
+        carry, error = jax.lax.scan(body, carry, first + jnp.arange(count))
+        return carry, error[-1]
 
-        return jax.lax.scan(body, carry, first + jnp.arange(count))
-
-    return _over_batch(one, mesh)(data, targets, hyper, origin, carry, keys)
+    return _over_devices(scan, mesh)(data, targets, hyper, origin, carry, keys)
 
 
 @functools.partial(jax.jit, static_argnames=("space", "cut", "mesh"))
@@ -361,7 +366,7 @@ def solve(
                 mesh,
             )
             if progress is not None:
-                progress(index, first + count, error[:, -1])
+                progress(index, first + count, error)
         solution = _end(generator, space, origin, carry, rnd.cut, mesh)
         before += rnd.steps
         solutions.append(solution)

@@ -24,7 +24,6 @@ from typing import cast
 
 import numpy as np
 from PIL import Image
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ilo_jax.errors import InputError
 from ilo_jax.solve.contact_sheet import Tile, contact_sheet
@@ -69,6 +68,9 @@ def evaluate(truth: np.ndarray, image: np.ndarray) -> tuple[float, float | None]
       PSNR, `inf` where the two are equal, and SSIM with scikit-image's uniform 7x7 window,
       None where the image is smaller than the window and SSIM is not defined.
     """
+    # Imported late: SciPy, which it needs, takes longer to import than JAX.
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
     expected, found = to_uint8(truth), to_uint8(image)
     with np.errstate(divide="ignore"):
         psnr_db = float(peak_signal_noise_ratio(expected, found, data_range=255))

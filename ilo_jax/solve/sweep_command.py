@@ -9,7 +9,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from ilo_jax.errors import InputError
@@ -113,6 +112,8 @@ def _plot(
     names: Sequence[str], means: Mapping[tuple[str, ...], tuple[float, float]], notice: str
 ) -> bytes:
     """PSNR by the first name's values, a line for each combination of the others."""
+    from matplotlib.figure import Figure  # late: every command imports this module
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for others in dict.fromkeys(setting[1:] for setting in means):

@@ -65,12 +65,15 @@ class Generator:
 
 def derive(synthesis_params: dict) -> dict:
     """Flax variables of the synthesis network from its params alone."""
-    layers = [f"layers_{i}" for i in range(sum(n.startswith("layers_") for n in synthesis_params))]
-    derived = {
-        name: {"layer": derive_layer(synthesis_params[name]["kernel"], i)}
-        for i, name in enumerate(layers)
-    }
+    count = sum(name.startswith("layers_") for name in synthesis_params)
+    kernels = [synthesis_params[f"layers_{i}"]["kernel"] for i in range(count)]
+    derived = {f"layers_{i}": {"layer": d} for i, d in enumerate(_derive_layers(kernels))}
     return {"params": synthesis_params, "derived": derived}
+
+
+@jax.jit
+def _derive_layers(kernels: list[jax.Array]) -> list[dict]:
+    return [derive_layer(kernel, i) for i, kernel in enumerate(kernels)]
 
 
 def map_latents(
