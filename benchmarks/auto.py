@@ -17,15 +17,17 @@ import jax
 import numpy as np
 from scipy.stats import rankdata
 
-from benchmarks.methods import CASES, STEPS, Case, held_out, pose, psnr_db
-from ilo_jax.ops import TASKS
-from ilo_jax.solve import METHODS
+from benchmarks.methods import CASES, STEPS, Case, Row, Solver, held_out, pose, psnr_db
+from ilo_jax.ops import TASKS, Measurement, Operator
+from ilo_jax.solve import METHODS, Plan
 from ilo_jax.solve.auto import Auto, solve_auto
 from ilo_jax.solve.settings import RADII
 from ilo_jax.solve.sweep import sweep
 from ilo_jax.stylegan2 import load
 
 FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
+VARIANT = "ILO, --auto"
+"""The name of the automatic choice in `benchmarks.figures`."""
 BATCH = 32
 
 
@@ -36,11 +38,8 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> list[tuple]:
     """Rows of the CSV file."""
-    generator, task = load("chest64"), TASKS[case.task]
+    generator, plan = load("chest64"), _plan(case, STEPS)
     operator, measurement, keys = pose(case, truth, seed)
-    plan = METHODS["ilo"].plan(
-        generator.config, [STEPS // 4] * 4, radii=RADII["chest64"], sna=task.sna
-    )
     scales, rates, hyper = auto.around(plan.hyper)
     runs = sweep(
         generator,
@@ -67,6 +66,35 @@ def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> l
     return rows
 
 
+def solver(steps: int) -> Solver:
+    """The automatic choice, of that many steps in all."""
+
+    def solve(case: Case, operator: Operator, measurement: Measurement, keys: jax.Array):
+        plan = _plan(case, steps)
+        return solve_auto(load("chest64"), operator, measurement, keys, plan).image
+
+    return solve
+
+
+def chosen(path: Path) -> list[Row]:
+    """The automatic choice's rows of the CSV file, without measurement error and time."""
+    with open(path, newline="") as file:
+        return [
+            Row(r["case"], VARIANT, 0, int(r["image"]), float(r["psnr_db"]), np.nan, np.nan)
+            for r in csv.DictReader(file)
+            if r["setting"] == "auto"
+        ]
+
+
+def _plan(case: Case, steps: int) -> Plan:
+    return METHODS["ilo"].plan(
+        load("chest64").config,
+        [steps // 4] * 4,
+        radii=RADII["chest64"],
+        sna=TASKS[case.task].sna,
+    )
+
+
 def markdown(rows: list[dict[str, str]]) -> str:
     """A row a case."""
     lines = [
@@ -80,11 +108,11 @@ def markdown(rows: list[dict[str, str]]) -> str:
             setting: np.mean([float(r["psnr_db"]) for r in mine if r["setting"] == setting])
             for setting in dict.fromkeys(r["setting"] for r in mine)
         }
-        chosen = [r for r in mine if r["setting"] == "auto"]
+        by_auto = [r for r in mine if r["setting"] == "auto"]
         best = max(v for k, v in mean.items() if k != "auto")
-        within = np.nanmean([float(r["rank_correlation"]) for r in chosen])
-        spread = [float(r["spread"]) for r in chosen]
-        error = [-float(r["psnr_db"]) for r in chosen]
+        within = np.nanmean([float(r["rank_correlation"]) for r in by_auto])
+        spread = [float(r["spread"]) for r in by_auto]
+        error = [-float(r["psnr_db"]) for r in by_auto]
         lines.append(
             f"| {case} | {mean['radii 300... lr 0.1']:.2f} | {best:.2f} | {mean['auto']:.2f} | "
             f"{mean['auto'] - best:+.2f} | {within:.2f} | "

@@ -90,7 +90,7 @@ def _figure(rows: list[tuple[int, float, float, float]]) -> Figure:
     axis.fill_between(batch, [1e3 * s for s in low], [1e3 * s for s in high], alpha=0.2, lw=0)
     axis.plot(batch, [1e3 * s for s in median], "o-")
     axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
+    axis.set_ylim(bottom=0)
     axis.set_xticks(batch, [str(b) for b in batch])
     axis.set_xlabel("images in a batch")
     axis.set_ylabel("milliseconds an image and step")

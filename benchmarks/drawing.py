@@ -28,6 +28,7 @@ AXES = {
 
 COLOURS = {
     "ILO": "#d55e00",
+    "ILO, --auto": "#e69f00",
     "CSGM": "#0072b2",
     "CSGM, LPIPS": "#56b4e9",
     "CSGM, both": "#009e73",
@@ -102,7 +103,7 @@ def _curve(axis: Axes, variant: str, found: Sequence[Point]) -> None:
         fmt=line,
         color=colour,
         label=variant,
-        linewidth=2.2 if variant == "ILO" else 1.2,
+        linewidth=2.2 if variant.startswith("ILO") else 1.2,
         markersize=4,
         capsize=2,
     )

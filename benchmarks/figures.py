@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jax
 
-from benchmarks import classical, methods, sna
+from benchmarks import auto, classical, methods, sna
 from benchmarks.claims import GENERATIVE
 from benchmarks.classical import BASELINES
 from benchmarks.drawing import COLOURS
@@ -23,6 +23,7 @@ from benchmarks.methods import (
     STEPS,
     VARIANTS,
     Case,
+    Row,
     Solver,
     Variant,
     append_rows,
@@ -66,6 +67,7 @@ def solvers(steps: int) -> dict[str, Callable[[Case], Solver | None]]:
     return {
         **{name: baseline(name) for name in BASELINES},
         **{name: method(name) for name in ("ILO", *GENERATIVE, *LONGER)},
+        auto.VARIANT: lambda _: auto.solver(steps),
         **{
             f"{name}, {word} SNA": method(name, added)
             for name in sna.NAMES
@@ -77,7 +79,7 @@ def solvers(steps: int) -> dict[str, Callable[[Case], Solver | None]]:
 def cells() -> list[tuple[str, str]]:
     """Cases and variants, the cheap ones first."""
     levels = [case for case in CASES if case != "denoise 30"]
-    late = ("CSGM, both", "CSGM, LPIPS")
+    late = ("CSGM, both", "CSGM, LPIPS", auto.VARIANT)
     early = [variant for variant in COLOURS if variant not in late]
     table_1 = [
         ("denoise 30", f"{n}, {word} SNA") for n in sna.NAMES for word in ("without", "with")
@@ -124,15 +126,12 @@ def measure(
         )
 
 
-def adopt(out: Path, other: Path, images: int, wanted: Iterable[tuple[str, str]]) -> None:
-    """Appends to `rows.csv` what it lacks and `benchmarks.methods` has measured: the same problems
-    and settings."""
+def adopt(out: Path, others: Iterable[Row], images: int, wanted: Iterable[tuple[str, str]]) -> None:
+    """Appends to `rows.csv` what it lacks of others' rows: the same problems and settings."""
     cells = set(wanted)
     done = {row[:4] for row in read_rows(out / "rows.csv")}
     lacking = (
-        row
-        for row in read_rows(other)
-        if row[:2] in cells and row.image < images and row[:4] not in done
+        row for row in others if row[:2] in cells and row.image < images and row[:4] not in done
     )
     append_rows(out / "rows.csv", lacking)
 
@@ -144,6 +143,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--adopt", type=Path, help="CSV file of benchmarks.methods, for its cells")
+    parser.add_argument("--adopt-auto", type=Path, help="CSV file of benchmarks.auto, likewise")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--draw", action="store_true", help="measure nothing")
     only.add_argument("--smoke", action="store_true", help="OUT/smoke: 2 images, 8 steps, one case")
@@ -155,7 +155,9 @@ def main() -> None:
     (out / "images").mkdir(parents=True, exist_ok=True)
     truth = held_out(args.data, images)
     if args.adopt is not None:
-        adopt(out, args.adopt, images, wanted)
+        adopt(out, read_rows(args.adopt), images, wanted)
+    if args.adopt_auto is not None:
+        adopt(out, auto.chosen(args.adopt_auto), images, wanted)
     if not args.draw:
         for seed in range(args.seeds):
             measure(out, truth, seed, wanted, steps)

@@ -11,10 +11,11 @@ import pytest
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, composition, partial_circulant
 from ilo_jax.solve import METHODS, cli, solve
-from ilo_jax.solve.auto import Auto, known_noise, solve_auto
+from ilo_jax.solve.auto import Auto, known_noise, solve_auto, with_usual_radii
 from ilo_jax.solve.losses import Mse
+from ilo_jax.solve.settings import RADII
 from ilo_jax.solve.sweep import grid, sweep
-from ilo_jax.stylegan2 import GeneratorConfig, map_latents, random_generator, synthesize
+from ilo_jax.stylegan2 import GeneratorConfig, load, map_latents, random_generator, synthesize
 
 CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
 GENERATOR = jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0))
@@ -117,10 +118,23 @@ def test_known_noise_ends_the_squared_error():
     assert losses["geocross"] == PLAN.losses["geocross"]
 
 
-def test_no_radii_nothing_to_scale():
+def test_usual_radii_where_there_are_none():
     plan = METHODS["ilo"].plan(CONFIG, [2, 2])
-    with pytest.raises(InputError, match="auto: the plan has no radii"):
-        solve_auto(GENERATOR, OPERATOR, MEASUREMENT, KEYS, plan)
+    usual = with_usual_radii(GENERATOR, plan).hyper.radius_code
+    assert usual is not None
+    assert np.isinf(usual[0])
+    assert 0 < usual[1] < np.inf
+    assert with_usual_radii(GENERATOR, PLAN) is PLAN
+    with pytest.raises(InputError, match="auto: no round has a code"):
+        with_usual_radii(GENERATOR, METHODS["csgm"].plan(CONFIG, [2]))
+
+
+def test_usual_radii_of_the_embedded_generator_are_near_the_chosen_ones():
+    generator = load("chest64")
+    plan = METHODS["ilo"].plan(generator.config, [1, 1, 1, 1])
+    usual = with_usual_radii(generator, plan).hyper.radius_code
+    assert usual is not None
+    np.testing.assert_allclose(usual[1:], RADII["chest64"], rtol=0.5)
 
 
 def test_command(tmp_path, capsys):
@@ -160,6 +174,6 @@ def test_auto_command(tmp_path, capsys):
     assert float(row["measurement_mse"]) < 1e-3  # consistent with what was measured
     capsys.readouterr()
     assert cli.main([*arguments, "--method", "csgm", "--out", str(tmp_path / "b")]) == 2
-    assert "--auto: no radii to choose from" in capsys.readouterr().err
+    assert "--auto: csgm has no radii" in capsys.readouterr().err
     assert cli.main([*arguments, "--video", "--out", str(tmp_path / "c")]) == 2
     assert "--auto with --video" in capsys.readouterr().err

@@ -17,12 +17,13 @@ import numpy as np
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import LinearOperator, Measurement, Operator, make_batch_consistent
+from ilo_jax.solve.cuts import get_code
 from ilo_jax.solve.loop import image_keys
 from ilo_jax.solve.losses import Loss, Mse
 from ilo_jax.solve.methods import Plan
-from ilo_jax.solve.schedule import HyperParameters
+from ilo_jax.solve.schedule import HyperParameters, of_rounds
 from ilo_jax.solve.sweep import sweep
-from ilo_jax.stylegan2 import Generator
+from ilo_jax.stylegan2 import Generator, apply_layers, initial_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +45,8 @@ class Auto:
     def around(self, hyper: HyperParameters) -> tuple[np.ndarray, np.ndarray, HyperParameters]:
         """The settings around a plan's numbers: `[S]` factors on radii and learning rate, and
         hyper-parameters `[S, rounds]`.
-
-        Raises:
-          InputError: there are no radii.
         """
-        if hyper.radius_code is None:
-            raise InputError("auto: the plan has no radii of the code; expected some, to scale")
+        assert hyper.radius_code is not None
         scale, rate = (a.ravel() for a in np.meshgrid(self.scales, self.rates, indexing="ij"))
         return (
             scale,
@@ -73,6 +70,7 @@ class Choice(NamedTuple):
       image: `[B, H, W, C]`, the mean of the restarts; for linear operators without noise moved to
         the nearest image of the same measurement.
       spread: `[B, H, W, C]`, standard deviation of the restarts.
+      radii: l1 radii of the code, infinite in rounds without one, `[B, rounds]`.
       scale, rate: factors on radii and learning rate, `[B]`.
       round: the last round in use, from 0 (CSGM's) on, `[B]`.
       steps: over all rounds, `[B]`.
@@ -81,15 +79,64 @@ class Choice(NamedTuple):
 
     image: np.ndarray
     spread: np.ndarray
+    radii: np.ndarray
     scale: np.ndarray
     rate: np.ndarray
     round: np.ndarray
     steps: np.ndarray
     held_out_error: np.ndarray
 
-    def of_image(self, i: int) -> dict[str, float]:
-        """What was chosen for one image, without pictures."""
-        return {name: getattr(self, name)[i].item() for name in Choice._fields[2:]}
+    def of_image(self, i: int) -> dict[str, float | list[float]]:
+        """What was chosen for one image, without pictures; radii where there are any."""
+        radii = self.radii[i]
+        return {
+            "radii": radii[np.isfinite(radii)].tolist(),
+            **{name: getattr(self, name)[i].item() for name in Choice._fields[3:]},
+        }
+
+
+FRACTIONS = (3.0, 1.0, 0.1)
+"""Radii of the rounds that have a code, as parts of the mean l1 distance of two images' codes:
+about what those chosen for `chest64` are."""
+
+
+def with_usual_radii(generator: Generator, plan: Plan) -> Plan:
+    """The plan with l1 radii of the code, if it has none, by the size of the generator's codes.
+
+    Raises:
+      InputError: no round has a code.
+    """
+    if plan.hyper.radius_code is not None:
+        return plan
+    coded = [r.cut.has_code for r in plan.schedule.rounds]
+    if not any(coded):
+        raise InputError("auto: no round has a code; expected a method with rounds at a cut")
+    distances = _code_distances(
+        generator, tuple(r.cut.layer for r in plan.schedule.rounds if r.cut.has_code)
+    )
+    parts = FRACTIONS + FRACTIONS[-1:] * len(distances)
+    radii = [part * float(d) for part, d in zip(parts, distances, strict=False)]
+    return dataclasses.replace(plan, hyper=plan.hyper.replace(radius_code=of_rounds(radii, coded)))
+
+
+@functools.partial(jax.jit, static_argnames="layers")
+def _code_distances(generator: Generator, layers: tuple[int, ...]) -> list[jax.Array]:
+    """Mean l1 distance of the codes of two random images at each layer, over sixteen pairs."""
+
+    def codes(key: jax.Array) -> list[jax.Array]:
+        z = jax.random.normal(key, (generator.config.z_dim,))
+        w = jnp.broadcast_to(generator.proxy(z), (generator.config.num_latents, len(z)))
+        start, found = initial_state(generator), []
+        for layer in layers:
+            state = apply_layers(generator, start, w, generator.noises, 0, layer)
+            found.append(get_code(generator, layer, state))
+        return found
+
+    def distances(keys: jax.Array) -> list[jax.Array]:
+        return [jnp.abs(a - b).sum() for a, b in zip(*map(codes, keys), strict=True)]
+
+    pairs = jax.random.split(jax.random.key(0), (16, 2))
+    return [d.mean() for d in jax.lax.map(distances, pairs)]
 
 
 def solve_auto(
@@ -111,14 +158,16 @@ def solve_auto(
     Args:
       measurement: `B` images along the first axis of every leaf.
       key: one key, or `[B]` of them.
-      plan: rounds, numbers and losses around which settings are tried; `radius_code` is scaled.
+      plan: rounds, numbers and losses around which settings are tried; `radius_code` is scaled,
+        where it is None those of `with_usual_radii`.
       batch_size: runs in a program.
       progress: called as `progress(runs_done, runs)`, over both parts.
 
     Raises:
-      InputError: nothing can be held out, a loss looks at all entries at once, or the plan has no
-        radii.
+      InputError: nothing can be held out, a loss looks at all entries at once, or no round has a
+        code.
     """
+    plan = with_usual_radii(generator, plan)
     images = jax.tree.leaves(measurement)[0].shape[0]
     keys = image_keys(key, images)
     k_held_out = jax.random.fold_in(keys[0], 0)
@@ -167,6 +216,7 @@ def solve_auto(
     return Choice(
         image,
         found.std(0),
+        np.asarray(chosen.radius_code)[0],
         scale[best],
         rate[best],
         np.searchsorted(ends, steps),

@@ -136,7 +136,7 @@ class Results:
         """The folder of an image's variables."""
         return self.out / "variables" / name
 
-    def add_choice(self, name: str, chosen: Mapping[str, float]) -> None:
+    def add_choice(self, name: str, chosen: Mapping[str, float | list[float]]) -> None:
         """Saves what `--auto` chose for an image."""
         make_folder(self.out / "chosen")
         write_atomically(self.out / "chosen" / f"{name}.json", _json(dict(chosen)))

@@ -250,11 +250,8 @@ def _check_auto(settings: Settings, plan: Plan) -> None:
     for name, value in others.items():
         if value:
             raise InputError(f"--auto with {name}: expected one of them")
-    if plan.hyper.radius_code is None:
-        raise InputError(
-            "--auto: no radii to choose from; expected --radii, one for each round that cuts, "
-            "around which it looks"
-        )
+    if plan.hyper.radius_code is None and not any(r.cut.has_code for r in plan.schedule.rounds):
+        raise InputError(f"--auto: {settings.method} has no radii; expected a method that cuts")
 
 
 def _frame_plan(plan: Plan, video: Video) -> Plan:
