@@ -70,14 +70,17 @@ def pictures(out: Path, rows: Sequence[Row], truth: jax.Array, figure: int) -> l
         measured = np.asarray(operator.picture(measurement))
         for i in range(min(SHOWN, len(truth))):
             results = {
-                column: (
-                    read_picture(picture_file(out, case, str(variant), i)),
-                    -10 * float(np.log10(mse_of(rows, case, str(variant))[0, i] / 4)),
-                )
+                column: _shown(picture_file(out, case, str(variant), i), truth[i])
                 for column, variant in columns.items()
             }
             found.append(Picture(case, np.asarray(truth[i]), measured[i], results, best))
     return found
+
+
+def _shown(path: Path, truth: jax.Array) -> tuple[np.ndarray, float]:
+    """A picture, and its own PSNR in dB: rows that were adopted are of another run."""
+    image = read_picture(path)
+    return image, float(-10 * np.log10(np.mean((image - truth) ** 2) / 4))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -33,6 +33,7 @@ import jax
 from ilo_jax import stylegan2
 from ilo_jax.ops import TASKS
 from ilo_jax.solve import METHODS, solve
+from ilo_jax.solve.cli import use_compilation_cache
 from ilo_jax.solve.demo import SAMPLES
 
 
@@ -75,7 +76,8 @@ def _answer(command: list[str]) -> Seconds:
 
 
 def compile_seconds(resolution: int) -> Seconds:
-    """Of all programs of four rounds, in this process."""
+    """Of all programs of four rounds, in this process, which keeps them as the command does."""
+    use_compilation_cache()
     config = stylegan2.config_f(resolution)
     generator = stylegan2.random_generator(config, jax.random.key(0))
     operator = TASKS["superres"].build(jax.random.key(1), config.image_shape, factor=4)

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     2 bad input, 130 interrupted."""
     args = make_parser().parse_args(argv)
     console = Console(stderr=True, highlight=False)
-    _use_compilation_cache()
+    use_compilation_cache()
     try:
         if args.task is None:
             demo(Path(args.out), args.seed, console)
@@ -91,7 +91,7 @@ def _report(args: argparse.Namespace, outcome: Outcome, files: int) -> None:
         print(f"{len(outcome.unreadable)} of {files} images could not be read", file=sys.stderr)
 
 
-def _use_compilation_cache() -> None:
+def use_compilation_cache() -> None:
     """Programs compiled once are found again by later runs, the small ones too, of which there are
     a hundred; JAX's own setting of the folder goes before."""
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

@@ -32,10 +32,12 @@ def prepare_conv(kernel: jax.Array, resolution: int) -> ConvKernels:
     """Of `[3, 3, I, O]`, for `conv` of images of about `resolution` pixels squared; the faster
     of two forms for that many (benchmarks/README.md)."""
     both = kernel, _transpose(kernel)
-    # With few channels its transforms cost more than they save once they leave the cache. GPU and
-    # TPU libraries choose a form by themselves.
+    # Its transforms cost more than they save for small images, and with few channels once they
+    # leave the cache. GPU and TPU libraries choose a form by themselves.
     enough = 64 if resolution <= 64 else 128
-    use_winograd = jax.default_backend() == "cpu" and min(kernel.shape[2:]) >= enough
+    use_winograd = (
+        jax.default_backend() == "cpu" and resolution >= 16 and min(kernel.shape[2:]) >= enough
+    )
     forward, adjoint = map(winograd.prepare, both) if use_winograd else both
     return ConvKernels((forward,), (adjoint,), use_winograd)
 
