@@ -17,9 +17,19 @@ import jax
 import numpy as np
 from scipy.stats import rankdata
 
-from benchmarks.methods import CASES, STEPS, Case, Row, Solver, held_out, pose, psnr_db
-from ilo_jax.ops import TASKS, Measurement, Operator
-from ilo_jax.solve import METHODS, Plan
+from benchmarks.methods import (
+    CASES,
+    VARIANTS,
+    Case,
+    Row,
+    Solver,
+    Variant,
+    held_out,
+    plan_of,
+    pose,
+    psnr_db,
+)
+from ilo_jax.ops import Measurement, Operator
 from ilo_jax.solve.auto import Auto, solve_auto
 from ilo_jax.solve.settings import RADII
 from ilo_jax.solve.sweep import sweep
@@ -38,7 +48,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> list[tuple]:
     """Rows of the CSV file."""
-    generator, plan = load("chest64"), _plan(case, STEPS)
+    generator, plan = load("chest64"), plan_of(case, VARIANTS["ILO"])
     operator, measurement, keys = pose(case, truth, seed)
     scales, rates, hyper = auto.around(plan.hyper)
     runs = sweep(
@@ -66,11 +76,11 @@ def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> l
     return rows
 
 
-def solver(steps: int) -> Solver:
-    """The automatic choice, of that many steps in all."""
+def solver(variant: Variant) -> Solver:
+    """The automatic choice around a variant of ILO."""
 
     def solve(case: Case, operator: Operator, measurement: Measurement, keys: jax.Array):
-        plan = _plan(case, steps)
+        plan = plan_of(case, variant)
         return solve_auto(load("chest64"), operator, measurement, keys, plan).image
 
     return solve
@@ -84,15 +94,6 @@ def chosen(path: Path) -> list[Row]:
             for r in csv.DictReader(file)
             if r["setting"] == "auto"
         ]
-
-
-def _plan(case: Case, steps: int) -> Plan:
-    return METHODS["ilo"].plan(
-        load("chest64").config,
-        [steps // 4] * 4,
-        radii=RADII["chest64"],
-        sna=TASKS[case.task].sna,
-    )
 
 
 def markdown(rows: list[dict[str, str]]) -> str:

@@ -67,7 +67,7 @@ def solvers(steps: int) -> dict[str, Callable[[Case], Solver | None]]:
     return {
         **{name: baseline(name) for name in BASELINES},
         **{name: method(name) for name in ("ILO", *GENERATIVE, *LONGER)},
-        auto.VARIANT: lambda _: auto.solver(steps),
+        auto.VARIANT: lambda _: auto.solver(by_steps["ILO"]),
         **{
             f"{name}, {word} SNA": method(name, added)
             for name in sna.NAMES

@@ -23,7 +23,7 @@ from benchmarks.drawing import (
     read_picture,
     sheet,
 )
-from benchmarks.methods import PANELS, Case, Row, mse_of, pose, psnr_of, read_rows
+from benchmarks.methods import PANELS, Case, Row, mse_of, pose, psnr_db, psnr_of, read_rows
 
 SHEET = """![Truth, measurement and reconstructions]({folder}/figure{figure}.png)
 
@@ -80,7 +80,7 @@ def pictures(out: Path, rows: Sequence[Row], truth: jax.Array, figure: int) -> l
 def _shown(path: Path, truth: jax.Array) -> tuple[np.ndarray, float]:
     """A picture, and its own PSNR in dB: rows that were adopted are of another run."""
     image = read_picture(path)
-    return image, float(-10 * np.log10(np.mean((image - truth) ** 2) / 4))
+    return image, float(psnr_db(image, truth))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

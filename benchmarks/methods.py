@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.ops import TASKS, Measurement, Operator
-from ilo_jax.solve import METHODS, solve
+from ilo_jax.solve import METHODS, Plan, solve
 from ilo_jax.solve.images import from_uint8
 from ilo_jax.solve.loop import batch_mesh
+from ilo_jax.solve.settings import RADII
 from ilo_jax.stylegan2 import load
 
 STEPS = 200
@@ -84,7 +85,6 @@ class Variant:
 
 
 QUARTER, HALF = STEPS // 4, STEPS // 2
-RADII = [300.0, 100.0, 30.0]  # the best of five choices on six images of the training set
 LPIPS = {"lpips": [1.0], "geocross": [0.001]}
 BOTH = {"mse": [1.0], **LPIPS}
 VARIANTS = {
@@ -94,9 +94,11 @@ VARIANTS = {
     "PULSE": Variant("pulse", {"steps": [STEPS]}),
     "Dhar et al.": Variant("dhar", {"steps": [HALF, HALF]}),
     "projector": Variant("projector", {"steps": [STEPS]}),
-    "ILO": Variant("ilo", {"steps": [QUARTER] * 4, "radii": RADII}),
+    "ILO": Variant("ilo", {"steps": [QUARTER] * 4, "radii": RADII["chest64"]}),
     "ILO, no balls": Variant("ilo", {"steps": [QUARTER] * 4}),
-    "ILO, both": Variant("ilo", {"steps": [QUARTER] * 4, "radii": RADII, "weights": BOTH}),
+    "ILO, both": Variant(
+        "ilo", {"steps": [QUARTER] * 4, "radii": RADII["chest64"], "weights": BOTH}
+    ),
     "Algorithm 1": Variant("ilo-range", {"steps": [QUARTER, 30, 20, 30, 20, 30, 20]}),
 }
 """The same in every case but where LPIPS is not defined: there the projector uses MSE, and variants
@@ -141,6 +143,13 @@ def solver(case: Case, variant: Variant, sna: bool | None = None) -> Solver | No
     return None if chosen is None else functools.partial(_solve, chosen, sna)
 
 
+def plan_of(case: Case, variant: Variant, sna: bool | None = None) -> Plan:
+    """Of the embedded generator; with SNA by the task if None."""
+    config = load("chest64").config
+    sna = TASKS[case.task].sna if sna is None else sna
+    return METHODS[variant.method].plan(config, **variant.options, sna=sna)
+
+
 def _solve(
     variant: Variant,
     sna: bool | None,
@@ -149,9 +158,7 @@ def _solve(
     measurement: Measurement,
     keys: jax.Array,
 ) -> jax.Array:
-    generator = load("chest64")
-    sna = TASKS[case.task].sna if sna is None else sna
-    plan = METHODS[variant.method].plan(generator.config, **variant.options, sna=sna)
+    generator, plan = load("chest64"), plan_of(case, variant, sna)
     return solve(
         generator,
         operator,

@@ -8,6 +8,7 @@ the measurement. The paper leaves all of it to the user ("can be particularly to
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -108,12 +109,11 @@ def with_usual_radii(generator: Generator, plan: Plan) -> Plan:
     """
     if plan.hyper.radius_code is not None:
         return plan
-    coded = [r.cut.has_code for r in plan.schedule.rounds]
+    coded = plan.schedule.coded
     if not any(coded):
         raise InputError("auto: no round has a code; expected a method with rounds at a cut")
-    distances = _code_distances(
-        generator, tuple(r.cut.layer for r in plan.schedule.rounds if r.cut.has_code)
-    )
+    layers = [r.cut.layer for r in plan.schedule.rounds]
+    distances = _code_distances(generator, tuple(itertools.compress(layers, coded)))
     parts = FRACTIONS + FRACTIONS[-1:] * len(distances)
     radii = [part * float(d) for part, d in zip(parts, distances, strict=False)]
     return dataclasses.replace(plan, hyper=plan.hyper.replace(radius_code=of_rounds(radii, coded)))

@@ -250,14 +250,12 @@ def _steps(
     """`count` steps of round `index`, from step `first` of `steps`; `before` in earlier rounds.
     The carry, and the batch's errors before the last of them."""
 
-    def one(data, targets, hyper, origin, key, carry, i):
-        center = cut.variables(problem.generator, origin)
-        hyper = jax.tree.map(lambda leaf: leaf[index], hyper)
+    def one(data, targets, hyper, origin, center, key, carry, i):
         t = i / steps
         if isinstance(cut, RangeProjection):
             loss = functools.partial(range_distance, problem.generator, search.space, cut, origin)
         else:
-            k_step = jax.random.fold_in(jax.random.fold_in(key, index), i)
+            k_step = jax.random.fold_in(key, i)
             loss = functools.partial(
                 objective, problem, search, cut, hyper, data, targets, origin, k_step, t
             )
@@ -265,9 +263,12 @@ def _steps(
         return step(loss, rate, hyper, search.space, center, before + i, carry)
 
     def scan(data, targets, hyper, origin, carry, keys):
+        center = jax.vmap(functools.partial(cut.variables, problem.generator))(origin)
+        hyper = jax.tree.map(lambda leaf: leaf[:, index], hyper)
+        keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
         # The scan around the map, not in it: a scan's body is traced once more to be mapped.
-        mapped = jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, None))
-        body = functools.partial(mapped, data, targets, hyper, origin, keys)
+        mapped = jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, 0, None))
+        body = functools.partial(mapped, data, targets, hyper, origin, center, keys)
         carry, error = jax.lax.scan(body, carry, first + jnp.arange(count))
         return carry, error[-1]
 

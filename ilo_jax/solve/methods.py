@@ -109,7 +109,7 @@ class Method:
         )
 
     def _radii(self, schedule: Schedule, radii: Sequence[float] | None) -> jnp.ndarray | None:
-        coded = [r.cut.has_code for r in schedule.rounds]
+        coded = schedule.coded
         if radii is None and self.radius is not None:
             radii = [self.radius]
         if radii is None:

@@ -78,6 +78,11 @@ class Schedule:
                     f"projection back to layer {cut.layer}: expected a round there before it"
                 )
 
+    @property
+    def coded(self) -> list[bool]:
+        """`[rounds]`, whether a code is optimized, in its l1 ball."""
+        return [r.cut.has_code for r in self.rounds]
+
 
 def ilo_schedule(
     config: GeneratorConfig,

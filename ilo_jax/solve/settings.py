@@ -250,7 +250,7 @@ def _check_auto(settings: Settings, plan: Plan) -> None:
     for name, value in others.items():
         if value:
             raise InputError(f"--auto with {name}: expected one of them")
-    if plan.hyper.radius_code is None and not any(r.cut.has_code for r in plan.schedule.rounds):
+    if plan.hyper.radius_code is None and not any(plan.schedule.coded):
         raise InputError(f"--auto: {settings.method} has no radii; expected a method that cuts")
 
 

@@ -71,7 +71,7 @@ def grid(
     for setting in settings:
         leaves, weights = {}, dict(hyper.weights)
         for name, chosen in setting.items():
-            coded = [r.cut.has_code or name != "radii" for r in schedule.rounds]
+            coded = [has_code or name != "radii" for has_code in schedule.coded]
             if len(chosen) not in (1, sum(coded)):
                 raise InputError(
                     f"grid {name} {':'.join(f'{v:g}' for v in chosen)}: expected one number, or "
