@@ -33,7 +33,7 @@ import jax
 from ilo_jax import stylegan2
 from ilo_jax.ops import TASKS
 from ilo_jax.solve import METHODS, solve
-from ilo_jax.solve.cli import use_compilation_cache
+from ilo_jax.solve.cli import start_quickly
 from ilo_jax.solve.demo import SAMPLES
 
 
@@ -77,7 +77,7 @@ def _answer(command: list[str]) -> Seconds:
 
 def compile_seconds(resolution: int) -> Seconds:
     """Of all programs of four rounds, in this process, which keeps them as the command does."""
-    use_compilation_cache()
+    start_quickly()
     config = stylegan2.config_f(resolution)
     generator = stylegan2.random_generator(config, jax.random.key(0))
     operator = TASKS["superres"].build(jax.random.key(1), config.image_shape, factor=4)

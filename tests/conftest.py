@@ -1,5 +1,6 @@
-"""The JAX of the tests: two devices, and programs compiled once are shared by all tests, their
-processes and their subprocesses, in a folder of the run."""
+"""The JAX of the tests: two devices, and programs compiled with few optimizations, since compiling
+is most of what the tests do. Programs compiled once are shared by all tests, their processes and
+their subprocesses, in a folder of the run."""
 
 import os
 import tempfile
@@ -11,6 +12,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has its parent's folder
     _cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # 0: as users have it, twice the time
 
 # The first example of a shape compiles: times say nothing about a law.
 hypothesis.settings.register_profile("no deadline", deadline=None)

@@ -1,6 +1,7 @@
 """The command line: `python -m ilo_jax.solve [TASK ...]`."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     2 bad input, 130 interrupted."""
     args = make_parser().parse_args(argv)
     console = Console(stderr=True, highlight=False)
-    use_compilation_cache()
+    start_quickly()
     try:
         if args.task is None:
             demo(Path(args.out), args.seed, console)
@@ -91,10 +92,16 @@ def _report(args: argparse.Namespace, outcome: Outcome, files: int) -> None:
         print(f"{len(outcome.unreadable)} of {files} images could not be read", file=sys.stderr)
 
 
-def use_compilation_cache() -> None:
-    """Programs compiled once are found again by later runs, the small ones too, of which there are
-    a hundred; JAX's own setting of the folder goes before."""
+def start_quickly() -> None:
+    """Settings of the process for which a library has no right to ask.
+
+    Programs compiled once are found again by later runs, the small ones too, of which there are a
+    hundred; JAX's own setting of the folder goes before. Python looks for garbage less often: what
+    tracing makes stays, and looking through it again and again was a quarter of starting.
+    """
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = platformdirs.user_cache_path("ilo_jax") / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(cache))
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
