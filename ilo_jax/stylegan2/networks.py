@@ -4,6 +4,8 @@ Equalized learning-rate factors are folded into the weights: a generator that is
 run has no use for them. `...` in a shape is any number of batch axes, none included.
 """
 
+import functools
+import math
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -37,6 +39,25 @@ def _activate(x: jax.Array) -> jax.Array:
     return nn.leaky_relu(x, 0.2) * 2**0.5
 
 
+def _sum_pixels(x: jax.Array) -> jax.Array:
+    """`[..., H, W, C]` -> `[..., C]`. Eight slices are added first: of a plain sum XLA makes a loop
+    along the pixels for each channel, on CPU five times slower than one along the channels."""
+    slices = jnp.split(x, math.gcd(8, x.shape[-3]), -3)
+    return jnp.sum(functools.reduce(jnp.add, slices), (-3, -2))
+
+
+@jax.custom_vjp
+def _modulate(x: jax.Array, style: jax.Array) -> jax.Array:
+    """`[..., H, W, C]`, `[..., C]` -> `[..., H, W, C]`."""
+    return x * style[..., None, None, :]
+
+
+_modulate.defvjp(
+    lambda x, style: (_modulate(x, style), (x, style)),
+    lambda kept, d: (_modulate(d, kept[1]), _sum_pixels(d * kept[0])),
+)
+
+
 @jax.custom_vjp
 def _finish(y: jax.Array, scale: jax.Array, noise: jax.Array, bias: jax.Array) -> jax.Array:
     """`activate(y * scale + noise + bias)`: `[..., H, W, C]`, `[..., C]`, `[..., H, W, 1]`, `[C]`.
@@ -56,7 +77,7 @@ def _finish_backward(kept, dx):
     x, y, scale = kept
     dy = dx * jnp.where(x > 0, 2**0.5, 0.2 * 2**0.5) * scale[..., None, None, :]
     d_noise = dy @ (1 / scale)[..., None, :, None]  # a sum over channels; `sum` is far slower
-    return dy, jnp.sum(dy * y, (-3, -2)) / scale, d_noise, None
+    return dy, _sum_pixels(dy * y) / scale, d_noise, None
 
 
 _finish.defvjp(_finish_forward, _finish_backward)
@@ -127,7 +148,7 @@ class SynthesisLayer(nn.Module):
         style = nn.Dense(x.shape[-1], bias_init=nn.initializers.ones, name="affine")(w)
         demodulation = jax.lax.rsqrt(style**2 @ derived["energy"] + 1e-8)
         convolve = resample.upsample_conv if self.index % 2 == 1 else resample.conv
-        y = convolve(x * style[..., None, None, :], derived["kernels"])
+        y = convolve(_modulate(x, style), derived["kernels"])
         noise = jnp.broadcast_to(strength * noise, (*y.shape[:-1], 1))
         y = _finish(y, demodulation, noise, bias)
         return _clamp(y, self.conv_clamp)

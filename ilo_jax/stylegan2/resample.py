@@ -32,11 +32,14 @@ def prepare_conv(kernel: jax.Array, resolution: int) -> ConvKernels:
     """Of `[3, 3, I, O]`, for `conv` of images of about `resolution` pixels squared; the faster
     of two forms for that many (benchmarks/README.md)."""
     both = kernel, _transpose(kernel)
-    # Its transforms cost more than they save for small images, and with few channels once they
-    # leave the cache. GPU and TPU libraries choose a form by themselves.
-    enough = 64 if resolution <= 64 else 128
+    # Its transforms cost more than they save with few channels once they leave the cache, and so
+    # does reading its kernel, four times as large, for few pixels. GPU and TPU libraries choose a
+    # form by themselves.
+    fewest, most = min(kernel.shape[2:]), max(kernel.shape[2:])
     use_winograd = (
-        jax.default_backend() == "cpu" and resolution >= 16 and min(kernel.shape[2:]) >= enough
+        jax.default_backend() == "cpu"
+        and fewest >= (64 if resolution <= 64 else 128)
+        and (resolution >= 16 or most <= 128)
     )
     forward, adjoint = map(winograd.prepare, both) if use_winograd else both
     return ConvKernels((forward,), (adjoint,), use_winograd)

@@ -73,4 +73,3 @@ def _taps(x: jax.Array, tiles: int, axis: int) -> list[jax.Array]:
     """The six inputs of every tile along an axis, each an array over tiles."""
     span = _TILE * (tiles - 1) + 1
     return [lax.slice_in_dim(x, i, i + span, _TILE, axis) for i in range(_TAPS)]
-
