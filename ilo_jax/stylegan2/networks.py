@@ -54,7 +54,7 @@ def _modulate(x: jax.Array, style: jax.Array) -> jax.Array:
 
 _modulate.defvjp(
     lambda x, style: (_modulate(x, style), (x, style)),
-    lambda kept, d: (_modulate(d, kept[1]), _sum_pixels(d * kept[0])),
+    lambda kept, d: (d * kept[1][..., None, None, :], _sum_pixels(d * kept[0])),
 )
 
 
