@@ -37,7 +37,7 @@ def test_the_python_blocks_of_the_readme_run_in_order():
     ("page", "name", "shape"),
     [
         pytest.param("methods.md", "image", (1, 64, 64, 3), marks=pytest.mark.slow),
-        ("classifier.md", "image", (1, 64, 64, 3)),
+        pytest.param("classifier.md", "image", (1, 64, 64, 3), marks=pytest.mark.slow),
         ("operators.md", "back", (64, 64, 3)),
     ],
 )
