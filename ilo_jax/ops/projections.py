@@ -24,8 +24,11 @@ def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
     floor = jnp.maximum(jnp.max(magnitude) - radius, 0)
     magnitude = jnp.maximum(magnitude - floor, 0)
 
-    def implied(support: jax.Array) -> jax.Array:
-        return (jnp.sum(magnitude, where=support) - radius) / jnp.maximum(jnp.sum(support), 1)
+    def implied(threshold: jax.Array) -> jax.Array:
+        # From what is left, which is of the radius's size: what was taken off would round it.
+        support = magnitude > threshold
+        left = jnp.sum(magnitude - threshold, where=support)
+        return threshold + (left - radius) / jnp.maximum(jnp.sum(support), 1)
 
     def more(carry):
         threshold, last = carry
@@ -33,10 +36,11 @@ def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
 
     def shrink(carry):
         threshold, _ = carry
-        return jnp.maximum(implied(magnitude > threshold), threshold), threshold
+        return jnp.maximum(implied(threshold), threshold), threshold
 
-    first = jnp.maximum(implied(magnitude >= 0), 0.0)
-    _, threshold = jax.lax.while_loop(more, shrink, (first, jnp.zeros_like(first)))
+    zero = jnp.zeros_like(floor)
+    first = jnp.maximum(implied(zero), zero)
+    _, threshold = jax.lax.while_loop(more, shrink, (first, zero))
     # No entry exceeds the radius: as a bound it holds where a compiler rounds the rest in two ways.
     return jnp.sign(x) * jnp.clip(magnitude - threshold, 0, radius)
 
