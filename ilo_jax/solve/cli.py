@@ -3,6 +3,7 @@
 import argparse
 import gc
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -96,9 +97,12 @@ def start_quickly() -> None:
     """Settings of the process for which a library has no right to ask.
 
     Programs compiled once are found again by later runs, the small ones too, of which there are a
-    hundred; JAX's own setting of the folder goes before. Python looks for garbage less often: what
-    tracing makes stays, and looking through it again and again was a quarter of starting.
+    hundred; JAX's own setting of the folder goes before. It writes them in place: one that another
+    process is writing cannot be read yet and is compiled, which needs no warning. Python looks for
+    garbage less often: what tracing makes stays, and looking through it again and again was a
+    quarter of starting.
     """
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = platformdirs.user_cache_path("ilo_jax") / "compiled"
