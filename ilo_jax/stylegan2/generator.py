@@ -4,6 +4,7 @@ Everything takes the generator first and any number of batch axes (`...`), none 
 Images are float32, nominally in [-1, 1], channels last.
 """
 
+import itertools
 import zlib
 
 import flax.struct
@@ -122,11 +123,11 @@ def sample_noises(
     key: jax.Array, config: GeneratorConfig, batch_shape: tuple[int, ...] = ()
 ) -> Noises:
     """Fresh standard-normal noise maps, one `[..., H, W, 1]` a layer."""
-    keys = jax.random.split(key, config.num_layers)
     sizes = [config.layer_resolution(i) for i in range(config.num_layers)]
-    return tuple(
-        jax.random.normal(k, (*batch_shape, n, n, 1)) for k, n in zip(keys, sizes, strict=True)
-    )
+    # One draw for all: the program of a draw takes a while to compile.
+    *ends, count = itertools.accumulate(n**2 for n in sizes)
+    maps = jnp.split(jax.random.normal(key, (*batch_shape, count)), ends, -1)
+    return tuple(x.reshape(*batch_shape, n, n, 1) for x, n in zip(maps, sizes, strict=True))
 
 
 def initial_state(generator: Generator, batch_shape: tuple[int, ...] = ()) -> State:

@@ -33,7 +33,7 @@ def _transform(d: Sequence[jax.Array]) -> list[jax.Array]:
     return [first, even_a + odd_a, even_a - odd_a, even_b + odd_b, even_b - odd_b, last]
 
 
-def _outputs(m: jax.Array | Sequence[jax.Array]) -> list[jax.Array]:
+def _outputs(m: Sequence[jax.Array]) -> list[jax.Array]:
     """Four in a row, of six products."""
     even_a, odd_a = m[1] + m[2], _A * (m[1] - m[2])
     even_b, odd_b = m[3] + m[4], _B * (m[3] - m[4])
@@ -63,7 +63,7 @@ def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     v = jnp.stack(_transform(_taps(v, columns, 3)), 1)  # [6, 6, N, rows, columns, I]
     m = jnp.einsum("ktc,kco->kto", v.reshape(_TAPS**2, -1, channels), kernel)
     m = m.reshape(*v.shape[:-1], -1)
-    y = [jnp.stack(_outputs(row), 3) for row in _outputs(m)]
+    y = [jnp.stack(_outputs(jnp.unstack(row)), 3) for row in _outputs(jnp.unstack(m))]
     y = jnp.stack(y, 2)  # [N, rows, 4, columns, 4, O]
     y = y.reshape(-1, _TILE * rows, _TILE * columns, y.shape[-1])[:, :h, :w]
     return y.reshape(*x.shape[:-1], -1)
