@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, composition, partial_circulant
-from ilo_jax.solve import METHODS, cli, solve
+from ilo_jax.solve import METHODS, cli, solve, sweep_command
 from ilo_jax.solve.auto import Auto, known_noise, solve_auto, with_usual_radii
 from ilo_jax.solve.losses import Mse
 from ilo_jax.solve.settings import RADII
@@ -157,6 +158,33 @@ def test_command(tmp_path, capsys):
     assert f"best: lr={best['lr']} geocross={best['geocross']}" in capsys.readouterr().out
     assert cli.main([*arguments, *grids]) == 2
     assert "expected a new or empty folder" in capsys.readouterr().err
+
+
+def test_command_halves_what_does_not_fit(tmp_path, capsys, monkeypatch):
+    ran = sweep_command.sweep
+
+    def limited(*args, batch_size, **kwargs):
+        if batch_size > most:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9.00GiB")
+        return ran(*args, batch_size=batch_size, **kwargs)
+
+    monkeypatch.setattr(sweep_command, "sweep", limited)
+    for name in ("radiograph_00.png", "radiograph_01.png"):
+        shutil.copy(f"ilo_jax/solve/samples/{name}", tmp_path)
+    arguments = ["sweep", "superres", "--factor", "8", "--method", "csgm", "--steps", "2"]
+    arguments += ["--images", str(tmp_path), "--grid", "lr=0.05,0.2,0.5", "--batch-size", "6"]
+    most = 2
+    assert cli.main([*arguments, "--out", str(tmp_path / "a")]) == 0
+    said = capsys.readouterr().err
+    assert "out of memory with 6 runs at a time; going on with 3" in said
+    assert "out of memory with 3 runs at a time; going on with 1" in said
+    with open(tmp_path / "a" / "sweep.csv", newline="") as file:
+        runs = [(r["image"], r["lr"]) for r in csv.DictReader(file)]
+    images = ("radiograph_00", "radiograph_01")
+    assert runs == [(image, lr) for image in images for lr in ("0.05", "0.2", "0.5")]
+    most = 0
+    assert cli.main([*arguments, "--out", str(tmp_path / "b")]) == 2
+    assert "out of memory with one run at a time" in capsys.readouterr().err
 
 
 def test_auto_command(tmp_path, capsys):

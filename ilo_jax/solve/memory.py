@@ -1,4 +1,4 @@
-"""How many images at a time fit into the memory of the devices."""
+"""How many images at a time fit into the memory of the devices, and whether they did not."""
 
 import os
 
@@ -79,6 +79,11 @@ def bytes_of_image(generator: Generator, operator: Operator, plan: Plan, restart
         platform = jax.default_backend()
         raise InputError(f"--batch-size auto: {platform} does not tell; expected a number")
     return memory.temp_size_in_bytes + memory.output_size_in_bytes
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device's error says that memory did not suffice."""
+    return "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
 
 
 def _machine_memory() -> int:

@@ -20,6 +20,7 @@ from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.solve.cuts import Solution
 from ilo_jax.solve.hosts import ALONE, Team
 from ilo_jax.solve.loop import batch_mesh, solve, stack
+from ilo_jax.solve.memory import is_out_of_memory
 from ilo_jax.solve.methods import Plan
 from ilo_jax.solve.results import Results, Row, evaluate
 from ilo_jax.solve.settings import Run
@@ -182,7 +183,7 @@ def _solve_if_it_fits(
         restarts = _images(run, solution, batch)
         return _Found(restarts.mean(1), restarts.std(1), solution)
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         return None
 

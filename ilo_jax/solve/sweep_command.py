@@ -3,10 +3,11 @@
 import argparse
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
@@ -16,11 +17,12 @@ from ilo_jax.ops import TASKS
 from ilo_jax.solve import arguments, images
 from ilo_jax.solve.files import write_atomically
 from ilo_jax.solve.loop import stack
+from ilo_jax.solve.memory import is_out_of_memory
 from ilo_jax.solve.progress import ProgressReporter
 from ilo_jax.solve.results import check_new_folder, evaluate, make_folder
-from ilo_jax.solve.run import read_sample
+from ilo_jax.solve.run import Sample, read_sample
 from ilo_jax.solve.settings import Run, Settings
-from ilo_jax.solve.sweep import grid, sweep
+from ilo_jax.solve.sweep import Runs, grid, sweep
 from ilo_jax.stylegan2 import load
 
 METRICS = ("psnr_db", "ssim", "measurement_mse", "found_at")
@@ -41,42 +43,62 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     check_new_folder(out)
     make_folder(out)
     runs = len(tried) * args.restarts
+    steps = sum(r.steps for r in schedule.rounds)
     size = min(run.batch_size, runs * len(paths))
-    group = max(1, size // runs)
     rows: list[dict[str, Any]] = []
     with ProgressReporter(console) as reporter:
-        for first in range(0, len(paths), group):
-            samples = [read_sample(run, path)[0] for path in paths[first : first + group]]
-            programs = -(-runs * len(samples) // size)
-            reporter.batch(first, len(samples), len(paths), [programs])
-            found = sweep(
-                run.generator,
-                run.operator,
-                stack(s.measurement for s in samples),
-                jnp.stack([run.image_key(s.file) for s in samples]),
-                schedule,
-                hyper,
-                losses=run.plan.losses,
-                restarts=args.restarts,
-                batch_size=size,
-                progress=lambda done, _: reporter.progress(0, -(-done // size), jnp.zeros(())),
-            )
-            for s, k, b in np.ndindex(found.error.shape):
-                truth = samples[b].truth
-                assert truth is not None
-                scores = evaluate(truth, found.image[s, k, b])
-                metrics = (*scores, found.error[s, k, b], found.found_at[s, k, b])
-                row: dict[str, Any] = {name: _text(v) for name, v in tried[s].items()}
-                row |= {"image": samples[b].file.stem, "restart": k}
-                row |= zip(METRICS, map(_number, metrics), strict=True)
-                rows.append(row)
+        first = 0
+        while first < len(paths):
+            group = paths[first : first + max(1, size // runs)]
+            samples = [read_sample(run, path)[0] for path in group]
+            reporter.batch(first, len(samples), len(paths), [runs * len(samples) * steps])
+            try:
+                found = sweep(
+                    run.generator,
+                    run.operator,
+                    stack(s.measurement for s in samples),
+                    jnp.stack([run.image_key(s.file) for s in samples]),
+                    schedule,
+                    hyper,
+                    losses=run.plan.losses,
+                    restarts=args.restarts,
+                    batch_size=size,
+                    progress=lambda done, _: reporter.progress(0, done * steps, jnp.zeros(())),
+                )
+            except jax.errors.JaxRuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise InputError(
+                        f"{group[0]}: out of memory with one run at a time; expected a device with "
+                        "more memory, or a smaller generator"
+                    ) from error
+                reporter.say(f"out of memory with {size} runs at a time; going on with {size // 2}")
+                size //= 2
+                continue
+            rows += _rows(tried, samples, found)
             write_atomically(out / "sweep.csv", _csv(rows))
+            first += len(samples)
     means = _means(list(axes), rows)
     write_atomically(out / "sweep.png", _plot(list(axes), means, run.notice))
     best = max(means.items(), key=lambda item: item[1][0])
     setting = " ".join(f"{name}={value}" for name, value in zip(axes, best[0], strict=True))
     print(f"{len(rows)} runs; best: {setting}, PSNR {best[1][0]:.2f} dB: {out / 'sweep.csv'}")
     return 0
+
+
+def _rows(
+    tried: Sequence[Mapping[str, Sequence[float]]], samples: Sequence[Sample], found: Runs
+) -> Iterator[dict[str, Any]]:
+    """Of the table, one a run."""
+    for s, k, b in np.ndindex(found.error.shape):
+        truth = samples[b].truth
+        assert truth is not None
+        scores = evaluate(truth, found.image[s, k, b])
+        metrics = (*scores, found.error[s, k, b], found.found_at[s, k, b])
+        row: dict[str, Any] = {name: _text(v) for name, v in tried[s].items()}
+        row |= {"image": samples[b].file.stem, "restart": k}
+        yield row | dict(zip(METRICS, map(_number, metrics), strict=True))
 
 
 def _text(values: Sequence[float]) -> str:
