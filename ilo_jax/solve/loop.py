@@ -229,6 +229,12 @@ def _begin(
     return _over_batch(one, mesh)(solution)
 
 
+@jax.jit
+def _of_round(hyper: HyperParameters, index: jax.Array) -> HyperParameters:
+    """`[B, rounds]` -> `[B]`: the number of rounds is not in the program of one."""
+    return jax.tree.map(lambda leaf: leaf[:, index], hyper)
+
+
 @functools.partial(jax.jit, static_argnames=("search", "cut", "count", "mesh"))
 def _steps(
     problem: Problem,
@@ -247,8 +253,8 @@ def _steps(
     count: int,
     mesh: Mesh | None,
 ) -> tuple[Carry, jax.Array]:
-    """`count` steps of round `index`, from step `first` of `steps`; `before` in earlier rounds.
-    The carry, and the batch's errors before the last of them."""
+    """`count` steps of round `index`, whose `hyper` are `[B]`, from step `first` of `steps`;
+    `before` in earlier rounds. The carry, and the batch's errors before the last of them."""
 
     def one(data, targets, hyper, origin, center, key, carry, i):
         t = i / steps
@@ -264,7 +270,6 @@ def _steps(
 
     def scan(data, targets, hyper, origin, carry, keys):
         center = jax.vmap(functools.partial(cut.variables, problem.generator))(origin)
-        hyper = jax.tree.map(lambda leaf: leaf[:, index], hyper)
         keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
         # The scan around the map, not in it: a scan's body is traced once more to be mapped.
         mapped = jax.vmap(one, in_axes=(0, 0, 0, 0, 0, 0, 0, None))
@@ -347,13 +352,16 @@ def solve(
     before = 0
     for index, rnd in enumerate(schedule.rounds):
         origin, carry = _begin(generator, space, solution, rnd.cut, mesh)
+        of_round = _of_round(hyper, jnp.int32(index))
+        if not rnd.cut.has_code:
+            of_round = of_round.replace(radius_code=None)
         count = rnd.steps if progress is None else _chunk(rnd.steps)
         for first in range(0, rnd.steps, count):
             carry, error = _steps(
                 problem,
                 data,
                 targets,
-                hyper,
+                of_round,
                 origin,
                 carry,
                 keys,
