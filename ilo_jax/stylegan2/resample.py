@@ -143,33 +143,17 @@ def _correlate(x: jax.Array, kernel: jax.Array, padding) -> jax.Array:
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
-@jax.custom_vjp
 def upsample(x: jax.Array) -> jax.Array:
     """Up-sampling of the RGB skip by the same filter: `[..., H, W, C]` -> `[..., 2H, 2W, C]`."""
-    return _upsample(x)
-
-
-def _upsample(x: jax.Array) -> jax.Array:
-    for axis in (x.ndim - 3, x.ndim - 2):
-        even = 0.75 * x + 0.25 * _shift(x, 1, axis)
-        odd = 0.75 * x + 0.25 * _shift(x, -1, axis)
-        pairs = jnp.stack([even, odd], axis + 1)
-        x = pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
+    for axis in (-3, -2):
+        axis += x.ndim
+        n = x.shape[axis]
+        pad = [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)]
+        p = jnp.pad(x, pad)
+        before, after = (
+            lax.slice_in_dim(p, 0, n, axis=axis),
+            lax.slice_in_dim(p, 2, n + 2, axis=axis),
+        )
+        pair = jnp.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis=axis + 1)
+        x = pair.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
     return x
-
-
-def _upsample_adjoint(_: None, dy: jax.Array) -> tuple[jax.Array]:
-    for axis in (dy.ndim - 3, dy.ndim - 2):
-        even = lax.slice_in_dim(dy, 0, None, 2, axis)
-        odd = lax.slice_in_dim(dy, 1, None, 2, axis)
-        dy = 0.75 * (even + odd) + 0.25 * (_shift(even, -1, axis) + _shift(odd, 1, axis))
-    return (dy,)
-
-
-upsample.defvjp(lambda x: (_upsample(x), None), _upsample_adjoint)
-
-
-def _shift(x: jax.Array, by: int, axis: int) -> jax.Array:
-    """By places along an axis, with zeros behind."""
-    edges = [(by, -by, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)]
-    return lax.pad(x, jnp.zeros((), x.dtype), edges)
