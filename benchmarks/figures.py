@@ -153,8 +153,8 @@ def main() -> None:
     out = args.out / "smoke" if args.smoke else args.out
     images, steps = (2, 8) if args.smoke else (args.images, STEPS)
     start_quickly()  # the levels of a task share their programs
-    # Eight steps are over before a program is compiled.
-    jax.config.update("jax_disable_most_optimizations", args.smoke)
+    if args.smoke:  # eight steps are over before a program is compiled
+        jax.config.update("jax_disable_most_optimizations", True)
     wanted = [c for c in cells() if c[0] == SMOKE_CASE] if args.smoke else cells()
     (out / "images").mkdir(parents=True, exist_ok=True)
     truth = held_out(args.data, images)

@@ -1,6 +1,8 @@
 """How many images at a time fit into the memory of the devices, and whether they did not."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +86,26 @@ def bytes_of_image(generator: Generator, operator: Operator, plan: Plan, restart
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a device's error says that memory did not suffice."""
     return "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
+
+
+def halve(size: int, what: str, first: Path, say: Callable[[str], None], remedies: str) -> int:
+    """The size to go on with after a batch of `size`, the file `first` in front, did not fit; `say`
+    gets a line.
+
+    Args:
+      what: an element of the batch, singular.
+      remedies: what helps beside a device with more memory, should a single one not fit.
+
+    Raises:
+      InputError: it was a single one.
+    """
+    if size == 1:
+        raise InputError(
+            f"{first}: out of memory with one {what} at a time; expected a device with more "
+            f"memory, {remedies}"
+        )
+    say(f"out of memory with {size} {what}s at a time; going on with {size // 2}")
+    return size // 2
 
 
 def _machine_memory() -> int:

@@ -20,7 +20,7 @@ from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.solve.cuts import Solution
 from ilo_jax.solve.hosts import ALONE, Team
 from ilo_jax.solve.loop import batch_mesh, solve, stack
-from ilo_jax.solve.memory import is_out_of_memory
+from ilo_jax.solve.memory import halve, is_out_of_memory
 from ilo_jax.solve.methods import Plan
 from ilo_jax.solve.results import Results, Row, evaluate
 from ilo_jax.solve.settings import Run
@@ -146,14 +146,10 @@ def _solve_missing(
             seconds = (time.perf_counter() - began) / len(batch)
             _save(run, results, batch, found, seconds)
             done += len(batch)
-        elif size > 1:
-            reporter.say(f"out of memory with {size} images at a time; going on with {size // 2}")
-            samples, size = itertools.chain(batch, samples), size // 2
         else:
-            raise InputError(
-                f"{batch[0].file}: out of memory with one image at a time; expected a device with "
-                "more memory, fewer --samples, or a smaller generator"
-            )
+            remedies = "fewer --samples, or a smaller generator"
+            size = halve(size, "image", batch[0].file, reporter.say, remedies)
+            samples = itertools.chain(batch, samples)
     return unreadable
 
 

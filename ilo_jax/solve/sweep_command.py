@@ -17,7 +17,7 @@ from ilo_jax.ops import TASKS
 from ilo_jax.solve import arguments, images
 from ilo_jax.solve.files import write_atomically
 from ilo_jax.solve.loop import stack
-from ilo_jax.solve.memory import is_out_of_memory
+from ilo_jax.solve.memory import halve, is_out_of_memory
 from ilo_jax.solve.progress import ProgressReporter
 from ilo_jax.solve.results import check_new_folder, evaluate, make_folder
 from ilo_jax.solve.run import Sample, read_sample
@@ -68,13 +68,7 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
             except jax.errors.JaxRuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                if size == 1:
-                    raise InputError(
-                        f"{group[0]}: out of memory with one run at a time; expected a device with "
-                        "more memory, or a smaller generator"
-                    ) from error
-                reporter.say(f"out of memory with {size} runs at a time; going on with {size // 2}")
-                size //= 2
+                size = halve(size, "run", group[0], reporter.say, "or a smaller generator")
                 continue
             rows += _rows(tried, samples, found)
             write_atomically(out / "sweep.csv", _csv(rows))
