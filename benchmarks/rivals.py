@@ -3,7 +3,8 @@
     python -m benchmarks.rivals --torch-python PYTHON --resolution 1024 --batch 1
     python -m benchmarks.rivals --torch-python PYTHON --ilo CHECKOUT --only authors
 
-PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo.
+PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo. With
+`--device cuda` PyTorch runs on a GPU, as ours does where JAX finds one.
 Every round times a few steps of ours and then of each rival. A ratio is the median over
 rounds of rival over ours in the same round; in brackets, the least and the greatest. On a
 machine with other work, the ratio of the least times is the one to believe.
@@ -28,7 +29,8 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
+            env=os.environ
+            | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         )
         ready = self._read()
         self.compile_s = ready.get("compile_s", ready.get("first_step_s"))
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--ilo", help="checkout of the authors' code")
     parser.add_argument("--only", choices=("eager", "compile", "authors"), nargs="+")
     parser.add_argument("--resolution", type=int, default=1024)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of PyTorch")
     parser.add_argument("--small", action="store_true", help="the sizes of chest64")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2, help="steps a round")
@@ -84,6 +87,7 @@ def main() -> None:
     rivals = []
     for mode in modes:
         extra = ["--ilo", args.ilo] if mode == "authors" else []
+        extra += ["--device", args.device]
         rivals.append(Worker(mode, [args.torch_python, script, mode, *sizes, *extra]))
 
     workers = [ours, *rivals]

@@ -7,7 +7,8 @@ convolution a layer for the whole batch, the FIR filter as shifted adds. With
 
     PYTHON benchmarks/torch_step.py authors --ilo CHECKOUT
 
-it is the generator of github.com/giannisdaras/ilo as its loop uses it, on the CPU.
+it is the generator of github.com/giannisdaras/ilo as its loop uses it; with `--device cuda`, with
+its own CUDA kernels, which PyTorch builds on import.
 
 Each line on standard input is a number of steps to take; each answer, seconds a step.
 """
@@ -35,8 +36,10 @@ def main() -> None:
     parser.add_argument("--w-dim", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--ilo", help="checkout of the authors' code")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     torch.manual_seed(0)
+    torch.set_default_device(args.device)
 
     channels = args.channels or (512, 512, 512, 512, 512, 256, 128, 64, 32)
     channels = channels[: round(math.log2(args.resolution)) - 1]
@@ -50,15 +53,29 @@ def main() -> None:
 
     start = time.perf_counter()
     step()
+    wait(args.device)
     first = time.perf_counter() - start
     print(json.dumps({"first_step_s": first}), flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
         for _ in range(int(line)):
             step()
+        wait(args.device)
         seconds = (time.perf_counter() - start) / int(line)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(json.dumps({"step_s": seconds, "peak_gib": peak}), flush=True)
+        print(json.dumps({"step_s": seconds, "peak_gib": peak_gib(args.device)}), flush=True)
+
+
+def wait(device: str) -> None:
+    """Until what was asked of the device is done."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak_gib(device: str) -> float:
+    """Of the process's memory; on a GPU, of what its arrays took there."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def stepper(draw, blocks: int, w_dim: int, batch: int):
@@ -179,8 +196,9 @@ def authors_generator(checkout: str, resolution: int):
     """The authors' class, called as their loop calls it: weights are left to require gradients."""
     import torch.utils.cpp_extension
 
-    # Their CUDA extensions are compiled on import; on CPU none of them is called.
-    torch.utils.cpp_extension.load = lambda *args, **kwargs: None
+    if torch.get_default_device().type == "cpu":
+        # Their CUDA extensions are compiled on import; on CPU none of them is called.
+        torch.utils.cpp_extension.load = lambda *args, **kwargs: None
     sys.path.insert(0, checkout)
     from model import Generator
 

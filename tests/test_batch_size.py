@@ -1,5 +1,7 @@
 """How many images at a time: what fits into memory, and what happens when it does not."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -112,13 +114,19 @@ def test_auto_is_what_the_memory_has_room_for(generator, monkeypatch):
     each, shared = memory.bytes_of_image(*args), sum(x.nbytes for x in jax.tree.leaves(generator))
     devices = jax.local_device_count()
     monkeypatch.setattr(memory, "bytes_of_image", lambda *_: each)
-    # Half of the machine's memory, divided over the devices, which hold a copy of the rest each.
-    monkeypatch.setattr(memory, "_machine_memory", lambda: 2 * devices * (shared + int(7.5 * each)))
-    assert Run.create(SETTINGS, generator, "auto").batch_size == 7 * devices
-    monkeypatch.setattr(memory, "_machine_memory", lambda: 0)
-    assert Run.create(SETTINGS, generator, "auto").batch_size == 1
-    monkeypatch.setattr(memory, "_machine_memory", lambda: 2**60)
-    assert Run.create(SETTINGS, generator, "auto").batch_size == 512 * devices
+    # Every device holds a copy of what all images share.
+    for room, expected in ((shared + 7.5 * each, 7 * devices), (0, 1), (2**60, 512 * devices)):
+        monkeypatch.setattr(memory, "_usable_memory", lambda room=room: room)
+        assert Run.create(SETTINGS, generator, "auto").batch_size == expected
+
+
+def test_devices_without_memory_of_their_own_share_half_of_the_machine(monkeypatch):
+    monkeypatch.setattr(memory, "_machine_memory", lambda: 2**30)
+    device = types.SimpleNamespace(memory_stats=lambda: None)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device] * 4)
+    assert memory._usable_memory() == 2**30 / 8
+    device.memory_stats = lambda: {"bytes_limit": 1000}
+    assert memory._usable_memory() == 900
 
 
 def test_an_image_takes_as_much_as_its_restarts(generator):

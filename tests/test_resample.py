@@ -24,7 +24,8 @@ def prepare_winograd_conv(kernel):
 FORMS = [
     (resample.conv, prepare_small_conv),
     (resample.conv, prepare_winograd_conv),
-    (resample.upsample_conv, resample.prepare_upsample_conv),
+    (resample.upsample_conv, resample.prepare_phases),
+    (resample.upsample_conv, resample.prepare_whole),
 ]
 sizes = st.sampled_from([1, 2, 5, 8])
 

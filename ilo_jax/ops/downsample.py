@@ -27,7 +27,7 @@ def _downsample_axis(x: jax.Array, axis: int, factor: int) -> jax.Array:
     x = jnp.moveaxis(x, axis, -1)
     x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, 3 * factor - before)], mode="reflect")
     blocks = x.reshape(*x.shape[:-1], n + 3, factor)
-    sums = jnp.einsum("...bt,jt->j...b", blocks, taps)
+    sums = jnp.einsum("...bt,jt->j...b", blocks, taps, precision="highest")
     y = sum(sums[j, ..., j : j + n] for j in range(4))
     return jnp.moveaxis(jnp.asarray(y), -1, axis)
 

@@ -29,12 +29,7 @@ def images_that_fit(generator: Generator, operator: Operator, plan: Plan, restar
     a copy of what all images share, over what one image needs: `bytes_of_image`. At most `_MOST`.
     """
     devices = jax.local_devices()
-    stats = devices[0].memory_stats()
-    room = (
-        _OF_DEVICE * stats["bytes_limit"]
-        if stats
-        else _OF_MACHINE * _machine_memory() / len(devices)
-    )
+    room = _usable_memory()
     shared = jax.tree.leaves((generator, operator, plan.losses))
     room -= sum(leaf.nbytes for leaf in shared if isinstance(leaf, jax.Array))
     each = bytes_of_image(generator, operator, plan, restarts)
@@ -106,6 +101,15 @@ def halve(size: int, what: str, first: Path, say: Callable[[str], None], remedie
         )
     say(f"out of memory with {size} {what}s at a time; going on with {size // 2}")
     return size // 2
+
+
+def _usable_memory() -> float:
+    """Bytes, of one of the local devices."""
+    devices = jax.local_devices()
+    stats = devices[0].memory_stats()
+    if stats:
+        return _OF_DEVICE * stats["bytes_limit"]
+    return _OF_MACHINE * _machine_memory() / len(devices)
 
 
 def _machine_memory() -> int:

@@ -21,7 +21,7 @@ from ilo_jax.stylegan2 import winograd
 @flax.struct.dataclass
 class ConvKernels:
     """The kernels of a convolution and of its adjoint, by `prepare_conv` for `conv`, or by
-    `prepare_upsample_conv` for `upsample_conv`."""
+    `prepare_upsample_conv` (one kernel, or four phases) for `upsample_conv`."""
 
     forward: tuple[jax.Array, ...]
     adjoint: tuple[jax.Array, ...]
@@ -46,6 +46,17 @@ def prepare_conv(kernel: jax.Array, resolution: int) -> ConvKernels:
 
 
 def prepare_upsample_conv(kernel: jax.Array) -> ConvKernels:
+    """Of `[3, 3, I, O]`, for `upsample_conv`: in phases on a CPU; GPU and TPU libraries have
+    transposed convolutions that are faster (docs/scale.md)."""
+    return prepare_phases(kernel) if jax.default_backend() == "cpu" else prepare_whole(kernel)
+
+
+def prepare_whole(kernel: jax.Array) -> ConvKernels:
+    """Of `[3, 3, I, O]`, for `upsample_conv` as one transposed convolution."""
+    return ConvKernels((kernel,), (jnp.swapaxes(kernel, -1, -2),))
+
+
+def prepare_phases(kernel: jax.Array) -> ConvKernels:
     """Of `[3, 3, I, O]`, for `upsample_conv`: one kernel a phase of the output (even or odd row,
     even or odd column), with the taps that meet an input there, not a zero between two."""
     even, odd = slice(None, None, -2), slice(1, 2)
@@ -89,6 +100,8 @@ def _upsample_conv_adjoint(kernels: ConvKernels, dy: jax.Array) -> tuple[jax.Arr
     *_, h, w, _ = dy.shape
     edges = ((0, 0),) * (dy.ndim - 3) + ((2, 2), (2, 2), (0, 0))
     dt = _fir(_fir(jnp.pad(dy, edges), -3), -2)
+    if len(kernels.adjoint) == 1:
+        return _correlate(dt, kernels.adjoint[0], "VALID", stride=2), None
     terms = []
     for kernel, (i, j) in zip(kernels.adjoint, itertools.product((0, 1), (0, 1)), strict=True):
         # Padded and cropped, since XLA's unpadded convolution is three times slower on CPU.
@@ -103,12 +116,14 @@ upsample_conv.defvjp(
 )
 
 
-def _transposed_conv(x: jax.Array, phases: tuple[jax.Array, ...]) -> jax.Array:
+def _transposed_conv(x: jax.Array, kernels: tuple[jax.Array, ...]) -> jax.Array:
     """Stride-2 transposed convolution, `[..., H, W, I]` -> `[..., 2H + 1, 2W + 1, O]`: four small
     convolutions, interleaved, have a quarter of the operations of one over spread-out zeros."""
+    if len(kernels) == 1:  # turned here, by which XLA knows it for a transposed convolution
+        return _correlate(x, kernels[0][::-1, ::-1], ((2, 2), (2, 2)), spread=2)
     edge, none = (1, 1), (0, 0)
     pads = ((edge, edge), (edge, none), (none, edge), (none, none))
-    a, b, c, d = (_correlate(x, k, pad) for k, pad in zip(phases, pads, strict=True))
+    a, b, c, d = (_correlate(x, k, pad) for k, pad in zip(kernels, pads, strict=True))
     return _interleave(_interleave(a, b, -2), _interleave(c, d, -2), -3)
 
 
@@ -129,15 +144,19 @@ def _fir(t: jax.Array, axis: int) -> jax.Array:
     return 0.25 * (a + d) + 0.75 * (b + c)
 
 
-def _correlate(x: jax.Array, kernel: jax.Array, padding) -> jax.Array:
-    """Convolution that does not turn the kernel, `[h, w, I, O]`."""
+def _correlate(
+    x: jax.Array, kernel: jax.Array, padding, stride: int = 1, spread: int = 1
+) -> jax.Array:
+    """Convolution that does not turn the kernel, `[h, w, I, O]`, of an image whose pixels are
+    `spread` apart, with zeros between."""
     if kernel.shape[:2] == (1, 1):
         return x @ kernel[0, 0]
     y = lax.conv_general_dilated(
         x.reshape(-1, *x.shape[-3:]),
         kernel,
-        (1, 1),
+        (stride, stride),
         padding,
+        lhs_dilation=(spread, spread),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return y.reshape(*x.shape[:-3], *y.shape[1:])
