@@ -48,7 +48,7 @@ def main() -> None:
                 seconds[batch].append(found)
     rows = [(batch, statistics.median(s), min(s), max(s)) for batch, s in seconds.items()]
     for batch, median, low, high in rows:
-        print(f"batch {batch}: {1e3 * median:.2f} ms an image and step [{low:.5f}, {high:.5f}]")
+        print(f"batch {batch}: {1e3 * median:.3g} ms an image and step [{low:.3g}, {high:.3g} s]")
     with args.out.with_suffix(".csv").open("w", newline="") as file:
         header = ("batch", "seconds_per_image_and_step", "least", "greatest")
         csv.writer(file, lineterminator="\n").writerows([header, *rows])

@@ -1,8 +1,8 @@
-"""Images a day on accelerators: an estimate from operation counts, nothing that was measured.
+"""Images a day on accelerators: an estimate from operation counts.
 
 Floating point operations of a compiled optimization step, as XLA counts them on the CPU (whose
-program may differ from an accelerator's), over the published peak of the device times the part of
-it that is presumed to be reached.
+program may differ from an accelerator's), over the published float32 peak of the device times the
+part of it that is presumed to be reached.
 
     python -m benchmarks.estimate --generator chest64
     python -m benchmarks.estimate --resolution 1024
@@ -15,12 +15,15 @@ import jax
 from benchmarks.step import initial_carry, run_steps
 from ilo_jax import stylegan2
 
-PEAKS = {
-    "one H100 SXM": 67e12,  # float32 outside of the tensor cores (NVIDIA's data sheet)
-    "eight H100 SXM": 8 * 67e12,
-    "TPU v5e-16": 16 * 197e12 / 6,  # bfloat16 (Google); a float32 product takes up to six of them
+DEVICES = {
+    # float32 outside of the tensor cores (NVIDIA's data sheet). An H200 reached 0.55 and 0.7 of it
+    # (docs/scale.md); the H100's arithmetic is the same, its memory has 0.7 of the speed.
+    "one H100 SXM": (67e12, 0.4),
+    "eight H100 SXM": (8 * 67e12, 0.4),
+    # bfloat16 (Google); a float32 product takes up to six of them. The share is a guess.
+    "TPU v5e-16": (16 * 197e12 / 6, 0.1),
 }
-"""Operations a second in float32."""
+"""Operations a second in float32, and the part of them that is presumed."""
 
 
 def main() -> None:
@@ -28,7 +31,6 @@ def main() -> None:
     parser.add_argument("--generator", help="a checkpoint; by default config-f, random weights")
     parser.add_argument("--resolution", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=400, help="of an image, over all rounds")
-    parser.add_argument("--utilisation", type=float, default=0.1, help="of the peak: presumed")
     args = parser.parse_args()
 
     if args.generator:
@@ -42,9 +44,9 @@ def main() -> None:
     assert cost is not None, "this platform does not count"
     step = cost["flops"]
     print(f"{step / 1e9:.2f} GFLOP a step, {args.steps} steps an image")
-    for device, peak in PEAKS.items():
-        day = 24 * 3600 * peak * args.utilisation / (step * args.steps)
-        print(f"{device}: {day:.2g} images a day at {args.utilisation:.0%} of the peak")
+    for device, (peak, share) in DEVICES.items():
+        day = 24 * 3600 * peak * share / (step * args.steps)
+        print(f"{device}: {day:.2g} images a day at {share:.0%} of the peak")
 
 
 if __name__ == "__main__":

@@ -96,12 +96,13 @@ def main() -> None:
         for w in workers if i % 2 == 0 else workers[::-1]:
             seconds[w.name].append(w.step_seconds(args.steps))
     least = {name: min(values) for name, values in seconds.items()}
-    print("          step, s   least   ratio [range]          of least   compile, s   peak, GiB")
+    print("            step, s     least   ratio [range]", end=" " * 10)
+    print("of least   compile, s   peak, GiB")
     for w in workers:
         ratios = [a / b for a, b in zip(seconds[w.name], seconds["ours"], strict=True)]
         spread = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
         print(
-            f"{w.name:9} {statistics.median(seconds[w.name]):7.3f} {least[w.name]:7.3f}"
+            f"{w.name:9} {statistics.median(seconds[w.name]):9.4g} {least[w.name]:9.4g}"
             f"   {spread:22} {least[w.name] / least['ours']:8.2f}   {w.compile_s:10.1f}"
             f"   {w.peak_gib:9.2f}"
         )

@@ -5,7 +5,7 @@ squared error of its image, backward to latents and the first five noise maps, A
 solver runs its steps in a `lax.scan`, and so does this. The floor is the time of plain
 'same' 3x3 convolutions of the network's sizes, forward and input gradient each, measured
 in the same process, in turns. `step_gib` is what the process grows by while it takes steps, weights
-and variables being there already; on an accelerator, what the device had in use at most, with them.
+and variables being there already; on an accelerator, the temporary memory of its program.
 
     python -m benchmarks.step --resolution 1024 --batch 1
     python -m benchmarks.step --generator chest64 --batch 32
@@ -70,13 +70,14 @@ def main() -> None:
     before = _status_gib("VmRSS")
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that compiling had
     timed_scan()  # pays for page faults
-    stats = jax.local_devices()[0].memory_stats()
-    step_gib = peak_gib() - (0 if stats else before)
+    temporary = _temporary_gib(compiled)
+    step_gib = _status_gib("VmHWM") - before if temporary is None else temporary
     if args.serve:
         print(json.dumps({"compile_s": compile_seconds}), flush=True)
         for _ in sys.stdin:
-            answer = {"step_s": timed_scan(), "peak_gib": peak_gib()}
-            print(json.dumps(answer), flush=True)
+            step_s = timed_scan()
+            peak = _status_gib("VmHWM") if temporary is None else weights / 2**30 + temporary
+            print(json.dumps({"step_s": step_s, "peak_gib": peak}), flush=True)
         return
     convolution_floor(generator.config, args.batch)  # compiles
     seconds, floors = [], []
@@ -96,13 +97,16 @@ def main() -> None:
         "weights_gib": weights / 2**30,
         "step_gib": step_gib,
     }
-    print(json.dumps({k: round(v, 3) for k, v in report.items()}))
+    print(json.dumps({k: float(f"{v:.4g}") for k, v in report.items()}))
 
 
-def peak_gib() -> float:
-    """Of the process's memory; on an accelerator, of the device's that was in use."""
-    stats = jax.local_devices()[0].memory_stats()
-    return stats["peak_bytes_in_use"] / 2**30 if stats else _status_gib("VmHWM")
+def _temporary_gib(compiled: jax.stages.Compiled) -> float | None:
+    """Of the program on an accelerator, whose allocator also counts what compiling tried; None on
+    the CPU, of whose memory the process tells."""
+    memory = compiled.memory_analysis()
+    if memory is None or jax.default_backend() == "cpu":
+        return None
+    return memory.temp_size_in_bytes / 2**30
 
 
 def _status_gib(field: str) -> float:

@@ -197,8 +197,7 @@ class Run:
         elif batch_size == "auto":
             batch_size = images_that_fit(generator, operator, plan, settings.samples)
         elif batch_size is None:
-            usual = max(1, min(32, 2**18 // config.resolution**2) // settings.samples)
-            batch_size = usual * (1 if jax.default_backend() == "cpu" else jax.local_device_count())
+            batch_size = _usual_batch_size(config.resolution, settings.samples)
         return cls(settings, generator, operator, plan, later, batch_size)
 
     @property
@@ -238,6 +237,14 @@ class Run:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""
         key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
         return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
+
+
+def _usual_batch_size(resolution: int, restarts: int) -> int:
+    """Images at a time: what is about as fast an image as any more are (docs/scale.md)."""
+    on_cpu = jax.default_backend() == "cpu"
+    most, pixels = (32, 2**18) if on_cpu else (256, 2**20)
+    each = max(1, min(most, pixels // resolution**2) // restarts)
+    return each * (1 if on_cpu else jax.local_device_count())
 
 
 def _check_auto(settings: Settings, plan: Plan) -> None:
