@@ -1,5 +1,6 @@
 """How many images at a time: what fits into memory, and what happens when it does not."""
 
+import dataclasses
 import types
 
 import jax
@@ -127,6 +128,17 @@ def test_devices_without_memory_of_their_own_share_half_of_the_machine(monkeypat
     assert memory._usable_memory() == 2**30 / 8
     device.memory_stats = lambda: {"bytes_limit": 1000}
     assert memory._usable_memory() == 900
+
+
+@pytest.mark.parametrize(
+    ("backend", "samples", "expected"),
+    [("cpu", 1, 32), ("cpu", 4, 8), ("gpu", 1, 512), ("gpu", 4, 128)],
+)
+def test_an_accelerator_has_larger_batches(backend, samples, expected, generator, monkeypatch):
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    settings = dataclasses.replace(SETTINGS, samples=samples)
+    assert Run.create(settings, generator, None).batch_size == expected
 
 
 def test_an_image_takes_as_much_as_its_restarts(generator):
