@@ -24,13 +24,17 @@ class Worker:
 
     def __init__(self, name: str, command: list[str]):
         self.name = name
+        # Compiling is timed, and several processes may share a GPU.
+        settings = {
+            "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        }
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ
-            | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+            env=os.environ | settings,
         )
         ready = self._read()
         self.compile_s = ready.get("compile_s", ready.get("first_step_s"))

@@ -70,13 +70,13 @@ def main() -> None:
     before = _status_gib("VmRSS")
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that compiling had
     timed_scan()  # pays for page faults
-    temporary = _temporary_gib(compiled)
-    step_gib = _status_gib("VmHWM") - before if temporary is None else temporary
+    on_cpu = jax.default_backend() == "cpu"
+    step_gib = _status_gib("VmHWM") - before if on_cpu else _temporary_gib(compiled)
     if args.serve:
         print(json.dumps({"compile_s": compile_seconds}), flush=True)
         for _ in sys.stdin:
             step_s = timed_scan()
-            peak = _status_gib("VmHWM") if temporary is None else weights / 2**30 + temporary
+            peak = _status_gib("VmHWM") if on_cpu else step_gib + weights / 2**30
             print(json.dumps({"step_s": step_s, "peak_gib": peak}), flush=True)
         return
     convolution_floor(generator.config, args.batch)  # compiles
@@ -100,12 +100,10 @@ def main() -> None:
     print(json.dumps({k: float(f"{v:.4g}") for k, v in report.items()}))
 
 
-def _temporary_gib(compiled: jax.stages.Compiled) -> float | None:
-    """Of the program on an accelerator, whose allocator also counts what compiling tried; None on
-    the CPU, of whose memory the process tells."""
+def _temporary_gib(compiled: jax.stages.Compiled) -> float:
+    """Of the program on an accelerator, whose allocator also counts what compiling tried."""
     memory = compiled.memory_analysis()
-    if memory is None or jax.default_backend() == "cpu":
-        return None
+    assert memory is not None, "this platform does not tell"
     return memory.temp_size_in_bytes / 2**30
 
 

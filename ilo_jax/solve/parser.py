@@ -192,7 +192,8 @@ def _add_method(parser: argparse.ArgumentParser, task: Task) -> None:
         type=arguments.batch_size,
         metavar="N",
         help="images at a time, or auto: as many as fit into memory (default: by the size of the "
-        "generator, for each accelerator; 32 at 64 px, 1 at 1024 px); halved when memory runs out",
+        "generator, 1 at 1024 px; at 64 px 32 on a CPU, 256 for each accelerator); halved when "
+        "memory runs out",
     )
     # No default: one given before the task is kept.
     method.add_argument(

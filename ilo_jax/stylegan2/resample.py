@@ -117,8 +117,11 @@ upsample_conv.defvjp(
 
 
 def _transposed_conv(x: jax.Array, kernels: tuple[jax.Array, ...]) -> jax.Array:
-    """Stride-2 transposed convolution, `[..., H, W, I]` -> `[..., 2H + 1, 2W + 1, O]`: four small
-    convolutions, interleaved, have a quarter of the operations of one over spread-out zeros."""
+    """Stride-2 transposed convolution, `[..., H, W, I]` -> `[..., 2H + 1, 2W + 1, O]`.
+
+    Of phases: four small convolutions, interleaved, have a quarter of the operations of one over
+    spread-out zeros.
+    """
     if len(kernels) == 1:  # turned here, by which XLA knows it for a transposed convolution
         return _correlate(x, kernels[0][::-1, ::-1], ((2, 2), (2, 2)), spread=2)
     edge, none = (1, 1), (0, 0)
@@ -131,9 +134,14 @@ def _interleave(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
     """n + 1 and n -> 2n + 1 along an axis."""
     axis += even.ndim
     n = odd.shape[axis]
-    pairs = jnp.stack([lax.slice_in_dim(even, 0, n, axis=axis), odd], axis + 1)
-    pairs = pairs.reshape(*odd.shape[:axis], 2 * n, *odd.shape[axis + 1 :])
+    pairs = _alternate(lax.slice_in_dim(even, 0, n, axis=axis), odd, axis)
     return jnp.concatenate([pairs, lax.slice_in_dim(even, n, n + 1, axis=axis)], axis)
+
+
+def _alternate(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
+    """n and n -> 2n along an axis >= 0."""
+    pairs = jnp.stack([even, odd], axis + 1)
+    return pairs.reshape(*odd.shape[:axis], 2 * odd.shape[axis], *odd.shape[axis + 1 :])
 
 
 def _fir(t: jax.Array, axis: int) -> jax.Array:
@@ -164,15 +172,9 @@ def _correlate(
 
 def upsample(x: jax.Array) -> jax.Array:
     """Up-sampling of the RGB skip by the same filter: `[..., H, W, C]` -> `[..., 2H, 2W, C]`."""
-    for axis in (-3, -2):
-        axis += x.ndim
+    for axis in (x.ndim - 3, x.ndim - 2):
         n = x.shape[axis]
-        pad = [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)]
-        p = jnp.pad(x, pad)
-        before, after = (
-            lax.slice_in_dim(p, 0, n, axis=axis),
-            lax.slice_in_dim(p, 2, n + 2, axis=axis),
-        )
-        pair = jnp.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis=axis + 1)
-        x = pair.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+        padded = jnp.pad(x, [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)])
+        before, after = (lax.slice_in_dim(padded, i, i + n, axis=axis) for i in (0, 2))
+        x = _alternate(0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after, axis)
     return x
