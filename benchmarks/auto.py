@@ -25,15 +25,13 @@ from benchmarks.methods import (
     Solver,
     Variant,
     held_out,
-    plan_of,
+    method_of,
     pose,
+    prior,
     psnr_db,
 )
 from ilo_jax.ops import Measurement, Operator
-from ilo_jax.solve.auto import Auto, solve_auto
-from ilo_jax.solve.settings import RADII
-from ilo_jax.solve.sweep import sweep
-from ilo_jax.stylegan2 import load
+from ilo_jax.solve import Auto, reconstruct_auto, sweep
 
 FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
 VARIANT = "ILO, --auto"
@@ -48,25 +46,17 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> list[tuple]:
     """Rows of the CSV file."""
-    generator, plan = load("chest64"), plan_of(case, VARIANTS["ILO"])
+    method = method_of(case, VARIANTS["ILO"])
     operator, measurement, keys = pose(case, truth, seed)
-    scales, rates, hyper = auto.around(plan.hyper)
-    runs = sweep(
-        generator,
-        operator,
-        measurement,
-        keys,
-        plan.schedule,
-        hyper,
-        losses=plan.losses,
-        batch_size=BATCH,
-    )
+    scales, rates, methods = auto.around(method)
+    runs = sweep(prior(), operator, measurement, keys, methods, batch_size=BATCH)
+    radius = prior().facts.radius(prior().usual_cuts[0])
     rows = []
     for scale, rate, image in zip(scales, rates, runs.image[:, 0], strict=True):
-        label = f"radii {scale * RADII['chest64'][0]:g}... lr {0.1 * rate:g}"
+        label = f"radii {scale * radius:g}... lr {0.1 * rate:g}"
         found = psnr_db(np.clip(image, -1, 1), truth)
         rows += [(name, label, i, float(p), "", "") for i, p in enumerate(found)]
-    found = solve_auto(generator, operator, measurement, keys, plan, auto, batch_size=BATCH)
+    found = reconstruct_auto(prior(), operator, measurement, keys, method, auto, batch_size=BATCH)
     wrong = np.abs(found.image - truth)
     for i, p in enumerate(psnr_db(found.image, truth)):
         rank = rank_correlation(found.spread[i].mean(-1), wrong[i].mean(-1))
@@ -80,8 +70,8 @@ def solver(variant: Variant) -> Solver:
     """The automatic choice around a variant of ILO."""
 
     def solve(case: Case, operator: Operator, measurement: Measurement, keys: jax.Array):
-        plan = plan_of(case, variant)
-        return solve_auto(load("chest64"), operator, measurement, keys, plan).image
+        method = method_of(case, variant)
+        return reconstruct_auto(prior(), operator, measurement, keys, method).image
 
     return solve
 

@@ -3,7 +3,7 @@
     python -m benchmarks.batch_cost --out docs/batch_cost.png
     python -m benchmarks.batch_cost --resolution 256 --batches 1 2 4 8 --out docs/batch_cost_256.png
 
-`solve` takes the steps: CSGM's round, super-resolution 4x, on the embedded generator or config-f
+The solver takes the steps: CSGM's round, super-resolution 4x, on the embedded generator or config-f
 with random weights, divided over as many devices as there are processor cores, where that goes
 evenly, as the command line has it. All sizes take a turn, then all again; a cost is the median
 over turns of ten steps. Beside the figure goes a CSV file with the numbers.
@@ -19,11 +19,13 @@ from pathlib import Path
 import jax
 from matplotlib.figure import Figure
 
-from ilo_jax import stylegan2
-from ilo_jax.ops import TASKS
-from ilo_jax.solve import METHODS, solve
-from ilo_jax.solve.loop import batch_mesh
-from ilo_jax.stylegan2 import Generator
+import ilo_jax
+from benchmarks.step import random_prior
+from ilo_jax.ops import superresolution
+from ilo_jax.priors import Prior
+from ilo_jax.solve import csgm, init, steps
+from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.stylegan2 import config_f
 
 
 def main() -> None:
@@ -35,15 +37,11 @@ def main() -> None:
     args = parser.parse_args()
 
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    if args.resolution:
-        config = stylegan2.config_f(args.resolution)
-        generator = stylegan2.random_generator(config, jax.random.key(0))
-    else:
-        generator = stylegan2.load("chest64")
+    prior = random_prior(config_f(args.resolution)) if args.resolution else ilo_jax.load()
     seconds: dict[int, list[float]] = {batch: [] for batch in args.batches}
     for turn in range(args.turns + 1):
         for batch in args.batches:
-            found = image_step_seconds(generator, batch)
+            found = image_step_seconds(prior, batch)
             if turn:  # the first compiles
                 seconds[batch].append(found)
     rows = [(batch, statistics.median(s), min(s), max(s)) for batch, s in seconds.items()]
@@ -55,32 +53,16 @@ def main() -> None:
     _figure(rows).savefig(args.out, dpi=150)
 
 
-def image_step_seconds(generator: Generator, batch: int) -> float:
-    """Of the second ten of twenty steps, between two calls of `progress`."""
-    config = generator.config
-    operator = TASKS["superres"].build(jax.random.key(1), config.image_shape, factor=4)
-    x = jax.random.uniform(jax.random.key(2), (batch, *config.image_shape), minval=-1)
-    plan = METHODS["csgm"].plan(config, steps=[20])
-    times: list[float] = []
-
-    def progress(index: int, done: int, error: jax.Array) -> None:
-        del index, done
-        jax.block_until_ready(error)
-        times.append(time.perf_counter())
-
-    solve(
-        generator,
-        operator,
-        operator(x),
-        jax.random.key(3),
-        plan.schedule,
-        plan.hyper,
-        losses=plan.losses,
-        progress=progress,
-        mesh=batch_mesh(batch),
-    )
-    began, ended = times
-    return (ended - began) / (10 * batch)
+def image_step_seconds(prior: Prior, batch: int) -> float:
+    """Of the second ten of twenty steps."""
+    operator = superresolution(prior.image_shape, 4)
+    x = jax.random.uniform(jax.random.key(2), (batch, *prior.image_shape), minval=-1)
+    mesh, key = batch_mesh(batch), jax.random.key(3)
+    run = init(prior, operator, operator(x), key, csgm(prior, 20), mesh=mesh)
+    run = jax.block_until_ready(steps(run, 10, mesh))
+    began = time.perf_counter()
+    jax.block_until_ready(steps(run, 10, mesh))
+    return (time.perf_counter() - began) / (10 * batch)
 
 
 def _figure(rows: list[tuple[int, float, float, float]]) -> Figure:

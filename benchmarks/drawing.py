@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.classical import BASELINES
 from benchmarks.methods import PANELS, Row, mse_of
-from ilo_jax.solve.contact_sheet import Tile, contact_sheet
+from ilo_jax.files.contact_sheet import Tile, contact_sheet
 
 ATTRIBUTION = (
     "Radiographs: Kermany, Zhang & Goldbaum, doi 10.17632/rscbjbr9sj.2, CC BY 4.0, reduced to "

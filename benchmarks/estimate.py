@@ -10,10 +10,9 @@ part of it that is presumed to be reached.
 
 import argparse
 
-import jax
-
-from benchmarks.step import initial_carry, run_steps
-from ilo_jax import stylegan2
+import ilo_jax
+from benchmarks.step import begin, compile_steps, random_prior
+from ilo_jax.stylegan2 import config_f
 
 DEVICES = {
     # float32 outside of the tensor cores (NVIDIA's data sheet). An H200 reached 0.55 and 0.7 of it
@@ -34,15 +33,13 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.generator:
-        generator = stylegan2.load(args.generator)
+        prior = ilo_jax.load(args.generator)
     else:
-        config = stylegan2.config_f(args.resolution)
-        generator = stylegan2.random_generator(config, jax.random.key(0))
-    run = jax.jit(run_steps, static_argnums=2)
-    compiled = run.lower(generator, initial_carry(generator, 1), 1).compile()
+        prior = random_prior(config_f(args.resolution))
+    compiled = compile_steps(begin(prior, 1))
     cost = compiled.cost_analysis()
     assert cost is not None, "this platform does not count"
-    step = cost["flops"]
+    step = cost["flops"]  # of the loop's body, once
     print(f"{step / 1e9:.2f} GFLOP a step, {args.steps} steps an image")
     for device, (peak, share) in DEVICES.items():
         day = 24 * 3600 * peak * share / (step * args.steps)

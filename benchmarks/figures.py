@@ -9,6 +9,7 @@ data set is not part of the repository; `benchmarks/quality.py` says what it is.
 
 import argparse
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -33,8 +34,8 @@ from benchmarks.methods import (
     reconstruct,
     rows_of,
 )
-from ilo_jax.solve.cli import start_quickly
-from ilo_jax.solve.images import write_png
+from ilo_jax.app.cli import start_quickly
+from ilo_jax.files.images import write_png
 
 LONGER = {f"CSGM, {n} steps": Variant("csgm", {"steps": [n]}) for n in (300, 1000)}
 
@@ -100,31 +101,35 @@ def measure(
 ) -> None:
     """Appends to `rows.csv` what it lacks of the cells, and keeps the pictures that are shown."""
     table = solvers(steps)
-    shown_in = {case for cases in PICTURES.values() for case in cases}
-    for case, variant in wanted:
-        solver = table[variant](CASES[case])
-        if solver is None:
-            continue
-        done = mse_of(read_rows(out / "rows.csv"), case, variant)
-        shown = range(SHOWN) if seed == 0 and case in shown_in else range(0)
-        lacking = [
-            i
-            for i in range(len(truth))
-            if (seed, i) not in done
-            or (i in shown and not picture_file(out, case, variant, i).exists())
-        ]
-        if not lacking:
-            continue
-        found = reconstruct(CASES[case], solver, truth, seed, lacking)
-        jax.clear_caches()  # a hundred cells' programs are more than a process may hold
-        for i, image in zip(lacking, found.image, strict=True):
-            if i in shown:
-                write_png(picture_file(out, case, variant, i), image[..., :1])
-        rows = rows_of(case, variant, seed, lacking, found)
-        append_rows(out / "rows.csv", [r for r in rows if (seed, r.image) not in done])
-        print(
-            f"{case}, {variant}: {found.psnr_db.mean():.2f} dB, {found.seconds:.1f} s", flush=True
-        )
+    for _, of_task in itertools.groupby(wanted, lambda cell: CASES[cell[0]].task):
+        for case, variant in of_task:
+            solver = table[variant](CASES[case])
+            if solver is not None:
+                _measure_cell(out, truth, seed, case, variant, solver)
+        jax.clear_caches()  # the programs of all tasks are more than a process may hold
+
+
+def _measure_cell(
+    out: Path, truth: jax.Array, seed: int, case: str, variant: str, solver: Solver
+) -> None:
+    done = mse_of(read_rows(out / "rows.csv"), case, variant)
+    is_shown = seed == 0 and any(case in cases for cases in PICTURES.values())
+    shown = range(SHOWN if is_shown else 0)
+    lacking = [
+        i
+        for i in range(len(truth))
+        if (seed, i) not in done
+        or (i in shown and not picture_file(out, case, variant, i).exists())
+    ]
+    if not lacking:
+        return
+    found = reconstruct(CASES[case], solver, truth, seed, lacking)
+    for i, image in zip(lacking, found.image, strict=True):
+        if i in shown:
+            write_png(picture_file(out, case, variant, i), image[..., :1])
+    rows = rows_of(case, variant, seed, lacking, found)
+    append_rows(out / "rows.csv", [r for r in rows if (seed, r.image) not in done])
+    print(f"{case}, {variant}: {found.psnr_db.mean():.2f} dB, {found.seconds:.1f} s", flush=True)
 
 
 def adopt(out: Path, others: Iterable[Row], images: int, wanted: Iterable[tuple[str, str]]) -> None:

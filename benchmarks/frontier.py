@@ -21,10 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+import ilo_jax
 from benchmarks.loops import MODES, invert, start_rival
 from benchmarks.methods import held_out
 from ilo_jax import lpips
-from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, load
+from ilo_jax.solve import csgm, ilo
 
 ROUNDS = 4
 
@@ -48,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
 
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    generator, truth = load(EMBEDDED_DEFAULT), held_out(args.data, args.images)
+    prior, truth = ilo_jax.load(), held_out(args.data, args.images)
     network = lpips.load("vgg")
     distance = jax.jit(lpips.lpips)
 
@@ -60,16 +61,16 @@ def main() -> None:
 
     steps = [args.steps] * ROUNDS
     points: list[Point] = []
-    invert(generator, truth, "ilo", [10] * ROUNDS)  # compiles
-    found, ends = invert(generator, truth, "ilo", steps)
-    for r, (solution, end) in enumerate(zip(found, ends, strict=True)):
+    invert(prior, truth, ilo(prior, [1] * ROUNDS))  # compiles
+    found, ends = invert(prior, truth, ilo(prior, steps))
+    for r, (solution, end) in enumerate(zip(found.rounds, ends, strict=True)):
         points.append(point("ILO", args.steps * (r + 1), end, solution.image))
-    invert(generator, truth, "csgm", [10])
-    for total in args.steps * np.arange(1, ROUNDS + 1):
-        found, ends = invert(generator, truth, "csgm", [int(total)])
-        points.append(point("CSGM", int(total), ends[-1], found[-1].image))
+    invert(prior, truth, csgm(prior, 1))
+    for total in range(args.steps, args.steps * ROUNDS + 1, args.steps):
+        found, ends = invert(prior, truth, csgm(prior, total))
+        points.append(point("CSGM", total, ends[-1], found.image))
     with tempfile.TemporaryDirectory() as folder:
-        rival = start_rival(args.mode, args.torch_python, Path(folder), generator, truth)
+        rival = start_rival(args.mode, args.torch_python, Path(folder), prior, truth)
         rival.ask("1 1 1 1 -")  # compiles
         images = Path(folder) / "images.npy"
         ends = rival.ask(" ".join([*map(str, steps), str(images)]))["seconds"]

@@ -13,19 +13,19 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import ilo_jax
 from benchmarks.rivals import Worker
-from ilo_jax.ops import Identity
-from ilo_jax.solve import METHODS, Solution, solve
-from ilo_jax.solve.loop import batch_mesh
-from ilo_jax.solve.settings import RADII
-from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, Generator, load, map_latents, synthesize
+from ilo_jax.ops import identity
+from ilo_jax.priors import Prior
+from ilo_jax.solve import Method, Result, finish, ilo, init, steps
+from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.stylegan2 import StyleGAN2, map_latents, synthesize
 
 MODES = ("eager", "compile")
 
@@ -39,19 +39,20 @@ def main() -> None:
     args = parser.parse_args()
 
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    generator = load(EMBEDDED_DEFAULT)
+    prior = ilo_jax.load()
+    generator = prior.generator
     z = jax.random.normal(jax.random.key(0), (args.batch, generator.config.z_dim))
     target = jax.jit(synthesize)(generator, map_latents(generator, z))
-    steps = [args.steps] * 4
+    rounds = [args.steps] * 4
     seconds: dict[str, list[float]] = {name: [] for name in ("ours", *MODES)}
     with tempfile.TemporaryDirectory() as folder:
         rivals = [
-            start_rival(mode, args.torch_python, Path(folder), generator, target) for mode in MODES
+            start_rival(mode, args.torch_python, Path(folder), prior, target) for mode in MODES
         ]
         for turn in range(args.turns + 1):
-            found = {"ours": invert(generator, target, "ilo", steps)[1][-1]}
+            found = {"ours": invert(prior, target, ilo(prior, rounds))[1][-1]}
             for rival in rivals:
-                found[rival.name] = rival.ask(" ".join([*map(str, steps), "-"]))["seconds"][-1]
+                found[rival.name] = rival.ask(" ".join([*map(str, rounds), "-"]))["seconds"][-1]
             if turn:  # the first compiles
                 for name, value in found.items():
                     seconds[name].append(value)
@@ -66,53 +67,38 @@ def main() -> None:
         )
 
 
-def invert(
-    generator: Generator, target: jax.Array, method: str, steps: Sequence[int]
-) -> tuple[list[Solution], list[float]]:
-    """Solutions after each round, and seconds from the start to each of them.
+def invert(prior: Prior, target: jax.Array, method: Method) -> tuple[Result, list[float]]:
+    """What came of it, and seconds from the start to the end of each round.
 
     Args:
       target: `[B, H, W, 3]`, measured as it is.
     """
-    radii = RADII[EMBEDDED_DEFAULT] if method == "ilo" else None
-    plan = METHODS[method].plan(generator.config, steps, radii=radii)
     ends: list[float] = []
-
-    def progress(index: int, done: int, error: jax.Array) -> None:
-        jax.block_until_ready(error)
-        if done == steps[index]:
-            ends.append(time.perf_counter() - start)
-
+    mesh = batch_mesh(len(target))
     start = time.perf_counter()
-    solutions = solve(
-        generator,
-        Identity(generator.config.image_shape),
-        target,
-        jax.random.key(1),
-        plan.schedule,
-        plan.hyper,
-        losses=plan.losses,
-        progress=progress,
-        mesh=batch_mesh(len(target)),
-    )
-    return solutions, ends
+    run = init(prior, identity(prior.image_shape), target, jax.random.key(1), method, mesh=mesh)
+    for count in method.steps.tolist():
+        run = jax.block_until_ready(steps(run, count, mesh))
+        ends.append(time.perf_counter() - start)
+    return finish(run), ends
 
 
 def start_rival(
-    mode: str, python: str, folder: Path, generator: Generator, target: jax.Array
+    mode: str, python: str, folder: Path, prior: StyleGAN2, target: jax.Array
 ) -> Worker:
     """`torch_loop.py` in one of `MODES`, on the generator's weights and the images `target`."""
     problem = folder / "problem.npz"
-    np.savez(problem, **_problem(generator, target))  # pyright: ignore[reportArgumentType]
+    np.savez(problem, **_problem(prior, target))  # pyright: ignore[reportArgumentType]
     script = str(Path(__file__).with_name("torch_loop.py"))
     return Worker(mode, [python, script, mode, str(problem)])
 
 
-def _problem(generator: Generator, target: jax.Array) -> dict[str, np.ndarray]:
+def _problem(prior: StyleGAN2, target: jax.Array) -> dict[str, np.ndarray]:
+    generator = prior.generator
     params = generator.synthesis["params"]
     arrays = {
         "target": target.transpose(0, 3, 1, 2),
-        "radii": jnp.array(RADII[EMBEDDED_DEFAULT]),
+        "radii": jnp.array([prior.facts.radius(cut) for cut in prior.usual_cuts[:3]]),
         "mean": generator.proxy.mean,
         "std": generator.proxy.std,
         "const": params["const"].transpose(2, 0, 1)[None],

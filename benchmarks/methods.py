@@ -10,6 +10,7 @@ import argparse
 import csv
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,12 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.ops import TASKS, Measurement, Operator
-from ilo_jax.solve import METHODS, Plan, solve
-from ilo_jax.solve.images import from_uint8
-from ilo_jax.solve.loop import batch_mesh
-from ilo_jax.solve.settings import RADII
-from ilo_jax.stylegan2 import load
+import ilo_jax
+from ilo_jax.app.tasks import TASKS
+from ilo_jax.files.images import from_uint8
+from ilo_jax.ops import Measurement, Operator
+from ilo_jax.solve import PRESETS, TERMS, Method
+from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.stylegan2 import StyleGAN2
 
 STEPS = 200
 
@@ -34,7 +36,7 @@ class Case:
     """A row of the table.
 
     Attributes:
-      perceptual: the name of LPIPS among the losses; None where it is not defined.
+      perceptual: the name of LPIPS among the terms; None where it is not defined.
     """
 
     task: str
@@ -78,27 +80,31 @@ CASES = {
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A method and what of `Method.plan` is set otherwise than by default."""
+    """A preset, and what of it is set otherwise than by default.
 
-    method: str
+    Attributes:
+      options: `steps`, and `radii` where they are not the preset's.
+      weights: of the terms of the objective, by name; none for the preset's objective.
+    """
+
+    preset: str
     options: Mapping[str, Any]
+    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 QUARTER, HALF = STEPS // 4, STEPS // 2
-LPIPS = {"lpips": [1.0], "geocross": [0.001]}
-BOTH = {"mse": [1.0], **LPIPS}
+LPIPS = {"lpips": 1.0, "geocross": 0.001}
+BOTH = {"mse": 1.0, **LPIPS}
 VARIANTS = {
     "CSGM": Variant("csgm", {"steps": [STEPS]}),
-    "CSGM, LPIPS": Variant("csgm", {"steps": [STEPS], "weights": LPIPS}),
-    "CSGM, both": Variant("csgm", {"steps": [STEPS], "weights": BOTH}),
+    "CSGM, LPIPS": Variant("csgm", {"steps": [STEPS]}, LPIPS),
+    "CSGM, both": Variant("csgm", {"steps": [STEPS]}, BOTH),
     "PULSE": Variant("pulse", {"steps": [STEPS]}),
     "Dhar et al.": Variant("dhar", {"steps": [HALF, HALF]}),
-    "projector": Variant("projector", {"steps": [STEPS]}),
-    "ILO": Variant("ilo", {"steps": [QUARTER] * 4, "radii": RADII["chest64"]}),
-    "ILO, no balls": Variant("ilo", {"steps": [QUARTER] * 4}),
-    "ILO, both": Variant(
-        "ilo", {"steps": [QUARTER] * 4, "radii": RADII["chest64"], "weights": BOTH}
-    ),
+    "projector": Variant("projector", {"steps": [STEPS]}, {"lpips": 1.0, "noise_correlation": 1e5}),
+    "ILO": Variant("ilo", {"steps": [QUARTER] * 4}),
+    "ILO, no balls": Variant("ilo", {"steps": [QUARTER] * 4, "radii": float("inf")}),
+    "ILO, both": Variant("ilo", {"steps": [QUARTER] * 4}, BOTH),
     "Algorithm 1": Variant("ilo-range", {"steps": [QUARTER, 30, 20, 30, 20, 30, 20]}),
 }
 """The same in every case but where LPIPS is not defined: there the projector uses MSE, and variants
@@ -120,17 +126,33 @@ class Row(NamedTuple):
     seconds: float
 
 
-def settings(case: Case, variant: Variant) -> Variant | None:
-    """What a variant is in a case; None where it is nothing."""
-    defaults = {n: [w] for n, w in METHODS[variant.method].weights.items()}
-    weights = variant.options.get("weights", defaults)
-    if "lpips" not in weights:
-        return variant
-    if case.perceptual is None and variant.method != "projector":
-        return None
-    name = case.perceptual or "mse"
-    weights = {name if n == "lpips" else n: w for n, w in weights.items()}
-    return Variant(variant.method, {**variant.options, "weights": weights})
+@functools.cache
+def prior() -> StyleGAN2:
+    """The embedded generator."""
+    return ilo_jax.load("chest64")
+
+
+def is_defined(case: Case, variant: Variant) -> bool:
+    """Whether a variant is anything in a case."""
+    has_lpips = "lpips" in variant.weights and variant.preset != "projector"
+    return case.perceptual is not None or not has_lpips
+
+
+def method_of(case: Case, variant: Variant, sna: bool | None = None) -> Method:
+    """Of the embedded generator; with SNA by the task if None."""
+    options = dict(variant.options)
+    if variant.weights:
+        names = {"lpips": case.perceptual or "mse"}
+        terms = (w * TERMS[names.get(n, n)]() for n, w in variant.weights.items())
+        options["objective"] = functools.reduce(lambda a, b: a + b, terms)
+    return PRESETS[variant.preset].make(prior(), **options, sna=sna)
+
+
+def shared(method: Method) -> Method:
+    """With the rounds and cuts of all variants, so that those with one objective share a
+    program."""
+    cuts = (*prior().usual_cuts[:3], prior().depth)
+    return method.with_cuts(cuts).padded(max(4, method.rounds))
 
 
 def solver(case: Case, variant: Variant, sna: bool | None = None) -> Solver | None:
@@ -139,15 +161,7 @@ def solver(case: Case, variant: Variant, sna: bool | None = None) -> Solver | No
     Args:
       sna: by the task if None.
     """
-    chosen = settings(case, variant)
-    return None if chosen is None else functools.partial(_solve, chosen, sna)
-
-
-def plan_of(case: Case, variant: Variant, sna: bool | None = None) -> Plan:
-    """Of the embedded generator; with SNA by the task if None."""
-    config = load("chest64").config
-    sna = TASKS[case.task].sna if sna is None else sna
-    return METHODS[variant.method].plan(config, **variant.options, sna=sna)
+    return functools.partial(_solve, variant, sna) if is_defined(case, variant) else None
 
 
 def _solve(
@@ -158,17 +172,9 @@ def _solve(
     measurement: Measurement,
     keys: jax.Array,
 ) -> jax.Array:
-    generator, plan = load("chest64"), plan_of(case, variant, sna)
-    return solve(
-        generator,
-        operator,
-        measurement,
-        keys,
-        plan.schedule,
-        plan.hyper,
-        losses=plan.losses,
-        mesh=batch_mesh(len(keys)),
-    )[-1].image
+    method = shared(method_of(case, variant, sna))
+    mesh = batch_mesh(len(keys))
+    return ilo_jax.reconstruct(prior(), operator, measurement, keys, method, mesh=mesh).image
 
 
 class Problem(NamedTuple):
@@ -308,17 +314,17 @@ def main() -> None:
 
     truth = held_out(args.data, args.images)
     rows = read_rows(args.out)
-    for case in args.cases:
-        for variant in args.variants:
+    for _, cases in itertools.groupby(args.cases, lambda case: CASES[case].task):
+        for case, variant in itertools.product(cases, args.variants):
             by = solver(CASES[case], VARIANTS[variant])
             if by is None or mse_of(rows, case, variant):
                 continue
             found = reconstruct(CASES[case], by, truth, args.seed)
-            jax.clear_caches()  # a hundred cells' programs are more than a process may hold
             new = rows_of(case, variant, args.seed, range(args.images), found)
             append_rows(args.out, new)
             rows += new
             print(f"{case}, {variant}: {found.psnr_db.mean():.2f} dB", flush=True)
+        jax.clear_caches()  # the programs of all tasks are more than a process may hold
     print(markdown(rows))
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.parts --resolution 1024
 
-`solve` takes steps of config-f, random weights, batch 1, compressed sensing with a tenth of the
+The solver takes steps of config-f, random weights, batch 1, compressed sensing with a tenth of the
 image's values, and between them each part is timed alone, in the same process:
 
 - circulant: the measurement and its transpose, in CSGM's round;
@@ -19,13 +19,13 @@ from collections.abc import Callable
 
 import jax
 
-from ilo_jax import stylegan2
+from benchmarks.step import random_prior
 from ilo_jax.ops import partial_circulant, project_l1_ball
-from ilo_jax.solve import solve
-from ilo_jax.solve.schedule import hyper_parameters, ilo_schedule
+from ilo_jax.solve import ilo, init, step
+from ilo_jax.stylegan2 import config_f
 
-STEPS = 11
-"""Of a round; a prime number, so that `solve` tells of each."""
+STEPS = 10
+"""Of a round."""
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--radius", type=float, default=1000.0)
     args = parser.parse_args()
 
-    config = stylegan2.config_f(args.resolution)
-    generator = stylegan2.random_generator(config, jax.random.key(0))
+    config = config_f(args.resolution)
+    prior = random_prior(config)
     cut = config.block_start(5)  # reads 64x64x512
     shape = config.image_shape
     operator = partial_circulant(jax.random.key(1), shape, shape[0] * shape[1] * shape[2] // 10)
@@ -56,29 +56,19 @@ def main() -> None:
     )
     for _, part in parts:
         part()  # compiles
-    steps, times, last = ([], []), ([], []), time.perf_counter()
-
-    def turn(index: int, done: int, error: jax.Array) -> None:
-        nonlocal last
-        jax.block_until_ready(error)
-        if done > 1:  # the first compiles
-            steps[index].append(time.perf_counter() - last)
-            times[index].append(seconds(parts[index][1]))
-        last = time.perf_counter()
-
-    solve(
-        generator,
-        operator,
-        operator(x[None]),
-        jax.random.key(4),
-        ilo_schedule(config, [STEPS, STEPS], [0, cut]),
-        hyper_parameters(2, radius_code=args.radius),
-        progress=turn,
-    )
-    for (name, _), step, part in zip(parts, steps, times, strict=True):
-        shares = [100 * p / s for p, s in zip(part, step, strict=True)]
+    method = ilo(prior, [STEPS, STEPS], [0, cut], radii=args.radius)
+    run = init(prior, operator, operator(x[None]), jax.random.key(4), method)
+    jax.block_until_ready(step(run))  # compiles
+    steps, times = ([], []), ([], [])
+    for t in range(2 * STEPS):
+        r, start = t // STEPS, time.perf_counter()
+        run = jax.block_until_ready(step(run))
+        steps[r].append(time.perf_counter() - start)
+        times[r].append(seconds(parts[r][1]))
+    for (name, _), whole, part in zip(parts, steps, times, strict=True):
+        shares = [100 * p / s for p, s in zip(part, whole, strict=True)]
         print(
-            f"{name}: {1e3 * statistics.median(part):.1f} ms of {statistics.median(step):.2f} s, "
+            f"{name}: {1e3 * statistics.median(part):.1f} ms of {statistics.median(whole):.2f} s, "
             f"{statistics.median(shares):.2f} % [{min(shares):.2f}, {max(shares):.2f}]"
         )
 

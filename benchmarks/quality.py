@@ -16,11 +16,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ilo_jax.ops import TASKS
-from ilo_jax.solve import Search, hyper_parameters, ilo_schedule, solve
-from ilo_jax.solve.images import from_uint8
-from ilo_jax.solve.settings import RADII
-from ilo_jax.stylegan2 import load
+import ilo_jax
+from ilo_jax.app.tasks import TASKS
+from ilo_jax.files.images import from_uint8
+from ilo_jax.solve import Geocross, Mse, ilo
 
 ROWS = {
     "invert": ("invert", {}),
@@ -39,31 +38,27 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=100, help="of each of the four rounds")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument(
-        "--radii", type=float, nargs=3, default=RADII["chest64"], help="of the three deeper rounds"
-    )
+    parser.add_argument("--radii", type=float, nargs=3, help="of the three deeper rounds")
     parser.add_argument("--geocross", type=float, default=0.001, help="the authors have 0.01")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
-    generator = load("chest64")
+    prior = ilo_jax.load("chest64")
     pixels = np.load(args.data)["test"][args.first : args.first + args.images]
     truth = jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))
-    radii = jnp.array([jnp.inf, *args.radii])
-    hyper = hyper_parameters(4, radius_code=radii, mse=1.0, geocross=args.geocross)
+    objective = Mse() + args.geocross * Geocross()
+    method = ilo(prior, [args.steps] * 4, radii=args.radii, objective=objective)
     table = Table(title=f"PSNR in dB, mean over {len(pixels)} images")
     for column in ("task", "CSGM", "+1 layer", "+2 layers", "+3 layers", "seconds"):
         table.add_column(column, justify="left" if column == "task" else "right")
     for name in args.rows:
         task, options = TASKS[ROWS[name][0]], ROWS[name][1]
         k_operator, k_noise, k_solve = jax.random.split(jax.random.key(args.seed), 3)
-        operator = task.build(k_operator, generator.config.image_shape, **options)
+        operator = task.build(k_operator, prior.image_shape, **options)
         measurement = operator.measure(k_noise, truth)
-        search = Search(sna=task.sna)
-        schedule = ilo_schedule(generator.config, [args.steps] * 4, search=search)
         began = time.perf_counter()
-        solutions = solve(generator, operator, measurement, k_solve, schedule, hyper)
-        psnr = [_mean_psnr(truth, solution.image) for solution in solutions]
+        found = ilo_jax.reconstruct(prior, operator, measurement, k_solve, method)
+        psnr = [_mean_psnr(truth, solution.image) for solution in found.rounds]
         seconds = time.perf_counter() - began
         table.add_row(name, *(f"{p:.2f}" for p in psnr), f"{seconds:.0f}")
     Console().print(table)

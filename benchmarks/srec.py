@@ -22,9 +22,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+import ilo_jax
 from ilo_jax import ops
-from ilo_jax.stylegan2 import load
-from ilo_jax.theory import draw_differences, isometry_ratios
+from ilo_jax.theory import draw_differences, draw_inputs, isometry_ratios
 
 MATRICES = {"Gaussian": ops.gaussian_matrix, "circulant": ops.partial_circulant}
 COLORS = {"Gaussian": "#0072b2", "circulant": "#d55e00"}  # Okabe & Ito, 2008
@@ -57,11 +57,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
-    generator = load("chest64")
-    k_pairs, k_matrices = jax.random.split(jax.random.key(args.seed))
-    draw = jax.jit(draw_differences, static_argnames=("cut", "pairs"))
-    differences = draw(generator, args.cut, args.radius, k_pairs, args.pairs)
-    image_shape = generator.config.image_shape
+    prior = ilo_jax.load("chest64")
+    *k_inputs, k_pairs, k_matrices = jax.random.split(jax.random.key(args.seed), 4)
+    draw = jax.jit(draw_inputs, static_argnames="count")
+    first, second = (draw(prior, key, count=args.pairs) for key in k_inputs)
+    differ = jax.jit(draw_differences, static_argnames="cut")
+    differences = differ(prior, args.cut, args.radius, first, second, k_pairs)
+    image_shape = prior.image_shape
     rows = []
     for m in args.m:
         for matrix, build in MATRICES.items():

@@ -3,8 +3,8 @@
     python -m benchmarks.startup --resolution 256 1024
 
 First, ILO's four rounds on config-f, random weights, batch 1, super-resolution 4x, one step a
-round, in a process of its own: what `solve` takes over what it takes a second time is what tracing
-and compiling all its programs takes; with an empty cache, then with what that left. Then the
+round, in a process of its own: what `reconstruct` takes over what it takes a second time is what
+tracing and compiling takes; with an empty cache, then with what that left. Then the
 command line on the embedded generator and one of its images: from the start of the process to the
 first steps that the progress bar shows (ten).
 
@@ -30,11 +30,13 @@ from typing import NamedTuple
 
 import jax
 
-from ilo_jax import stylegan2
-from ilo_jax.ops import TASKS
-from ilo_jax.solve import METHODS, solve
-from ilo_jax.solve.cli import start_quickly
-from ilo_jax.solve.demo import SAMPLES
+import ilo_jax
+from benchmarks.step import random_prior
+from ilo_jax.app.cli import start_quickly
+from ilo_jax.app.demo import SAMPLES
+from ilo_jax.ops import superresolution
+from ilo_jax.solve import ilo
+from ilo_jax.stylegan2 import config_f
 
 
 def main() -> None:
@@ -78,24 +80,14 @@ def _answer(command: list[str]) -> Seconds:
 def compile_seconds(resolution: int) -> Seconds:
     """Of all programs of four rounds, in this process, which keeps them as the command does."""
     start_quickly()
-    config = stylegan2.config_f(resolution)
-    generator = stylegan2.random_generator(config, jax.random.key(0))
-    operator = TASKS["superres"].build(jax.random.key(1), config.image_shape, factor=4)
-    measurement = operator(jax.random.uniform(jax.random.key(2), (1, *config.image_shape)))
-    plan = METHODS["ilo"].plan(config, steps=(1, 1, 1, 1), radii=[1000.0])
+    prior = random_prior(config_f(resolution))
+    operator = superresolution(prior.image_shape, 4)
+    measurement = operator(jax.random.uniform(jax.random.key(2), (1, *prior.image_shape)))
+    method = ilo(prior, (1, 1, 1, 1), radii=1000.0)
 
     def run() -> Seconds:
         clock, processor = time.perf_counter(), time.process_time()
-        found = solve(
-            generator,
-            operator,
-            measurement,
-            jax.random.key(3),
-            plan.schedule,
-            plan.hyper,
-            losses=plan.losses,
-            progress=lambda *_: None,
-        )
+        found = ilo_jax.reconstruct(prior, operator, measurement, jax.random.key(3), method)
         jax.block_until_ready(found)
         return Seconds(time.perf_counter() - clock, time.process_time() - processor)
 

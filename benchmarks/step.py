@@ -1,8 +1,8 @@
 """Seconds of one optimization step of ILO, beside the floor: its convolutions alone.
 
-A step is: W+ latents through the mapping proxy, the synthesis network forward, the mean
-squared error of its image, backward to latents and the first five noise maps, Adam. The
-solver runs its steps in a `lax.scan`, and so does this. The floor is the time of plain
+A step is CSGM's, as the solver takes it: latents through the mapping proxy, the synthesis network
+forward, the mean squared error of its image, backward to latents and the first five noise maps,
+Adam, the spheres, the best image kept. Several are one program. The floor is the time of plain
 'same' 3x3 convolutions of the network's sizes, forward and input gradient each, measured
 in the same process, in turns. `step_gib` is what the process grows by while it takes steps, weights
 and variables being there already; on an accelerator, the temporary memory of its program.
@@ -22,13 +22,16 @@ import time
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
-from ilo_jax import stylegan2
-from ilo_jax.stylegan2 import Generator, GeneratorConfig
+import ilo_jax
+from ilo_jax import ops
+from ilo_jax.priors import Prior
+from ilo_jax.solve import Mse, Run, Search, csgm, init, steps
+from ilo_jax.stylegan2 import GeneratorConfig, StyleGAN2, config_f, random_generator
 
-OPTIMIZED_NOISES = 5
+ENOUGH = 1_000_000
+"""Steps of the round, whatever of them is taken."""
 
 
 def main() -> None:
@@ -38,55 +41,54 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs="+", help="instead of config-f's")
     parser.add_argument("--w-dim", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=3, help="steps in one scan")
-    parser.add_argument("--repeats", type=int, default=5, help="scans that are timed")
-    parser.add_argument("--serve", action="store_true", help="time a scan for every line of input")
+    parser.add_argument("--steps", type=int, default=3, help="steps in one program")
+    parser.add_argument("--repeats", type=int, default=5, help="programs that are timed")
+    parser.add_argument("--serve", action="store_true", help="time one for every line of input")
     args = parser.parse_args()
 
     if args.generator:
-        generator = stylegan2.load(args.generator)
+        prior = ilo_jax.load(args.generator)
+    elif args.channels:
+        width = args.w_dim
+        prior = random_prior(GeneratorConfig(tuple(args.channels), w_dim=width, z_dim=width))
     else:
-        config = stylegan2.config_f(args.resolution)
-        if args.channels:
-            config = GeneratorConfig(
-                channels=tuple(args.channels), w_dim=args.w_dim, z_dim=args.w_dim
-            )
-        generator = stylegan2.random_generator(config, jax.random.key(0))
-    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(generator))
+        prior = random_prior(config_f(args.resolution))
+    config = prior.generator.config
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(prior))
 
     start = time.perf_counter()
-    carry = initial_carry(generator, args.batch)
-    run = jax.jit(run_steps, static_argnums=2, donate_argnums=1)
-    compiled = run.lower(generator, carry, args.steps).compile()
+    run = begin(prior, args.batch)
+    compiled = compile_steps(run)
     compile_seconds = time.perf_counter() - start
 
-    def timed_scan() -> float:
-        nonlocal carry
+    def timed() -> float:
+        nonlocal run
         start = time.perf_counter()
-        carry, loss = jax.block_until_ready(compiled(generator, carry))
-        assert jnp.isfinite(loss).all()
+        search = jax.block_until_ready(compiled(run, jnp.int32(args.steps)))
+        assert jnp.isfinite(search.best.error).all()
+        run = run.replace(search=search, t=run.t + args.steps)
         return (time.perf_counter() - start) / args.steps
 
     before = _status_gib("VmRSS")
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that compiling had
-    timed_scan()  # pays for page faults
+    timed()  # pays for page faults
     on_cpu = jax.default_backend() == "cpu"
     step_gib = _status_gib("VmHWM") - before if on_cpu else _temporary_gib(compiled)
     if args.serve:
         print(json.dumps({"compile_s": compile_seconds}), flush=True)
         for _ in sys.stdin:
-            step_s = timed_scan()
+            step_s = timed()
             peak = _status_gib("VmHWM") if on_cpu else step_gib + weights / 2**30
             print(json.dumps({"step_s": step_s, "peak_gib": peak}), flush=True)
         return
-    convolution_floor(generator.config, args.batch)  # compiles
+    convolution_floor(config, args.batch)  # compiles
     seconds, floors = [], []
     for _ in range(args.repeats):
-        seconds.append(timed_scan())
-        floors.append(convolution_floor(generator.config, args.batch))
+        seconds.append(timed())
+        floors.append(convolution_floor(config, args.batch))
     ratios = [a / b for a, b in zip(seconds, floors, strict=True)]
     report = {
-        "resolution": generator.config.resolution,
+        "resolution": config.resolution,
         "batch": args.batch,
         "step_s": statistics.median(seconds),
         "least_step_s": min(seconds),
@@ -113,43 +115,26 @@ def _status_gib(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**20
 
 
-def initial_carry(generator: Generator, batch: int) -> tuple:
-    """Variables (latents before the proxy, the first noise maps), Adam's state, all noise maps,
-    target."""
-    config = generator.config
-    k_z, k_noise, k_target = jax.random.split(jax.random.key(1), 3)
-    z = jax.random.normal(k_z, (batch, config.num_latents, config.w_dim))
-    noises = stylegan2.sample_noises(k_noise, config, (batch,))
-    variables = (z, noises[:OPTIMIZED_NOISES])
-    target = jax.random.uniform(k_target, (batch, *config.image_shape), minval=-1, maxval=1)
-    return variables, optax.adam(0.1).init(variables), noises[OPTIMIZED_NOISES:], target
+def random_prior(config: GeneratorConfig) -> StyleGAN2:
+    """With random weights."""
+    return StyleGAN2(jax.jit(random_generator, static_argnums=0)(config, jax.random.key(0)))
 
 
-def run_steps(generator: Generator, carry: tuple, steps: int) -> tuple[tuple, jax.Array]:
-    """A scan of optimization steps; returns the carry and the losses `[steps]`."""
-    variables, moments, fixed, target = carry
-    norms = jax.tree.map(_norm, variables)
-
-    def loss_of(variables):
-        z, noises = variables
-        image = stylegan2.synthesize(generator, generator.proxy(z), (*noises, *fixed))
-        return jnp.mean((image - target) ** 2)
-
-    def step(state, _):
-        variables, moments = state
-        loss, gradients = jax.value_and_grad(loss_of)(variables)
-        updates, moments = optax.adam(0.1).update(gradients, moments)
-        variables = optax.apply_updates(variables, updates)
-        variables = jax.tree.map(lambda v, n: v * (n / _norm(v)), variables, norms)
-        return (variables, moments), loss
-
-    (variables, moments), losses = lax.scan(step, (variables, moments), length=steps)
-    return (variables, moments, fixed, target), losses
+def begin(prior: Prior, batch: int) -> Run:
+    """Before the first step of inverting noise."""
+    shape = (batch, *prior.image_shape)
+    target = jax.random.uniform(jax.random.key(1), shape, minval=-1, maxval=1)
+    method = csgm(prior, ENOUGH, objective=Mse())
+    return init(prior, ops.identity(prior.image_shape), target, jax.random.key(2), method)
 
 
-def _norm(x: jax.Array) -> jax.Array:
-    axes = (-1,) if x.ndim == 3 else (-3, -2, -1)
-    return jnp.sqrt(jnp.sum(x**2, axes, keepdims=True))
+def compile_steps(run: Run) -> jax.stages.Compiled:
+    """`(run, count) -> Search` after so many steps, which is no part of the program."""
+
+    def advance(run: Run, count: jax.Array) -> Search:
+        return steps(run, count).search  # pyright: ignore[reportArgumentType]
+
+    return jax.jit(advance).lower(run, jnp.int32(0)).compile()
 
 
 def convolution_floor(config: GeneratorConfig, batch: int) -> float:

@@ -1,74 +1,94 @@
-"""What S settings on one image cost, beside S images at one setting.
+"""What runs of a sweep cost, beside as many runs with one method.
 
-    python -m benchmarks.sweep_cost --settings 16
+    python -m benchmarks.sweep_cost --methods 16
 
-Learning rates of a sweep, of CSGM's round on the embedded generator, super-resolution 4x; both ways
-in turns, in one process, after a turn that compiles. A ratio is the median over turns; in brackets,
-the least and the greatest.
+A sweep on one image of the embedded generator, super-resolution 4x, four rounds of ILO; beside it a
+plain batch of as many images. What only some of the runs do in a step, all of them compute (a
+`cond` becomes a `select`), so the rows are methods that are equal, that differ in numbers, in the
+lengths of rounds, and in cuts. All take the same number of steps. Both ways in turns, in one
+process, after a turn that compiles. A ratio is the median over turns; in brackets, the least and
+the greatest.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import time
+from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
-from ilo_jax.ops import TASKS
-from ilo_jax.solve import METHODS, solve
-from ilo_jax.solve.loop import batch_mesh
-from ilo_jax.solve.sweep import grid, sweep
-from ilo_jax.stylegan2 import load
+import ilo_jax
+from ilo_jax.ops import superresolution
+from ilo_jax.priors import Prior
+from ilo_jax.solve import Method, align, ilo, sweep
+from ilo_jax.solve.batch import batch_mesh
+
+ROUNDS = 4
+
+
+def rows(prior: Prior, count: int, steps: int) -> dict[str, list[Method]]:
+    """Methods by how they differ.
+
+    Args:
+      steps: of each, over all rounds.
+    """
+    even = [steps // ROUNDS] * ROUNDS
+    depths = [ROUNDS - i % ROUNDS for i in range(count)]
+    chosen = itertools.cycle(itertools.combinations(range(1, prior.depth), ROUNDS - 1))
+    return {
+        "equal": [ilo(prior, even)] * count,
+        "radii and rates": [
+            ilo(prior, even, radii=r, rate=rate)
+            for r, rate in zip(
+                np.geomspace(10, 1000, count).tolist(),
+                np.linspace(0.01, 0.1, count).tolist(),
+                strict=True,
+            )
+        ],
+        "steps and depth": [ilo(prior, [steps // depth] * depth) for depth in depths],
+        "cuts": [ilo(prior, even, (0, *cuts)) for cuts in itertools.islice(chosen, count)],
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--settings", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--methods", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=24, help="in all, a multiple of 12")
     parser.add_argument("--turns", type=int, default=5)
     args = parser.parse_args()
 
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    generator = load("chest64")
-    count, shape = args.settings, generator.config.image_shape
-    operator = TASKS["superres"].build(jax.random.key(1), shape, factor=4)
-    y = operator(jax.random.uniform(jax.random.key(2), (count, *shape), minval=-1))
-    key = jax.random.key(3)
-    plan = METHODS["csgm"].plan(generator.config, steps=[args.steps])
-    rates = [[float(rate)] for rate in jnp.linspace(0.01, 0.1, count)]
-    _, settings = grid(plan.schedule, plan.hyper, {"lr": rates})
+    prior, count, key = ilo_jax.load(), args.methods, jax.random.key(3)
+    operator = superresolution(prior.image_shape, 4)
+    y = operator(jax.random.uniform(jax.random.key(2), (count, *prior.image_shape), minval=-1))
 
-    def images() -> object:
-        return solve(
-            generator,
-            operator,
-            y,
-            key,
-            plan.schedule,
-            plan.hyper,
-            losses=plan.losses,
-            mesh=batch_mesh(count),
-        )[-1].image
+    def plain(method: Method) -> object:
+        mesh = batch_mesh(count)
+        return ilo_jax.reconstruct(prior, operator, y, key, method, mesh=mesh).image
 
-    def sweep_one() -> object:
-        return sweep(
-            generator, operator, y[:1], key, plan.schedule, settings, losses=plan.losses
-        ).image
+    for name, methods in rows(prior, count, args.steps).items():
+        first, *_ = methods
+        ratios = []
+        for turn in range(args.turns + 1):
+            swept = _seconds(lambda methods=methods: sweep(prior, operator, y[:1], key, methods))
+            beside = _seconds(lambda method=first: plain(method))
+            if turn:  # the first compiles
+                ratios.append(swept / beside)
+        cuts = len(align(methods)[0].cuts)
+        print(
+            f"{count} methods on one image, {name} ({cuts} cuts), over {count} images with one: "
+            f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
+            flush=True,
+        )
 
-    ratios = []
-    for turn in range(args.turns + 1):
-        seconds = []
-        for run in (sweep_one, images):
-            start = time.perf_counter()
-            jax.block_until_ready(run())
-            seconds.append(time.perf_counter() - start)
-        if turn:  # the first compiles
-            ratios.append(seconds[0] / seconds[1])
-    print(
-        f"{count} settings on one image over {count} images at one setting: "
-        f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
-    )
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(run())
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`python -m convert_weights SOURCE OUT`."""
 
 import argparse
+import math
 import sys
 
 from convert_weights.convert import convert
@@ -20,14 +21,45 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", help="checkpoint file, address, or name of a known network")
     parser.add_argument("out", help="folder to write; must not exist")
     parser.add_argument("--preview", metavar="FILE.png", help="draw a grid of samples")
+    parser.add_argument(
+        "--radii",
+        metavar="R,R,...",
+        type=_radii,
+        default=(),
+        help="l1 radii of ILO's balls at the generator's usual cuts, kept with it as the default",
+    )
+    parser.add_argument(
+        "--notice", default="", metavar="TEXT", help="what is said wherever its images are shown"
+    )
+    parser.add_argument(
+        "--licence", default="", metavar="TEXT", help="of its weights and images, kept with it"
+    )
     options = parser.parse_args(arguments)
     try:
-        for name, value in convert(options.source, options.out, options.preview).items():
+        report = convert(
+            options.source,
+            options.out,
+            options.preview,
+            radii=options.radii,
+            notice=options.notice,
+            licence=options.licence,
+        )
+        for name, value in report.items():
             print(f"{name:14}{value}")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _radii(text: str) -> tuple[float, ...]:
+    radii = tuple(float(number) for number in text.split(","))
+    if not all(0 <= radius < math.inf for radius in radii):
+        raise ValueError(text)
+    return radii
+
+
+_radii.__name__ = "radii"  # in argparse's message
 
 
 if __name__ == "__main__":

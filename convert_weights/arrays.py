@@ -8,7 +8,7 @@ import numpy as np
 from convert_weights.container import read_pickle
 from convert_weights.pickles import Object
 from convert_weights.storages import Storage
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.checkpoint import CheckpointError
 
 _TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
 _PARAMETER = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")

@@ -15,9 +15,9 @@ from convert_weights import container
 from convert_weights.arrays import is_tensor, tensor
 from convert_weights.network import Arrays, float32
 from convert_weights.sources import locate
-from ilo_jax.checkpoint import CheckpointError
 from ilo_jax.classifiers import Network, ResNetConfig, save
 from ilo_jax.errors import InputError
+from ilo_jax.files.checkpoint import CheckpointError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, colours in [0, 1]
 _EPSILON = 1e-5  # of PyTorch's batch normalization

@@ -9,7 +9,7 @@ from typing import Any
 
 from convert_weights import pickles
 from convert_weights.storages import Storage, storage_of
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.checkpoint import CheckpointError
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001

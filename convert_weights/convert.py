@@ -1,7 +1,8 @@
-"""From a file to a generator, and to a folder that `ilo_jax.stylegan2.load` reads."""
+"""From a file to a generator, and to a folder that `ilo_jax.load` reads."""
 
 import hashlib
 import pathlib
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,9 @@ from convert_weights.network import Network
 from convert_weights.preview import write_preview
 from convert_weights.sources import NETWORKS, locate
 from ilo_jax.errors import InputError
-from ilo_jax.stylegan2 import (
-    CheckpointError,
-    Generator,
-    derive,
-    fit_mapping_proxy,
-    sample_noises,
-    save,
-)
+from ilo_jax.files.generators import CheckpointError, save
+from ilo_jax.priors import Facts
+from ilo_jax.stylegan2 import Generator, StyleGAN2, derive, fit_mapping_proxy, sample_noises
 
 PROXY_SAMPLES = 2**20
 SEED = 0  # of the proxy's fit, and of noise maps that a file lacks
@@ -67,20 +63,29 @@ def to_generator(network: Network, samples: int = PROXY_SAMPLES) -> Generator:
 
 
 def convert(
-    source: str | pathlib.Path, out: str | pathlib.Path, preview: str | pathlib.Path | None = None
+    source: str | pathlib.Path,
+    out: str | pathlib.Path,
+    preview: str | pathlib.Path | None = None,
+    *,
+    radii: Sequence[float] = (),
+    notice: str = "",
+    licence: str = "",
 ) -> dict:
     """Reads `source` and writes the folder `out`, whole or not at all.
 
     Args:
       source: path, name of a well-known network, or address.
       preview: a PNG to draw samples into.
+      radii: l1 radii that suit deviations at the usual cuts, in order.
+      notice: what must be said wherever the generator's images are shown.
+      licence: of its weights and images; by default what is known of a well-known network.
 
     Returns:
       A report: what was found, by name.
 
     Raises:
       CheckpointError: `source` cannot be used, or `out` exists.
-      InputError: `preview` cannot be written.
+      InputError: `preview` cannot be written, or radii that do not go with the generator.
     """
     out = pathlib.Path(out)
     if out.exists():
@@ -106,10 +111,27 @@ def convert(
     }
     if downloaded and source in NETWORKS:
         about["licence"] = NETWORKS[str(source)].licence
-    save(out, generator, about)
+    facts = Facts(_by_cut(generator, radii), notice, licence or about.get("licence", ""))
+    save(out, generator, about, facts)
     if preview is not None:
         write_preview(pathlib.Path(preview), generator)
-    return about | _sizes(network, path)
+    return about | _told(facts) | _sizes(network, path)
+
+
+def _by_cut(generator: Generator, radii: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    cuts = StyleGAN2(generator).usual_cuts
+    if len(radii) > len(cuts):
+        raise InputError(
+            f"{len(radii)} radii; expected at most {len(cuts)}, one for each usual cut of the "
+            f"generator: {', '.join(map(str, cuts))}"
+        )
+    return tuple(zip(cuts, radii, strict=False))
+
+
+def _told(facts: Facts) -> dict[str, str]:
+    radii = ", ".join(f"{radius:g} at layer {cut}" for cut, radius in facts.radii)
+    told = {"radii": radii, "notice": facts.notice, "licence": facts.licence}
+    return {name: value for name, value in told.items() if value}
 
 
 def _sizes(network: Network, path: pathlib.Path) -> dict:

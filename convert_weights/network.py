@@ -23,7 +23,8 @@ import itertools
 
 import numpy as np
 
-from ilo_jax.stylegan2 import CheckpointError, GeneratorConfig
+from ilo_jax.files.checkpoint import CheckpointError
+from ilo_jax.stylegan2 import GeneratorConfig
 
 MAX_RESOLUTION = 2048
 

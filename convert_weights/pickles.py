@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.checkpoint import CheckpointError
 
 MAX_OPCODES = 4_000_000  # a checkpoint of 1024 px with its optimizer has some 100,000
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from ilo_jax.solve.files import write_atomically
+from ilo_jax.files.atomic import write_atomically
 from ilo_jax.stylegan2 import Generator, map_latents, synthesize
 
 ROWS, COLUMNS = 4, 8

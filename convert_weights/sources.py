@@ -7,7 +7,7 @@ import pathlib
 import pooch
 import requests
 
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.checkpoint import CheckpointError
 
 _ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained"
 _SOURCE_NETS = f"{_ADA}/transfer-learning-source-nets"

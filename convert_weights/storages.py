@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from convert_weights.pickles import Global
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.checkpoint import CheckpointError
 
 _TORCH_DTYPES = {
     "DoubleStorage": np.dtype("<f8"),

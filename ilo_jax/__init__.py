@@ -1,17 +1,13 @@
 """Image reconstruction by Intermediate Layer Optimization (Daras et al., ICML 2021) in JAX.
 
-`ilo_jax.stylegan2` is the generator, `ilo_jax.ops` the forward operators and projections,
-`ilo_jax.solve` the loop and the command line, `ilo_jax.lpips` the perceptual distance,
-`ilo_jax.classifiers` networks that say what an image shows, `ilo_jax.theory` the paper's bounds.
+`ilo_jax.load` reads a generator, `ilo_jax.ops` has the forward operators, `ilo_jax.reconstruct` the
+method; `ilo_jax.solve` is what it is made of, `ilo_jax.priors` how to bring your own generator,
+`ilo_jax.theory` the paper's bounds, `ilo_jax.app` the command line.
 """
 
-import os
-
-# XLA calls tuning hints of a processor ("prefer-no-gather") errors whenever it loads a program that
-# it has compiled before; what really fails is raised. JAX reads this when it is imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-from ilo_jax import ops, stylegan2
+from ilo_jax import ops, priors, solve
 from ilo_jax.errors import InputError
+from ilo_jax.files.generators import load
+from ilo_jax.solve import reconstruct
 
-__all__ = ["InputError", "ops", "stylegan2"]
+__all__ = ["InputError", "load", "ops", "priors", "reconstruct", "solve"]

@@ -1,18 +1,23 @@
-"""The JAX of the tests: two devices, and programs compiled with few optimizations, since compiling
-is most of what the tests do. Programs compiled once are shared by all tests, their processes and
-their subprocesses, in a folder of the run."""
+"""The JAX of the tests: two devices. Programs compiled once are shared by all tests, their
+processes and their subprocesses, in a folder of the run."""
 
 import os
+import pathlib
+import shlex
 import tempfile
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import hypothesis
+import numpy as np
+import pytest
+from PIL import Image
 
 _cache = None
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has its parent's folder
     _cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # 0: as users have it, twice the time
 
 # The first example of a shape compiles: times say nothing about a law.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -20,7 +25,7 @@ hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_configure():
-    from ilo_jax.solve.cli import start_quickly  # JAX reads what is set above when it is imported
+    from ilo_jax.app.cli import start_quickly  # JAX reads what is set above when it is imported
 
     start_quickly()
 
@@ -28,3 +33,88 @@ def pytest_configure():
 def pytest_unconfigure():
     if _cache is not None:
         _cache.cleanup()
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory) -> pathlib.Path:
+    """A folder with generators of 8 px and random weights, `gen` and, of three classes, `classes`;
+    images `photos/{a,b}.png`, `many/{a,b,c,d,e}.png`, `small`, `mask.png`, and whatever else a user
+    may get wrong."""
+    from ilo_jax.files.generators import save
+
+    generator = random_weights()
+    side = generator.config.resolution
+    root = tmp_path_factory.mktemp("inputs")
+    save(root / "gen", generator, about={})
+    save(root / "classes", with_classes(generator), about={})
+    pixels = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
+    for folder in ("photos", "small", "many", "empty", "mixed", "bad_gen", "holiday"):
+        (root / folder).mkdir()
+    for name, image in zip("ab", pixels[:2], strict=True):
+        Image.fromarray(image).save(root / "photos" / f"{name}.png")
+        Image.fromarray(image).save(root / "mixed" / f"{name}.png")
+        Image.fromarray(image[::2, ::2]).save(root / "small" / f"{name}.png")
+    for name, image in zip("abcde", pixels, strict=True):
+        Image.fromarray(image).save(root / "many" / f"{name}.png")
+    Image.fromarray(np.uint8(255) * (pixels[0, ..., 0] > 80)).save(root / "mask.png")
+    Image.new("L", (side, 2 * side), 255).save(root / "tall_mask.png")
+    Image.new("L", (side, side), 0).save(root / "black_mask.png")
+    Image.new("RGB", (2 * side, side), "red").save(root / "wide.png")
+    (root / "text.png").write_text("hello")
+    (root / "mixed" / "text.png").write_text("hello")
+    (root / "truncated.png").write_bytes((root / "photos" / "a.png").read_bytes()[:90])
+    (root / "bad_gen" / "generator.json").write_text("{")
+    (root / "holiday" / "beach.txt").write_text("")
+    return root
+
+
+def random_weights():
+    """A generator of 8 px; compiled without optimizations, since it runs once."""
+    import jax
+    from small import CONFIG
+
+    from ilo_jax.stylegan2 import random_generator
+
+    make = jax.jit(random_generator, static_argnums=0).lower(CONFIG, jax.random.key(0))
+    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    return make.compile(quickly)(jax.random.key(0))
+
+
+def with_classes(generator):
+    """The same with labels: another mapping network."""
+    import dataclasses
+
+    import jax
+    import jax.numpy as jnp
+
+    from ilo_jax.stylegan2.networks import Mapping
+
+    config = dataclasses.replace(generator.config, label_dim=3, label_width=4)
+    mapping = dict(Mapping(config).init(jax.random.key(0), jnp.zeros(16), jnp.zeros(3)))
+    return dataclasses.replace(generator, config=config, mapping=mapping)
+
+
+class Outcome(NamedTuple):
+    """Exit code and texts of a command."""
+
+    code: int | str | None
+    out: str
+    err: str
+
+
+@pytest.fixture
+def solve(inputs, tmp_path, monkeypatch, capsys) -> Callable[[str], Outcome]:
+    """Runs a command line in the folder of the inputs; {out} is a folder of the test."""
+    from ilo_jax.app.cli import main
+
+    monkeypatch.chdir(inputs)
+
+    def run(line: str) -> Outcome:
+        capsys.readouterr()
+        try:
+            code = main(shlex.split(line.format(out=tmp_path / "out", tmp=tmp_path)))
+        except SystemExit as stopped:
+            code = stopped.code
+        return Outcome(code, *capsys.readouterr())
+
+    return run

@@ -1,124 +1,175 @@
-"""How many images at a time: what fits into memory, and what happens when it does not."""
+"""How many images at a time: programs, what fits into memory, and what happens when it does not."""
 
-import dataclasses
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
+from outputs import pictures, summary
+from small import MLP, OPERATOR, shared
 
+import ilo_jax
+from ilo_jax.app import memory
+from ilo_jax.app import reconstruct as reconstruct_module
+from ilo_jax.app.pipeline import Pipeline, padded, program_size
+from ilo_jax.app.run import Run
+from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
-from ilo_jax.solve import memory
-from ilo_jax.solve import run as run_module
-from ilo_jax.solve.run import reconstruct
-from ilo_jax.solve.settings import Run, Settings
-from ilo_jax.stylegan2 import GeneratorConfig, random_generator
 
-CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
-SETTINGS = Settings("invert", {}, "ilo", 0, (2, 2), generator="random")
-
-
-class Lines:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self):
-        self.said: list[str] = []
-        self.batches: list[tuple[int, int]] = []
-
-    def say(self, line):
-        self.said.append(line)
-
-    def batch(self, done, count, total, steps):
-        self.batches.append((done, count))
-
-    def progress(self, index, steps, mse):
-        pass
-
-
-@pytest.fixture(scope="module")
-def generator():
-    return jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0))
-
-
-@pytest.fixture
-def paths(tmp_path):
-    side = CONFIG.resolution
-    pixels = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
-    files = [tmp_path / f"{i}.png" for i in range(len(pixels))]
-    for file, image in zip(files, pixels, strict=True):
-        Image.fromarray(image).save(file)
-    return files
-
-
-def limit_memory(monkeypatch, most: int, message: str) -> None:
-    """Lets batches of more than `most` images run out of memory."""
-    solve_batch = run_module._solve_batch
-
-    def limited(run, plan, batch, size, progress):
-        if size > most:
-            raise jax.errors.JaxRuntimeError(message)
-        return solve_batch(run, plan, batch, size, progress)
-
-    monkeypatch.setattr(run_module, "_solve_batch", limited)
-
-
-def pixels(folder) -> dict[str, np.ndarray]:
-    return {
-        path.name: np.asarray(Image.open(path)).astype(int)
-        for path in (folder / "images").iterdir()
-    }
+MESSAGES = [
+    "RESOURCE_EXHAUSTED: failed to allocate 9.00GiB",
+    "INTERNAL: Out of memory while trying to allocate 5 bytes.",
+]
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("devices", "most", "sizes"),
     [
-        "RESOURCE_EXHAUSTED: failed to allocate 9.00GiB",
-        "INTERNAL: Out of memory while trying to allocate 5 bytes.",
+        (1, 8, {1: 1, 2: 2, 3: 4, 5: 8, 8: 8, 9: 8, 100: 8}),
+        (4, 8, {1: 1, 3: 3, 4: 4, 5: 8, 8: 8, 9: 16, 17: 32, 32: 32, 99: 32}),
+        (2, 7, {1: 1, 2: 2, 3: 4, 8: 8, 9: 14, 14: 14, 99: 14}),
+        (8, 1, {1: 1, 7: 7, 8: 8, 9: 8}),
     ],
 )
-def test_batches_are_halved_until_they_fit(message, generator, paths, tmp_path, monkeypatch):
-    whole, halved = Lines(), Lines()
-    run = Run.create(SETTINGS, generator, 4)
-    reconstruct(run, paths, tmp_path / "whole", whole)
-    limit_memory(monkeypatch, 1, message)
-    outcome = reconstruct(run, paths, tmp_path / "halved", halved)
-    assert whole.said == []
-    assert halved.said == [
-        "out of memory with 4 images at a time; going on with 2",
-        "out of memory with 2 images at a time; going on with 1",
+def test_a_program_has_as_many_runs_on_each_device(devices, most, sizes, monkeypatch):
+    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+    assert {runs: program_size(runs, most) for runs in sizes} == sizes
+
+
+def test_programs_are_filled_up_with_their_last_item():
+    assert padded("abcde", 2) == [["a", "b"], ["c", "d"], ["e", "e"]]
+    assert padded("abcd", 4) == [["a", "b", "c", "d"]]
+    assert padded("a", 3) == [["a", "a", "a"]]
+
+
+class Machine:
+    """Devices on which more than `most` runs each do not fit."""
+
+    def __init__(self, monkeypatch, devices: int, most: int, message: str = MESSAGES[0]):
+        monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+        self.devices, self.most, self.message = devices, most, message
+        self.tried: list[tuple[str, int]] = []
+        self.written: list[str] = []
+        self.said: list[str] = []
+
+    def solve(self, batch, size):
+        self.tried.append(("".join(batch), size))
+        if size > self.most * self.devices:
+            raise jax.errors.JaxRuntimeError(self.message)
+        return [item.upper() for item in batch]
+
+    def write(self, batch, found, seconds):
+        assert found == [item.upper() for item in batch]
+        assert seconds >= 0
+        self.written += batch
+
+    def run(self, items, runs, width, at_once=None):
+        Pipeline(
+            solve=self.solve,
+            write=self.write,
+            begin=lambda batch, size: None,
+            name=lambda item: f"{item}.png",
+            runs=runs,
+            width=width,
+            at_once=at_once,
+        ).run(items, self.said.append)
+
+
+def test_all_items_are_solved_in_order_in_few_programs(monkeypatch):
+    machine = Machine(monkeypatch, devices=2, most=99)
+    machine.run("abcdefghijk", runs=1, width=4)
+    assert machine.tried == [("abcdefgh", 8), ("ijk", 4)]
+    assert "".join(machine.written) == "abcdefghijk"
+    assert machine.said == []
+
+
+def test_runs_of_an_item_count(monkeypatch):
+    machine = Machine(monkeypatch, devices=2, most=99)
+    machine.run("abcde", runs=4, width=4)
+    assert machine.tried == [("ab", 8), ("cd", 8), ("e", 4)]
+    machine = Machine(monkeypatch, devices=2, most=99)
+    machine.run("ab", runs=9, width=2)  # in several programs each
+    assert machine.tried == [("a", 4), ("b", 4)]
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4])
+@pytest.mark.parametrize("message", MESSAGES)
+def test_what_does_not_fit_is_halved_on_each_device(devices, message, monkeypatch):
+    machine = Machine(monkeypatch, devices, most=3, message=message)
+    items = [chr(ord("a") + i) for i in range(8 * devices + 1)]
+    machine.run(iter(items), runs=1, width=8)
+    assert machine.said == [
+        "out of memory with 8 at a time on a device; going on with 4",
+        "out of memory with 4 at a time on a device; going on with 2",
     ]
-    assert halved.batches == [(0, 4), (0, 2), *((i, 1) for i in range(5))]
-    assert outcome.summary is not None
-    assert outcome.summary["images"] == 5
-    expected, found = pixels(tmp_path / "whole"), pixels(tmp_path / "halved")
-    assert sorted(expected) == sorted(found)
-    for name, image in expected.items():
-        assert np.abs(found[name] - image).max() <= 1  # rounding
+    assert machine.written == items
+    assert {size for _, size in machine.tried[2:]} <= {2 * devices, devices, 1}
 
 
-def test_one_image_that_does_not_fit_is_refused(generator, paths, tmp_path, monkeypatch):
-    limit_memory(monkeypatch, 0, "RESOURCE_EXHAUSTED: 9.00GiB")
-    with pytest.raises(InputError, match=r"0\.png: out of memory with one image"):
-        reconstruct(Run.create(SETTINGS, generator, 2), paths, tmp_path / "out", Lines())
+def test_a_single_one_that_does_not_fit_is_refused(monkeypatch):
+    machine = Machine(monkeypatch, devices=2, most=0)
+    with pytest.raises(InputError, match=r"a\.png: out of memory with one at a time on a device"):
+        machine.run("abc", runs=1, width=2)
+    assert machine.written == []
 
 
-def test_other_errors_of_the_device_are_not_taken_for_it(generator, paths, tmp_path, monkeypatch):
-    limit_memory(monkeypatch, 0, "INTERNAL: the device is lost")
+def test_other_errors_of_the_device_are_not_taken_for_it(monkeypatch):
+    machine = Machine(monkeypatch, devices=2, most=0, message="INTERNAL: the device is lost")
     with pytest.raises(jax.errors.JaxRuntimeError, match="lost"):
-        reconstruct(Run.create(SETTINGS, generator, 2), paths, tmp_path / "out", Lines())
+        machine.run("abc", runs=1, width=2)
 
 
-def test_auto_is_what_the_memory_has_room_for(generator, monkeypatch):
-    run = Run.create(SETTINGS, generator, 1)
-    args = (generator, run.operator, run.plan, 1)
-    each, shared = memory.bytes_of_image(*args), sum(x.nbytes for x in jax.tree.leaves(generator))
-    devices = jax.local_device_count()
+def test_an_item_is_drawn_when_those_before_it_are_written(monkeypatch):
+    machine = Machine(monkeypatch, devices=2, most=9)
+    seen = []
+
+    def items():
+        for item in "abc":
+            seen.append(list(machine.written))
+            yield item
+
+    machine.run(items(), runs=1, width=1, at_once=1)
+    assert seen == [[], ["a"], ["a", "b"]]
+
+
+def test_a_command_goes_on_with_what_fits(solve, tmp_path, monkeypatch):
+    line = "invert --images many --generator gen --steps 2,2 --out {tmp}/"
+    assert solve(line + "whole --batch-size 1").code == 0
+    whole = reconstruct_module._solve
+
+    def limited(run, batch, size, reporter):
+        if size > 2:
+            raise jax.errors.JaxRuntimeError(MESSAGES[0])
+        return whole(run, batch, size, reporter)
+
+    monkeypatch.setattr(reconstruct_module, "_solve", limited)
+    done = solve(line + "halved --batch-size 2")
+    assert done.code == 0
+    assert "out of memory with 2 at a time on a device; going on with 1" in done.err
+    assert summary(tmp_path / "halved")["images"] == 5
+    assert pictures(tmp_path / "halved") == pictures(tmp_path / "whole")
+
+
+METHOD = shared(ilo_jax.solve.ilo(MLP, (3, 3)))
+
+
+def test_auto_is_what_the_memory_has_room_for(monkeypatch):
+    each = 1000
+    shared_bytes = sum(jnp.asarray(x).nbytes for x in jax.tree.leaves((MLP, OPERATOR, METHOD)))
     monkeypatch.setattr(memory, "bytes_of_image", lambda *_: each)
     # Every device holds a copy of what all images share.
-    for room, expected in ((shared + 7.5 * each, 7 * devices), (0, 1), (2**60, 512 * devices)):
+    for room, expected in ((shared_bytes + 7.5 * each, 7), (0, 1), (2**60, 512)):
         monkeypatch.setattr(memory, "_usable_memory", lambda room=room: room)
-        assert Run.create(SETTINGS, generator, "auto").batch_size == expected
+        assert memory.images_that_fit(MLP, OPERATOR, METHOD, 1) == expected
+
+
+def test_auto_is_asked_for_on_the_command_line(inputs, monkeypatch):
+    prior = ilo_jax.load(inputs / "gen")
+    monkeypatch.setattr(memory, "bytes_of_image", lambda *_: 2**20)
+    monkeypatch.setattr(memory, "_usable_memory", lambda: 2**20 * 6.5)
+    run = Run.create(Settings("invert", {}, "ilo", 0, (2, 2)), prior, "auto")
+    assert run.width == 6
 
 
 def test_devices_without_memory_of_their_own_share_half_of_the_machine(monkeypatch):
@@ -130,23 +181,14 @@ def test_devices_without_memory_of_their_own_share_half_of_the_machine(monkeypat
     assert memory._usable_memory() == 900
 
 
-@pytest.mark.parametrize(
-    ("backend", "samples", "expected"),
-    [("cpu", 1, 32), ("cpu", 4, 8), ("gpu", 1, 512), ("gpu", 4, 128)],
-)
-def test_an_accelerator_has_larger_batches(backend, samples, expected, generator, monkeypatch):
-    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    settings = dataclasses.replace(SETTINGS, samples=samples)
-    assert Run.create(settings, generator, None).batch_size == expected
-
-
-def test_an_image_takes_as_much_as_its_restarts(generator):
-    run = Run.create(SETTINGS, generator, 1)
-    one, four = (memory.bytes_of_image(generator, run.operator, run.plan, k) for k in (1, 4))
+def test_an_image_takes_as_much_as_its_restarts():
+    one, four = (memory.bytes_of_image(MLP, OPERATOR, METHOD, k) for k in (1, 4))
+    search = jax.eval_shape(
+        lambda: (
+            ilo_jax.solve.init(
+                MLP, OPERATOR, np.zeros((1, 10), np.float32), jax.random.key(0), METHOD
+            ).search
+        )
+    )
+    assert one > sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(search))
     assert 2 < four / one <= 4.1
-
-
-def test_a_batch_is_divided_evenly_over_the_devices(monkeypatch):
-    monkeypatch.setattr(jax, "local_device_count", lambda: 8)
-    assert [run_module._evenly(n) for n in (1, 7, 8, 9, 13, 16)] == [1, 7, 8, 16, 16, 16]

@@ -4,6 +4,7 @@ import json
 import pathlib
 import pickle
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +18,12 @@ from convert_weights import container
 from convert_weights.arrays import tensor
 from convert_weights.classifier import main as convert
 from convert_weights.classifier import read_classifier
-from ilo_jax.checkpoint import CheckpointError
 from ilo_jax.classifiers import ResNetConfig, digits, load, save
 from ilo_jax.errors import InputError
+from ilo_jax.files.checkpoint import CheckpointError
 from ilo_jax.ops import Identity
 from ilo_jax.ops.classify import Classifier
-from ilo_jax.solve.losses import Data, View
-from ilo_jax.solve.losses.classification import ClassLikelihood
+from ilo_jax.solve import ClassLikelihood, Data, View
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "classifiers"
 FILES = [GOLDEN / "torchvision.pth", GOLDEN / "robustness.ckpt"]
@@ -230,6 +230,7 @@ def test_attacks_stay_in_the_ball_and_make_things_worse(seed, radius):
     assert after >= before - 1e-4
 
 
+@pytest.mark.slow
 def test_training_command_writes_the_same_network_for_the_same_seed(tmp_path, monkeypatch, capsys):
     for name, few in {"STEPS": 2, "BATCH": 16, "ATTACK_STEPS": 1}.items():
         monkeypatch.setattr(digits, name, few)
@@ -279,15 +280,16 @@ def test_functions_that_classify_nothing_are_refused(network, message):
     assert "\n" not in str(caught.value)
 
 
-def test_the_loss_is_that_of_the_operator_beside_any_other(held_out):
+def test_the_term_is_the_error_of_the_operator_beside_any_other(held_out):
     network, image = load("digits"), held_out.images()[0]
     identity, operator = Identity(image.shape), Classifier.create(image.shape, load("digits"))
     data = Data(measurement=image)
-    view = View(identity, data, image, image, jnp.zeros((0, 1)), jnp.zeros((0, 1)), ())
+    nothing: Any = None  # neither looks at the prior, nor at the variables
+    view = View(nothing, identity, data, image, image, nothing, nothing)
     for label in range(10):
-        loss = ClassLikelihood(network, label)
-        value = loss(loss.prepare(identity, data), view)
+        term = ClassLikelihood(network, label)
+        value = term(term.prepare(nothing, identity, data), view)
         expected = operator.error(operator(image), operator.one_hot(label))
         np.testing.assert_allclose(value, expected, rtol=1e-5)
     with pytest.raises(InputError, match="class 10: expected 0 to 9"):
-        ClassLikelihood(network, 10).prepare(identity, data)
+        ClassLikelihood(network, 10).prepare(nothing, identity, data)

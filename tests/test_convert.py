@@ -15,7 +15,8 @@ from PIL import Image
 
 from convert_weights.__main__ import main
 from convert_weights.convert import read_network
-from ilo_jax.stylegan2 import CheckpointError, load
+from ilo_jax.files.generators import CheckpointError, load
+from ilo_jax.priors import NO_FACTS, Facts
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 FILES = sorted(p for p in GOLDEN.iterdir() if p.suffix in (".pt", ".pkl"))
@@ -46,13 +47,33 @@ def test_command_reports_and_writes_a_generator_and_its_preview(tmp_path, capsys
     assert report["labels"] == "3"
     assert report["w_avg"] == "from the file"
     assert report["format"] == "NVIDIA's PyTorch pickle"
-    assert load(out).config == read_network(source).config
+    prior = load(out)
+    assert prior.generator.config == read_network(source).config
+    assert prior.facts == NO_FACTS
     with Image.open(preview) as image:
         assert image.size == (8 * 16, 4 * 16)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "p.png"]
 
     assert main([str(source), str(out)]) == 2
     assert "exists already; expected a new folder" in capsys.readouterr().err
+
+
+def test_what_a_generator_says_of_itself_is_kept(tmp_path, capsys):
+    source, out = str(GOLDEN / "ada_labels.pkl"), str(tmp_path / "out")
+    told = ["--notice", "Not of people.", "--licence", "CC0"]
+    assert main([source, out, "--radii", "300,0.5", *told]) == 0
+    report = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert report["radii"] == "300 at layer 1, 0.5 at layer 3"
+    assert (report["notice"], report["licence"]) == ("Not of people.", "CC0")
+    assert load(out).facts == Facts(((1, 300.0), (3, 0.5)), "Not of people.", "CC0")
+
+    assert main([source, str(tmp_path / "more"), "--radii", "3,2,1"]) == 2
+    assert "3 radii; expected at most 2, one for each usual cut" in capsys.readouterr().err
+    for wrong in ("x", "1,-2", "inf", ""):
+        with pytest.raises(SystemExit):
+            main([source, str(tmp_path / "more"), "--radii", wrong])
+        assert "--radii: invalid radii value" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_preview_is_refused_before_the_work_is_done(tmp_path, capsys):
@@ -270,12 +291,12 @@ def test_generators_of_forks_are_found(tmp_path):
 
 
 def test_a_half_made_folder_is_not_left(tmp_path, monkeypatch):
-    shutil.copy(GOLDEN / "rosinality.pt", tmp_path / "in.pt")
+    shutil.copy(GOLDEN / "ada_labels.pkl", tmp_path / "in.pkl")
 
     def fail(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ilo_jax.checkpoint.json", types.SimpleNamespace(dumps=fail))
+    monkeypatch.setattr("ilo_jax.files.checkpoint.json", types.SimpleNamespace(dumps=fail))
     with pytest.raises(KeyboardInterrupt):
-        main([str(tmp_path / "in.pt"), str(tmp_path / "out")])
-    assert [p.name for p in tmp_path.iterdir()] == ["in.pt"]
+        main([str(tmp_path / "in.pkl"), str(tmp_path / "out")])
+    assert [p.name for p in tmp_path.iterdir()] == ["in.pkl"]

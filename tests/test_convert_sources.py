@@ -11,7 +11,7 @@ import pytest
 
 from convert_weights import convert, sources
 from convert_weights.__main__ import main
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.generators import CheckpointError, load
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
@@ -83,10 +83,13 @@ def test_names_stand_for_addresses(address, monkeypatch, tmp_path, capsys):
     known = {"genuine": sources.Source(f"{address}/genuine.pt", 8)}
     monkeypatch.setattr(sources, "NETWORKS", known)
     monkeypatch.setattr(convert, "NETWORKS", known)
+    few = functools.partial(convert.to_generator, samples=2**10)
+    monkeypatch.setattr(convert, "to_generator", few)
     assert main(["genuine", str(tmp_path / "out")]) == 0
     report = capsys.readouterr().out
     assert "source        genuine\n" in report
     assert "licence       NVIDIA Source Code License (non-commercial)\n" in report
+    assert load(tmp_path / "out").facts.licence == known["genuine"].licence
 
 
 @pytest.mark.parametrize("path", ["none.pt", ""])

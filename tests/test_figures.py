@@ -16,7 +16,7 @@ from benchmarks.drawing import ATTRIBUTION
 from benchmarks.figures import cells, measure, solvers
 from benchmarks.figures_page import CASES, CURVES, PICTURES, SHOWN, draw, picture_file
 from benchmarks.methods import PANELS, STEPS, Row, append_rows, read_rows
-from ilo_jax.solve.images import write_png
+from ilo_jax.files.images import write_png
 
 CELL = ("superres 4x", "bicubic")
 

@@ -1,97 +1,154 @@
 """What is held out of a measurement: judged by it, never seen."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from operators import OPERATORS, quick_key
 
-from ilo_jax import lpips
+from ilo_jax import ops
 from ilo_jax.errors import InputError
-from ilo_jax.ops import TASKS, Inpaint, Operator
-from ilo_jax.ops.classify import Classifier
-from ilo_jax.solve.losses import Data, DeadZone, Mse, Perceptual, View
-from ilo_jax.solve.options import build_operator
+from ilo_jax.ops.entries import some_of
 
 SHAPE = (16, 16, 3)
 KEY = jax.random.key(0)
 
 
-CASES = [
-    pytest.param(task, options, id=f"{task.name} {options}")
-    for task in TASKS.values()
-    for options in task.examples
-]
+@functools.cache
+def made(name):
+    return jax.jit(OPERATORS[name])(quick_key(0))
 
 
-@pytest.mark.parametrize(("task", "options"), CASES)
-def test_some_and_not_all_is_held_out_of_every_operator(task, options):
-    operator = build_operator(KEY, task, options, SHAPE)
-    x = jax.random.uniform(KEY, SHAPE)
-    y = operator(x)
-    entries = sum(leaf.size for leaf in jax.tree.leaves(y))
-    if entries <= SHAPE[-1]:
-        with pytest.raises(InputError, match="expected two or more, to hold some out"):
-            operator.hold_out(KEY, 0.2)
-        return
-    held = operator.hold_out(KEY, 0.2)
-    full = jax.tree.map(lambda h, m: jnp.broadcast_to(h, m.shape), held, y)
+hold_out = jax.jit(lambda operator, key, fraction: operator.hold_out(key, fraction))
+
+
+ONE_OF_EACH_KIND = {type(jax.eval_shape(OPERATORS[name], KEY)): name for name in OPERATORS}.values()
+
+
+@pytest.mark.parametrize("name", sorted({*ONE_OF_EACH_KIND, "superresolution 4"} - {"classifier"}))
+@settings(max_examples=5)
+@given(seed=st.integers(0, 2**32 - 1), fraction=st.floats(1 / 64, 0.5, width=32))
+def test_some_and_not_all_is_held_out_of_every_operator(name, seed, fraction):
+    operator = made(name)
+    with (
+        jax.enable_x64(True),
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+    ):
+        held = jax.device_get(hold_out(operator, quick_key(seed), np.float32(fraction)))
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(held))
+    full = jax.tree.map(np.broadcast_to, held, operator.measurement_shape)
     values = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(full)])
+    if name == "superresolution to a pixel":
+        assert not values.any()
+        with pytest.raises(InputError, match="fewer than two independent entries are measured"):
+            ops.check_hold_out(operator, 3)
+        return
     assert set(np.unique(values)) == {0, 1}
-    assert 0 < values.mean() < 0.5
-    # A change of what is held out is seen by the error over it, and by no other.
-    changed = jax.tree.map(lambda h, m: m + 3 * h, held, y)
-    kept = jax.tree.map(lambda h: 1 - h, held)
-    assert operator.error(changed, y, held) == pytest.approx(9, rel=1e-4)
-    assert operator.error(changed, y, kept) == 0
-
-
-def test_held_out_pixels_are_observed_ones():
-    operator = build_operator(KEY, TASKS["inpaint"], {"observed": 0.1}, SHAPE)
-    assert isinstance(operator, Inpaint)
-    held = operator.hold_out(KEY, 0.2)
-    assert held.sum() == round(0.2 * float(operator.mask.sum()))
-    assert bool(jnp.all(operator.mask[held > 0] == 1))
+    assert 0 < values.mean() < 0.6
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "axes"),
-    [("mri", {"spokes": 7}, (0, 1)), ("phase", {"patterns": 0, "oversampling": 2}, (1, 2))],
+    "name", ["box inpainting", "radial MRI", "phase retrieval", "custom, two arrays"]
 )
-def test_opposite_frequencies_go_together(name, options, axes):
+def test_the_error_over_held_out_entries_sees_them_alone(name):
+    operator = made(name)
+    ops.check_hold_out(operator, 3)
+    held = hold_out(operator, quick_key(0), np.float32(0.2))
+
+    @jax.jit
+    def errors(operator, x, held):
+        y = operator(x)
+        changed = jax.tree.map(lambda h, m: m + 3 * h, held, y)
+        kept = jax.tree.map(lambda h: 1 - h, held)
+        return operator.error(changed, y, held), operator.error(changed, y, kept)
+
+    x = np.random.default_rng(0).uniform(-1, 1, operator.image_shape).astype(np.float32)
+    seen, unseen = errors(operator, x, held)
+    assert seen == pytest.approx(9, rel=1e-4)
+    assert unseen == 0
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.2, 0.5, 0.999])
+def test_held_out_pixels_are_observed_ones(fraction):
+    operator = ops.random_inpainting(KEY, SHAPE, 0.1)
+    held = np.asarray(hold_out(operator, KEY, np.float32(fraction)))
+    observed = int(operator.mask.sum())
+    assert held.sum() == min(max(round(fraction * observed), 1), observed - 1)
+    assert (np.asarray(operator.mask)[held > 0] == 1).all()
+
+
+@settings(max_examples=200)
+@given(
+    scores=st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=6, max_size=6),
+    available=st.lists(st.booleans(), min_size=6, max_size=6),
+    fraction=st.floats(1 / 64, 63 / 64, width=32),
+)
+def test_entries_of_one_score_go_together(scores, available, fraction):
+    scores, available = (np.asarray(values, np.float32) for values in (scores, available))
+    held = np.asarray(part(scores, np.float32(fraction), available))
+    there = np.unique(scores[available > 0])
+    assert not held[available == 0].any()
+    assert held.any() == (len(there) >= 2)
+    chosen = np.unique(scores[held > 0])
+    assert len(chosen) < max(len(there), 1)
+    np.testing.assert_array_equal(chosen, there[: len(chosen)])
+    np.testing.assert_array_equal(held > 0, (available > 0) & np.isin(scores, chosen))
+
+
+part = jax.jit(some_of)
+
+
+@pytest.mark.parametrize(
+    ("operator", "axes"),
+    [(ops.radial_mri(SHAPE, 7), (0, 1)), (ops.phase_retrieval(KEY, SHAPE, 0, 2), (1, 2))],
+)
+def test_opposite_frequencies_go_together(operator, axes):
     # A real image has the same at -k as at k: one of them alone would tell the other.
-    operator = build_operator(KEY, TASKS[name], options, SHAPE)
-    held = operator.hold_out(KEY, 0.2)
-    measured = operator.restrict(jnp.ones_like(operator(jnp.ones(SHAPE)))) * held
-    if name == "mri":
-        measured = jnp.fft.ifftshift(measured, axes)
-    turned = jnp.roll(jnp.flip(measured, axes), 1, axes)
-    available = operator.restrict(jnp.ones_like(operator(jnp.ones(SHAPE))))
-    if name == "mri":
-        available = jnp.fft.ifftshift(available, axes)
-    known_too = jnp.roll(jnp.flip(available, axes), 1, axes)
+    available = operator.restrict(jnp.ones(operator.measurement_shape))
+    measured = available * operator.hold_out(KEY, 0.2)
+    if isinstance(operator, ops.UndersampledFourier):
+        measured, available = (jnp.fft.ifftshift(a, axes) for a in (measured, available))
+    turned, known_too = (jnp.roll(jnp.flip(a, axes), 1, axes) for a in (measured, available))
     assert measured.sum() > 0
     np.testing.assert_array_equal(measured * known_too, turned * available)
 
 
-def test_a_single_entry_cannot_be_divided():
-    operator = Inpaint(SHAPE, jnp.zeros((16, 16, 1)).at[3, 3].set(1))
-    with pytest.raises(InputError, match="1 entries measured: expected two or more"):
-        operator.hold_out(KEY, 0.2)
+def test_it_maps_over_the_operators_of_a_batch():
+    keys = jax.random.split(KEY, 3)
+    operators = [ops.random_inpainting(key, SHAPE, 0.1) for key in keys]
+
+    @jax.jit
+    def of_batch(operator, keys):
+        return ops.map_images(lambda operator, key: operator.hold_out(key, 0.2), operator, keys)
+
+    together = of_batch(ops.stack(operators), keys)
+    for held, operator, key in zip(together, operators, keys, strict=True):
+        np.testing.assert_array_equal(held, operator.hold_out(key, 0.2))
+    shared = of_batch(operators[0], keys)
+    np.testing.assert_array_equal(shared[0], together[0])
+
+
+def test_a_measurement_without_parts_is_refused():
+    mask = np.zeros((3, 16, 16, 1))
+    mask[:, 3, 3] = 1
+    operator = ops.inpainting(SHAPE, mask[0])
+    assert not operator.hold_out(KEY, 0.2).any()
+    with pytest.raises(InputError, match="Inpaint: fewer than two independent entries are meas"):
+        ops.check_hold_out(operator, 3)
+    mask[[0, 1], 4, 4] = 1
+    with pytest.raises(InputError, match="independent entries of image 2 are measured; expected"):
+        ops.check_hold_out(ops.inpainting(SHAPE, mask), 3)
+    # The zero frequency and two that are opposite: two independent ones, then one.
+    sampled = jnp.zeros((16, 16, 1)).at[8, jnp.array([7, 9])].set(1)
+    with pytest.raises(InputError, match="fewer than two"):
+        ops.check_hold_out(ops.UndersampledFourier(SHAPE, sampled), 1)
+    both = ops.UndersampledFourier(SHAPE, sampled.at[8, 8].set(1))
+    ops.check_hold_out(both, 1)
+    assert both.hold_out(KEY, 0.9).sum() in (1, 2)
     with pytest.raises(InputError, match="a class has no parts"):
-        Classifier(SHAPE, lambda x: x[..., 0, 0, :]).hold_out(KEY, 0.2)
-
-
-def view(data):
-    operator = TASKS["invert"].build(KEY, SHAPE)
-    image = jnp.zeros(SHAPE)
-    return View(operator, data, image, operator(image), jnp.zeros(1), jnp.zeros(1), ())
-
-
-def test_losses_do_not_see_what_is_held_out():
-    held = jnp.zeros((16, 16, 1)).at[:4].set(1)
-    data = Data(jnp.where(held > 0, 5.0, 0.5) * jnp.ones(SHAPE), held_out=held)
-    assert Mse()(None, view(data)) == pytest.approx(0.25)
-    with pytest.raises(InputError, match="dead_zone: expected no entries"):
-        DeadZone()(None, view(data))
-    with pytest.raises(InputError, match="lpips: looks at all entries"):
-        Perceptual(lpips.load("alex")).prepare(Operator(SHAPE), data)
+        ops.check_hold_out(made("classifier"), 2)

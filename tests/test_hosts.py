@@ -7,33 +7,24 @@ import socket
 import subprocess
 import sys
 import threading
+import types
+from typing import Any
 
 import jax
-import numpy as np
 import pytest
-from PIL import Image
 
+from ilo_jax.app import reconstruct as reconstruct_module
+from ilo_jax.app.cli import main
+from ilo_jax.app.hosts import Team, join
+from ilo_jax.app.results import Results
 from ilo_jax.errors import InputError
-from ilo_jax.solve import run as run_module
-from ilo_jax.solve.cli import main
-from ilo_jax.solve.hosts import Team, join
-from ilo_jax.solve.results import Results
-from ilo_jax.stylegan2 import GeneratorConfig, random_generator, save
-
-CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
 
 
 @pytest.fixture
-def command(tmp_path) -> list[str]:
-    """Of a run over five images; `--out` is to follow."""
-    make = jax.jit(random_generator, static_argnums=0)
-    save(tmp_path / "gen", make(CONFIG, jax.random.key(0)), about={})
-    (tmp_path / "photos").mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
-    for i, image in enumerate(pixels):
-        Image.fromarray(image).save(tmp_path / "photos" / f"{i}.png")
-    line = f"denoise --sigma 9 --steps 2,2 --batch-size 2 --images {tmp_path}/photos"
-    return [*line.split(), "--generator", f"{tmp_path}/gen", "--out"]
+def command(inputs) -> list[str]:
+    """Of a run over five images, two at a time; `--out` is to follow."""
+    line = f"invert --steps 2,2 --batch-size 1 --images {inputs}/many"
+    return [*line.split(), "--generator", f"{inputs}/gen", "--out"]
 
 
 def free_port() -> int:
@@ -58,9 +49,9 @@ def test_two_processes_go_on_with_what_three_began_and_give_the_bytes_of_one(com
     assert main([*command, str(whole)]) == 0
     before = Results.open(whole, json.loads((whole / "run.json").read_text()))
     # What processes 0 and 2 of three had done when they were stopped.
-    for name, process in (("0", 0), ("2", 2)):
+    for name, process in (("a", 0), ("c", 2)):
         Results.open(out, before.run, process).add([before.finished()[name]], [before.image(name)])
-    kept = {name: (out / "images" / name).stat().st_mtime_ns for name in ("0.png", "2.png")}
+    kept = {name: (out / "images" / name).stat().st_mtime_ns for name in ("a.png", "c.png")}
     assert (out / ".metrics-2.csv").exists()
 
     port = free_port()
@@ -110,9 +101,7 @@ class Messages:
 @pytest.fixture
 def team(monkeypatch) -> list[Team]:
     messages = Messages()
-    monkeypatch.setattr(
-        "ilo_jax.solve.hosts.multihost.get_jax_distributed_client", lambda: messages
-    )
+    monkeypatch.setattr("ilo_jax.app.hosts.multihost.get_jax_distributed_client", lambda: messages)
     return [Team(i, 2) for i in range(2)]
 
 
@@ -153,16 +142,10 @@ def test_a_failure_is_heard_where_the_others_wait(team):
     assert found == ["process 1 failed: disk full", None]
 
 
-def test_other_settings_and_folders_that_are_not_shared_are_refused(team, command, tmp_path):
-    class Described:
-        settings = None
-
-        def __init__(self, **description):
-            self.settings = self
-            self.description = lambda: description
-
+def test_other_settings_and_folders_that_are_not_shared_are_refused(team, tmp_path):
     def opened(member, out, **description):
-        return lambda: run_module._open(Described(**description), [], tmp_path / out, member)  # type: ignore
+        run: Any = types.SimpleNamespace(description=description)
+        return lambda: reconstruct_module._open(run, [], tmp_path / out, member)
 
     found = both(opened(team[0], "a", seed=0), opened(team[1], "a", seed=1))
     expected = "process 1: other settings than process 0; expected the same command"

@@ -1,26 +1,16 @@
-import contextlib
-import os
 import struct
 import zlib
-from pathlib import Path
 
-import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from ilo_jax.errors import InputError
-from ilo_jax.solve.images import (
-    find_images,
-    from_uint8,
-    natural_key,
+from ilo_jax.files.images import (
     read_exact,
     read_image,
     read_mask,
     to_uint8,
-    write_png,
 )
 
 # Left half dark, right half bright, and a red corner where there is colour.
@@ -218,225 +208,8 @@ def test_what_pillow_warns_of_becomes_the_note(tmp_path):
         read_mask(tmp_path / "x.png", (8, 8))
 
 
-def save_text(path: Path) -> None:
-    path.write_text("this is not a picture\n" * 100)
-
-
-def save_empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def save_eps(path: Path) -> None:
-    pillow(RGB).save(path, format="EPS")
-
-
-def save_truncated(path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    pillow(noise).save(path)
-    path.write_bytes(path.read_bytes()[:6000])
-
-
-def save_nothing(path: Path) -> None:
-    pass
-
-
-def save_folder(path: Path) -> None:
-    path.mkdir()
-
-
-def save_large_integers(path: Path) -> None:
-    pillow(GREY.astype(np.int32) * 100_000).save(path, format="TIFF")
-
-
-def save_negative_floats(path: Path) -> None:
-    pillow(GREY.astype(np.float32) - 100).save(path, format="TIFF")
-
-
-def save_nan(path: Path) -> None:
-    pillow(np.full((8, 8), np.nan, np.float32)).save(path, format="TIFF")
-
-
-BAD_FILES = {
-    "text": (save_text, "not an image"),
-    "empty": (save_empty, "not an image"),
-    "eps": (save_eps, "not an image"),
-    "truncated": (save_truncated, "cannot be read"),
-    "missing": (save_nothing, "No such file"),
-    "folder": (save_folder, "cannot be read"),
-    "large integers": (save_large_integers, "0..65535"),
-    "negative floats": (save_negative_floats, r"\[0, 1\] or \[0, 255\]"),
-    "nan": (save_nan, "values from nan"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_FILES)
-@pytest.mark.parametrize("read", [read_image, read_exact, lambda p, s: read_mask(p, s[:2])])
-def test_a_bad_file_is_refused_in_one_line(kind, read, tmp_path):
-    save, expected = BAD_FILES[kind]
-    path = tmp_path / "x.png"
-    save(path)
-    with pytest.raises(InputError, match=expected) as caught:
-        read(path, SHAPE)
-    assert str(path) in str(caught.value)
-    assert "expected" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("limit", [40, 10], ids=["warning", "error"])
-def test_a_decompression_bomb_is_refused(limit, tmp_path, monkeypatch):
-    pillow(RGB).save(tmp_path / "x.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(InputError, match=f"too large; expected at most {limit} pixels"):
-        read_image(tmp_path / "x.png", SHAPE)
-
-
-@given(data=st.data(), suffix=st.sampled_from(["png", "jpg", "tif", "gif", "webp", "bmp"]))
-def test_a_damaged_file_is_read_or_refused_but_nothing_else(data, suffix, tmp_path_factory):
-    path = tmp_path_factory.mktemp("damaged") / f"x.{suffix}"
-    pillow(RGB).save(path)
-    content = bytearray(path.read_bytes())
-    stop = data.draw(st.integers(0, len(content)))
-    for _ in range(data.draw(st.integers(0, 3))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(content[:stop])
-    with contextlib.suppress(InputError):
-        image, _ = read_image(path, SHAPE)
-        assert image.shape == SHAPE
-        assert np.abs(image).max() <= 1
-
-
 def test_a_measurement_of_another_size_is_refused(tmp_path):
     Image.new("L", (16, 8)).save(tmp_path / "x.png")
     assert read_exact(tmp_path / "x.png", (8, 16, 1))[0].shape == (8, 16, 1)
     with pytest.raises(InputError, match="16x8 pixels; expected 16x16"):
         read_exact(tmp_path / "x.png", (16, 16, 1))
-
-
-def test_a_mask_is_white_where_observed(tmp_path):
-    pixels = np.zeros((4, 6, 4), np.uint8)
-    pixels[0, 0] = (255, 255, 255, 255)
-    pixels[0, 1] = (128, 128, 128, 255)
-    pixels[0, 2] = (127, 127, 127, 255)
-    pixels[0, 3] = (255, 255, 255, 0)
-    pixels[0, 4] = (0, 0, 0, 255)
-    pillow(pixels).save(tmp_path / "x.png")
-    mask = read_mask(tmp_path / "x.png", (4, 6))
-    assert mask.dtype == np.float32
-    assert mask.shape == (4, 6, 1)
-    np.testing.assert_array_equal(np.argwhere(mask), [[0, 0, 0], [0, 1, 0]])
-    np.testing.assert_array_equal(np.unique(mask), [0, 1])
-
-
-def test_a_bad_mask_is_refused(tmp_path):
-    Image.new("L", (6, 4)).save(tmp_path / "x.png")
-    with pytest.raises(InputError, match="nothing is observed; expected"):
-        read_mask(tmp_path / "x.png", (4, 6))
-    with pytest.raises(InputError, match="6x4 pixels; expected 8x8"):
-        read_mask(tmp_path / "x.png", (8, 8))
-
-
-uint8_images = hnp.arrays(
-    np.uint8,
-    st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])),
-)
-
-
-@given(pixels=uint8_images)
-def test_uint8_round_trip(pixels):
-    image = from_uint8(pixels)
-    assert image.dtype == np.float32
-    assert np.abs(image).max() <= 1
-    np.testing.assert_array_equal(to_uint8(image), pixels)
-
-
-@given(pixels=uint8_images)
-def test_png_round_trip(pixels, tmp_path_factory):
-    path = tmp_path_factory.mktemp("png") / "x.png"
-    write_png(path, from_uint8(pixels))
-    image, note = read_exact(path, pixels.shape)
-    np.testing.assert_array_equal(image, from_uint8(pixels))
-    assert note is None
-
-
-@given(image=hnp.arrays(np.float32, (3, 3, 1), elements=st.floats(-1e6, 1e6, width=32)))
-def test_to_uint8_is_the_nearest_level_and_clips(image):
-    levels = to_uint8(image).astype(np.float64)
-    error = np.abs(levels - (np.clip(image.astype(np.float64), -1, 1) + 1) * 127.5)
-    assert error.max() <= 0.5 + 1e-4
-
-
-def test_to_uint8_refuses_nan():
-    with pytest.raises(ValueError, match="not numbers"):
-        to_uint8(np.array([[[np.nan]]]))
-
-
-def test_writing_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch):
-    path = tmp_path / "x.png"
-    write_png(path, from_uint8(RGB))
-    before = path.read_bytes()
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_png(path, from_uint8(255 - RGB))
-    assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["x.png"]
-
-
-def test_what_cannot_be_written_is_said(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_png(tmp_path / "file" / "x.png", from_uint8(RGB))
-
-
-def touch(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-
-
-def test_find_images_in_files_folders_and_globs(tmp_path):
-    touch(tmp_path, "f/x10.png", "f/x2.JPG", "f/.hidden.png", "f/notes.txt", "f/deep/y.png")
-    touch(tmp_path, "g/z1.png", "g/z2.tif", "loose.dat", "odd[1].png")
-    f, g = str(tmp_path / "f"), str(tmp_path / "g" / "*.png")
-    names = [p.name for p in find_images([g, f, f, str(tmp_path / "f" / ".." / "f" / "x2.JPG")])]
-    assert names == ["x2.JPG", "x10.png", "z1.png"]
-    assert [p.name for p in find_images([str(tmp_path / "loose.dat")])] == ["loose.dat"]
-    assert [p.name for p in find_images([str(tmp_path / "odd[1].png")])] == ["odd[1].png"]
-    assert [p.name for p in find_images([str(tmp_path / "f" / "**" / "y*")])] == ["y.png"]
-
-
-@pytest.mark.parametrize(
-    ("paths", "expected"),
-    [
-        (["nowhere.png"], "nowhere.png: does not exist; expected"),
-        ([""], "'': does not exist; expected"),
-        (["empty"], "empty: no images; expected"),
-        (["none-*.png"], r"none-\*.png: matches no file; expected"),
-        (["emp*"], "emp.*: matches no file; expected"),
-        (["a/x.png", "b"], "a/x.png and b/x.jpg: .*expected file names that differ"),
-        (["breaks"], r"'breaks/a\\nb.png': a line break in a file name"),
-        (["case"], "case/Y.png and case/y.tif: .*expected file names that differ"),
-    ],
-)
-def test_find_images_refuses(paths, expected, tmp_path, monkeypatch):
-    touch(tmp_path, "breaks/a\nb.png")
-    touch(tmp_path, "empty/notes.txt", "a/x.png", "b/x.jpg", "case/Y.png", "case/y.tif")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=f"^{expected}"):
-        find_images(paths)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_find_images_refuses_an_unreadable_folder(tmp_path):
-    tmp_path.chmod(0o300)
-    with pytest.raises(InputError, match="cannot be read"):
-        find_images([str(tmp_path)])
-
-
-@given(st.lists(st.integers(0, 10**6)))
-def test_natural_order_is_numeric(numbers):
-    names = sorted((f"im{n}.png" for n in numbers), key=natural_key)
-    assert names == [f"im{n}.png" for n in sorted(numbers)]

@@ -1,50 +1,96 @@
-"""The terms of the objective."""
+"""The terms of the objective, and their algebra."""
 
+import functools
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small import (
+    MLP,
+    OPERATOR,
+    assert_close,
+    at,
+    begun,
+    programs,
+    render,
+    rounds_of,
+    run,
+    stylegan2,
+    truth,
+)
 
-from ilo_jax.ops import Identity, Inpaint, Operator
-from ilo_jax.solve.losses import LOSSES, Data, DeadZone, Mse, View, geodesic_distance
+from ilo_jax.errors import InputError
+from ilo_jax.ops import Identity, Inpaint, Noisy, Operator
+from ilo_jax.solve import (
+    TERMS,
+    ClassLikelihood,
+    Data,
+    DeadZone,
+    Geocross,
+    Mse,
+    Objective,
+    Reference,
+    Regularizer,
+    Round,
+    Term,
+    Variables,
+    View,
+)
+from ilo_jax.solve.objective import as_objective
+from ilo_jax.stylegan2.regularizers import geodesic_distance
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "ilo.npz")
 SHAPE = (8, 8, 3)
+ALL = jnp.ones(4, bool)
 
 
 def image(seed):
     return jax.random.uniform(jax.random.key(seed), SHAPE, minval=-1)
 
 
-def view(operator=None, seen=0, measured=1):
+def view(operator=None, seen=0, measured=1, rows=(0, 3)):
     """Of one image, measured by an operator from another."""
     operator = Identity(SHAPE) if operator is None else operator
-    data = Data(operator(image(measured)), image(2))
-    k_latents, k_w, k_noise = jax.random.split(jax.random.key(3), 3)
+    prior = stylegan2()
+    inputs = at(begun(prior).inputs, 0)
+    k_noise = jax.random.key(3)
+    noises = tuple(jax.random.normal(k_noise, (n, n, 1)) for n in (4, 8, 16))
     return View(
+        prior=prior,
         operator=operator,
-        data=data,
+        data=Data(operator(image(measured)), image(2)),
         image=image(seen),
         predicted=operator(image(seen)),
-        latents=jax.random.normal(k_latents, (4, 7)),
-        w=jax.random.normal(k_w, (4, 7)),
-        noises=tuple(jax.random.normal(k_noise, (n, n, 1)) for n in (4, 8, 16)),
+        x=Variables(inputs._replace(noises=noises), {}),
+        free=prior.free(*rows),
     )
 
 
-def value(loss, seen):
-    return float(loss(loss.prepare(seen.operator, seen.data), seen))
+def value(term, seen):
+    return float(term(term.prepare(seen.prior, seen.operator, seen.data), seen))
 
 
-@pytest.mark.parametrize("name", ["mse", "dead_zone", "reference", "geocross", "noise_correlation"])
+@pytest.mark.parametrize(
+    "name", ["mse", "dead_zone", "reference", "geocross", "geocross_w", "noise_correlation"]
+)
 def test_gradients_are_finite_and_not_zero(name):
-    loss, seen = LOSSES[name](), view()
-    fields = {"geocross": "latents", "noise_correlation": "noises"}
-    field = fields.get(name, "image" if name == "reference" else "predicted")
-    target = loss.prepare(seen.operator, seen.data)
-    slope = jax.grad(lambda x: loss(target, seen.replace(**{field: x})))(getattr(seen, field))
+    term, seen = TERMS[name](), view()
+    target = term.prepare(seen.prior, seen.operator, seen.data)
+    fields = {"mse": "predicted", "dead_zone": "predicted", "reference": "image"}
+    inputs = {"geocross": "latents", "geocross_w": "latents", "noise_correlation": "noises"}
+
+    def of_field(x):
+        if name in fields:
+            return term(target, seen.replace(**{fields[name]: x}))
+        moved = seen.x.inputs._replace(**{inputs[name]: x})
+        return term(target, seen.replace(x=seen.x.replace(inputs=moved)))
+
+    at_it = getattr(seen, fields[name]) if name in fields else getattr(seen.x.inputs, inputs[name])
+    slope = jax.grad(of_field)(at_it)
     assert all(np.isfinite(g).all() and np.any(g != 0) for g in jax.tree.leaves(slope))
 
 
@@ -55,20 +101,40 @@ def test_mse_has_a_floor():
     assert value(Mse(floor=10.0), seen) == 10.0
 
 
+def test_the_floor_may_be_the_variance_of_the_noise():
+    noisy = view(Noisy(SHAPE, Identity(SHAPE), jnp.float32(3.0), clip=False))
+    assert value(Mse(discrepancy=True), noisy) == pytest.approx(9)
+    assert value(Mse(discrepancy=True), view()) == value(Mse(), view())
+
+
 def test_the_dead_zone_is_linear_beyond_its_tolerance():
     mask = jnp.ones((8, 8, 1)).at[0].set(0)
     seen = view(Inpaint(SHAPE, mask))
     d = np.abs(np.asarray(mask) * (np.asarray(image(0)) - np.asarray(image(1))))
-    assert value(DeadZone(alpha=0.3), seen) == pytest.approx(
-        np.maximum(d - 0.3, 0).mean(), rel=1e-5
-    )
+    expected = np.maximum(d - 0.3, 0).mean()
+    assert value(DeadZone(alpha=0.3), seen) == pytest.approx(expected, rel=1e-5)
     assert value(DeadZone(), view(measured=0)) == 0
 
 
 def test_the_reference_is_an_image_not_a_measurement():
     seen = view(Inpaint(SHAPE, jnp.zeros((8, 8, 1))))
     expected = np.mean((np.asarray(image(0)) - np.asarray(image(2))) ** 2)
-    assert value(LOSSES["reference"](), seen) == pytest.approx(expected, rel=1e-5)
+    assert value(Reference(), seen) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(InputError, match="loss reference: no reference image; expected one"):
+        Reference().prepare(seen.prior, seen.operator, Data(seen.data.measurement))
+
+
+def test_a_class_has_its_likelihood():
+    weights = jax.random.normal(jax.random.key(6), (5, 8 * 8 * 3))
+    network = jax.tree_util.Partial(lambda w, x: x.reshape(*x.shape[:-3], -1) @ w.T, weights)
+    logits = np.asarray(weights, np.float64) @ np.ravel(image(0))
+    expected = np.log(np.sum(np.exp(logits - logits[2])))
+    assert value(ClassLikelihood(network, 2), view()) == pytest.approx(expected, rel=1e-4)
+
+
+@functools.partial(jnp.vectorize, signature="(l,d)->()")
+def geodesic(latents):
+    return geodesic_distance(latents, jnp.ones(latents.shape[0], bool))
 
 
 def test_geodesic_distance_equals_its_formula():
@@ -79,32 +145,138 @@ def test_geodesic_distance_equals_its_formula():
             angle = 2 * np.arctan2(np.linalg.norm(x - y), np.linalg.norm(x + y))
             total += angle**2 * latents.shape[1]
     expected = total / latents.shape[0] ** 2 / 8
-    found = geodesic_distance(jnp.asarray(latents, jnp.float32))
+    found = geodesic(jnp.asarray(latents, jnp.float32))
     assert float(found) == pytest.approx(expected, rel=1e-5)
-    seen = view()
-    assert value(LOSSES["geocross"](), seen) == float(geodesic_distance(seen.latents))
-    assert value(LOSSES["geocross_w"](), seen) == float(geodesic_distance(seen.w))
+
+
+def test_geocross_is_of_the_latents_that_are_searched():
+    for rows in ((0, 3), (1, 3), (2, 3)):
+        seen = view(rows=rows)
+        latents = seen.x.inputs.latents[rows[0] :]
+        assert value(Geocross(), seen) == pytest.approx(float(geodesic(latents)), rel=1e-5)
+        w = stylegan2().w(seen.x.inputs)[rows[0] :]
+        found = value(Regularizer("geocross_w"), seen)
+        assert found == pytest.approx(float(geodesic(w)), rel=1e-5)
+    assert value(Geocross(), view(rows=(1, 1))) == 0
 
 
 def test_geodesic_distance_equals_the_authors_and_is_smooth_at_equal_latents():
     latents = jnp.asarray(GOLDEN["latents"])
-    assert float(geodesic_distance(latents)) == pytest.approx(float(GOLDEN["geocross"]), rel=1e-5)
-    gradient = jax.grad(geodesic_distance)(jnp.ones((3, 4)))
-    assert np.isfinite(gradient).all()
+    assert float(geodesic(latents)) == pytest.approx(float(GOLDEN["geocross"]), rel=1e-5)
+    assert np.isfinite(jax.grad(geodesic)(jnp.ones((3, 4)))).all()
 
 
 def test_noise_correlation_equals_its_formula():
     seen, expected = view(), 0.0
-    for noise in seen.noises:
+    for noise in seen.x.inputs.noises:
         x = np.asarray(noise, np.float64)[..., 0]
         for _ in range({4: 1, 8: 1, 16: 2}[len(x)]):
             for axis in (0, 1):
                 expected += np.mean(x * np.roll(x, 1, axis)) ** 2
             x = (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4
-    assert value(LOSSES["noise_correlation"](), seen) == pytest.approx(expected, rel=1e-4)
+    assert value(TERMS["noise_correlation"](), seen) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_term_that_another_generator_has_is_refused():
+    seen = view()
+    with pytest.raises(InputError, match="loss squared_norm: StyleGAN2 has geocross, geocross_w"):
+        value(Regularizer("squared_norm"), seen)
+    with pytest.raises(InputError, match="loss geocross: Sequential has squared_norm"):
+        value(Geocross(), seen.replace(prior=MLP))
 
 
 def test_the_error_of_an_operator_is_over_all_entries_of_a_pytree():
     predicted = {"a": jnp.zeros(3), "b": jnp.zeros((1, 1))}
     measured = {"a": jnp.array([1.0, 2.0, 3.0]), "b": jnp.array([[4.0]])}
     assert float(Operator(SHAPE).error(predicted, measured)) == pytest.approx(30 / 4)
+
+
+class Brightness(Term):
+    """A term of a user's own: the mean of the image should be that of the measurement."""
+
+    level: jax.typing.ArrayLike
+
+    def __call__(self, target, view):
+        return (jnp.mean(view.image) - self.level) ** 2
+
+
+weights = st.floats(-3, 3, width=32)
+
+
+@settings(max_examples=20)
+@given(weights, weights, weights)
+def test_sums_of_terms_are_sums_of_numbers(a, b, c):
+    seen = view()
+    objective = c * (a * Mse() + DeadZone() * b) + Brightness(0.25)
+
+    def of(term):
+        return value(as_objective(term), seen)
+
+    mse, dead, bright = of(Mse()), of(DeadZone()), of(Brightness(0.25))
+    assert of(objective) == pytest.approx(c * (a * mse + b * dead) + bright, abs=1e-4)
+    assert of(Mse() + (DeadZone() + Brightness(0.25))) == pytest.approx(
+        of((Mse() + DeadZone()) + Brightness(0.25)), rel=1e-6
+    )
+
+
+def test_weights_may_differ_by_round():
+    objective = (Mse() * [1.0, 0.0] + Regularizer("squared_norm") * 0.5).over(2)
+    assert [w.tolist() for w in objective.weights] == [[1, 0], [0.5, 0.5]]
+    with pytest.raises(InputError, match=r"weight of Mse: shape \[3\]; expected one number, or"):
+        (Mse() * [1.0, 2.0, 3.0]).over(2)
+    assert isinstance(2 * Mse(), Objective)
+
+
+def test_the_weights_of_a_round_are_those_that_count():
+    """Without the squared error, and with nothing but the norm, latents shrink."""
+    rounds = Round(12, inputs=(0, 3)), Round(30, inputs=(0, 3))
+    objective = Mse() * [1.0, 0.0] + Regularizer("squared_norm") * [0.0, 1.0]
+    found = run(rounds_of(*rounds, objective=objective, keep="last"))
+    both = run(rounds_of(*rounds, objective=Mse() + 0.0 * Regularizer("squared_norm")))
+    first = run(rounds_of(Round(12, inputs=(0, 3))))
+    assert_close(found.rounds[0].image.shape, first.image.shape)
+    sizes = [np.linalg.norm(r.x.inputs, axis=-1) for r in (found, both)]
+    assert (sizes[0] < 0.7 * sizes[1]).all()
+
+
+def test_weights_and_numbers_of_terms_are_in_no_program():
+    def solved(weight, level):
+        objective = Mse() + weight * Brightness(jnp.float32(level))
+        return run(rounds_of(Round(12, inputs=(0, 3)), objective=objective, keep="last"))
+
+    found = solved(100.0, 0.5)
+    before = programs()
+    other = solved(100.0, -0.5)
+    assert programs() == before
+    brightness = [result.image.mean((1, 2, 3)) for result in (found, other)]
+    assert (brightness[0] > brightness[1] + 0.1).all()
+    none = solved(0.0, 0.5)
+    assert programs() == before
+    assert_close(none.error, run(rounds_of(Round(12, (0, 3)), keep="last")).error, 1e-4)
+
+
+def test_a_run_is_drawn_to_its_reference():
+    """As if it were the measurement, where nothing else counts."""
+    other = render(MLP, Variables(begun(MLP).inputs[::-1], {}))
+    method = rounds_of(Round(40, inputs=(0, 3)), objective=1.0 * Reference(), keep="last")
+    found = run(method, reference=other)
+    assert (np.mean((found.image - other) ** 2, (1, 2, 3)) < 0.3).all()
+    start = render(MLP, begun(MLP))
+    distance = [np.mean((x - other) ** 2, (1, 2, 3)) for x in (found.image, start)]
+    assert (distance[0] <= distance[1]).all()
+    with pytest.raises(InputError, match="no reference image"):
+        run(method)
+
+
+def test_terms_do_not_see_what_is_held_out():
+    held = jnp.zeros((3, 10)).at[:, :3].set(1)
+    y = OPERATOR(truth())
+    method = rounds_of(Round(12, inputs=(0, 3)))
+    found = run(method, held_out=held)
+    other = run(method.replace(keep="last"), held_out=held, measurement=y + 5 * held)
+    same = run(method.replace(keep="last"), held_out=held)
+    assert_close(other.x.inputs, same.x.inputs, 0)
+    expected = np.sum(held * (OPERATOR(found.image) - y) ** 2, -1) / 3
+    np.testing.assert_allclose(found.error, expected, rtol=1e-3)
+    with pytest.raises(InputError, match="loss dead_zone: looks at all entries"):
+        run(rounds_of(Round(12, inputs=(0, 3)), objective=DeadZone()), held_out=held)

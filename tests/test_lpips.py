@@ -16,8 +16,8 @@ from oracle.lpips_torch import directions, triples
 from ilo_jax import lpips, ops
 from ilo_jax.errors import InputError
 from ilo_jax.lpips import Conv, Stage, weights
-from ilo_jax.solve.losses import Data, View
-from ilo_jax.solve.losses.perceptual import Perceptual, PerceptualFilled
+from ilo_jax.priors import Sequential
+from ilo_jax.solve import Data, Perceptual, PerceptualFilled, Variables, View
 
 GOLDEN = np.load("tests/golden/lpips.npz")
 TRIPLES = dict(triples())
@@ -277,13 +277,13 @@ SHAPE = (14, 12, 3)
 
 
 def evaluate(loss, operator, measurement, x):
-    """The loss and its gradient for the generated image `x`."""
-    nothing = jnp.zeros((1, 1))
+    """The loss and its gradient for the generated image `x`; of the prior it takes nothing."""
+    prior = Sequential.create((lambda _, z: z.reshape(1, 1, 1),), (None,), latent=1)
 
     def value(x):
         data = Data(measurement)
-        target = loss.prepare(operator, data)
-        return loss(target, View(operator, data, x, operator(x), nothing, nothing, ()))
+        target = loss.prepare(prior, operator, data)
+        return loss(target, View(prior, operator, data, x, operator(x), Variables(None, {}), None))
 
     return jax.jit(jax.value_and_grad(value))(x)
 

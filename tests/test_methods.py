@@ -1,136 +1,225 @@
-"""The presets of the loop, on a tiny generator."""
+"""The methods by name, on a tiny generator: their rounds, and that each does what it should."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small import (
+    CONFIG,
+    IMAGES,
+    KEYS,
+    MLP,
+    OPERATOR,
+    run,
+    shared,
+    stylegan2,
+    stylegan2_truth,
+    truth,
+)
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity
-from ilo_jax.solve import METHODS, Cut, ExtendedRange, RangeProjection, solve
-from ilo_jax.solve.losses import Mse
-from ilo_jax.solve.schedule import projector_ramp, pulse_ramp
-from ilo_jax.stylegan2 import GeneratorConfig, map_latents, random_generator, synthesize
+from ilo_jax.priors import Facts
+from ilo_jax.solve import PRESETS, Mse, Regularizer, algorithm_1, dhar, ilo, reconstruct
+from ilo_jax.stylegan2 import GeneratorConfig, StyleGAN2, random_generator
 
-CONFIG = GeneratorConfig(channels=(16, 16, 8), w_dim=16, z_dim=16, mapping_layers=2)
-GENERATOR = jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0))
-IMAGES = 2
-
-# Steps of a quick run, and the cuts that they are spent at.
-RUNS = {
-    "ilo": ((10, 10, 10), [Cut(0, 5), Cut(1, 5), Cut(3, 5)]),
-    "ilo-range": ((10, 10, 10), [Cut(0, 5), Cut(3, 5), RangeProjection(3, 5)]),
-    "csgm": ((20,), [Cut(0, 5)]),
-    "pulse": ((20,), [Cut(0, 5)]),
-    "dhar": ((10, 10), [Cut(0, 5), ExtendedRange(5, 5)]),
-    "projector": ((20,), [Cut(0, 5)]),
+# Steps of a quick run.
+STEPS = {
+    "ilo": (10, 10),
+    "ilo-range": (10, 10, 10),
+    "csgm": (20,),
+    "pulse": (20,),
+    "dhar": (10, 10),
+    "projector": (20,),
 }
+ON_MLP = ("ilo", "ilo-range", "csgm", "dhar")
+INF = float("inf")
 
 
-def truth():
-    z = jax.random.normal(jax.random.key(3), (IMAGES, CONFIG.z_dim))
-    return jax.jit(synthesize)(GENERATOR, map_latents(GENERATOR, z))
+@functools.cache
+def of_64_px():
+    """Without weights, which nothing here looks at."""
+    config = GeneratorConfig(channels=(4,) * 5, w_dim=4, z_dim=4, mapping_layers=1)
+    shapes = jax.eval_shape(lambda: random_generator(config, jax.random.key(0)))
+    generator = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return StyleGAN2(generator, Facts(radii=((1, 300.0), (3, 100.0), (5, 30.0))))
 
 
-def run(method, **settings):
+def make(name, prior, **settings):
     # LPIPS is tested by itself.
-    weights = {n: [w] for n, w in METHODS[method].weights.items() if n != "lpips"}
-    weights.setdefault("mse", [1.0])
-    steps, _ = RUNS[method]
-    plan = METHODS[method].plan(CONFIG, steps, weights=weights, **settings)
-    operator, y = Identity(CONFIG.image_shape), truth()
-    key = jax.random.key(1)
-    return solve(GENERATOR, operator, y, key, plan.schedule, plan.hyper, losses=plan.losses)
+    if name == "projector":
+        settings.setdefault("objective", Mse() + 1e5 * Regularizer("noise_correlation"))
+    return PRESETS[name].make(prior, **{"steps": STEPS[name]} | settings)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_improves_on_where_it_starts(method):
-    found = run(method)
-    errors = np.array([solution.error for solution in found])
+@functools.cache
+def solved(name, rate=None):
+    prior = stylegan2()
+    settings = {} if rate is None else {"rate": rate}
+    operator = Identity(prior.image_shape)
+    return reconstruct(prior, operator, stylegan2_truth(), KEYS, make(name, prior, **settings))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_method_improves_on_where_it_starts(name):
+    if name in ON_MLP:
+        found, target = run(shared(make(name, MLP))), truth()
+        image_error = np.mean((OPERATOR(found.image) - OPERATOR(target)) ** 2, -1)
+        size = np.mean(OPERATOR(target) ** 2, -1)
+    else:
+        found, target = solved(name), stylegan2_truth()
+        image_error = np.mean((found.image - target) ** 2, (1, 2, 3))
+        size = np.mean(target**2, (1, 2, 3))
+    errors = np.stack([solution.error for solution in found.rounds])
     assert (np.diff(errors, axis=0) <= 0).all()
-    image = found[-1].image
-    np.testing.assert_allclose(np.mean((image - truth()) ** 2, (1, 2, 3)), errors[-1], rtol=1e-4)
-    assert (errors[-1] < np.mean(truth() ** 2, (1, 2, 3))).all()
+    np.testing.assert_allclose(image_error, found.error, rtol=1e-3)
+    assert (found.error < size).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_cuts_of_every_method(method):
-    steps, cuts = RUNS[method]
-    rounds = METHODS[method].plan(CONFIG, steps).schedule.rounds
-    assert [(type(r.cut), r.cut) for r in rounds] == [(type(c), c) for c in cuts]
-    assert [r.steps for r in rounds] == list(steps)
-    assert METHODS[method].plan(CONFIG_64).schedule.rounds
+def rounds_of(method):
+    """`(steps, cut of v, cut of line 5)` of each round."""
 
+    def where(masks, r):
+        return next((cut for cut, mask in masks.items() if mask[r]), None)
 
-CONFIG_64 = GeneratorConfig(channels=(8, 8, 8, 8, 8), w_dim=16, z_dim=16, mapping_layers=2)
-
-
-def test_radii_are_of_the_rounds_that_have_a_code():
-    def radii(method, *given):
-        found = METHODS[method].plan(CONFIG, RUNS[method][0], radii=given or None).hyper.radius_code
-        return found if found is None else found.tolist()
-
-    inf = np.inf
-    assert radii("ilo") is None
-    assert radii("ilo", 3) == [inf, 3, 3]
-    assert radii("ilo", 3, 4) == [inf, 3, 4]
-    assert radii("ilo-range", 3) == [inf, 3, inf]
-    assert radii("dhar", 3) == [inf, 3]
-    assert radii("ilo-range") == [inf, METHODS["ilo-range"].radius, inf]
+    return [
+        (int(n), where(method.free.v, r), where(method.back, r)) for r, n in enumerate(method.steps)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("method", "settings", "message"),
+    ("name", "rounds"),
     [
-        ("ilo", {"radii": (1, 2, 3)}, "radii 1,2,3: expected one number, or one for each of 2"),
-        ("ilo", {"learning_rate": (1, 2)}, "lr 1,2: expected one number, or one a round: 3"),
-        ("ilo", {"weights": {"mse": (1, 2)}}, "weight of mse 1,2: expected one number"),
-        ("ilo", {"weights": {"mess": (1,)}}, "loss mess: expected one of mse"),
-        ("ilo", {"layers": (0, 1)}, "layers 0,1: expected numbers from 0 to 5, 3 of them"),
-        ("csgm", {"layers": (0,)}, "layers 0: csgm has none to choose"),
-        ("csgm", {"steps": (1, 2)}, "steps 1,2: expected one number"),
-        ("projector", {"steps": (1, 2)}, "steps 1,2: expected one number"),
-        ("dhar", {"steps": (1,)}, "steps 1: expected two numbers"),
-        ("ilo-range", {"steps": (1, 2)}, "steps 1,2: expected one number, then two"),
+        ("ilo", [(10, None, None), (10, 1, None)]),
+        ("ilo-range", [(10, None, None), (10, 1, None), (10, None, 1)]),
+        ("csgm", [(20, None, None)]),
+        ("pulse", [(20, None, None)]),
+        ("dhar", [(10, None, None), (10, 3, None)]),
+        ("projector", [(20, None, None)]),
     ],
 )
-def test_what_does_not_go_with_the_rounds_is_refused(method, settings, message):
+def test_rounds_of_every_method(name, rounds):
+    assert rounds_of(make(name, stylegan2())) == rounds
+    if name != "projector":  # whose default has LPIPS
+        assert PRESETS[name].make(stylegan2()).max_steps
+    assert PRESETS[name].steps
+
+
+def test_rounds_of_ilo_at_64_px():
+    method = ilo(of_64_px(), (1, 2, 3, 4))
+    assert [(n, cut) for n, cut, _ in rounds_of(method)] == [(1, None), (2, 1), (3, 3), (4, 5)]
+    maps = np.stack(method.free.inputs.noises, 1)
+    assert [row.nonzero()[0].tolist() for row in maps] == [
+        [*range(5)],
+        [*range(1, 7)],
+        [*range(3, 9)],
+        [*range(5, 9)],
+    ]
+    assert ilo(of_64_px()).steps.tolist() == [100] * 4
+    assert ilo(MLP).steps.tolist() == [100] * 3
+    assert ilo(MLP, cuts=(0, 2)).steps.tolist() == [100] * 2
+
+
+def test_algorithm_1_alternates_balls_and_projections():
+    method = algorithm_1(of_64_px(), (9, 8, 7, 6, 5))
+    assert rounds_of(method) == [
+        (9, None, None),
+        (8, 3, None),
+        (7, None, 3),
+        (6, 3, None),
+        (5, None, 3),
+    ]
+    # Line 4 frees no inputs, line 5 those in front of the cut, of ILO's maps in that round.
+    assert [row[:, 0].tolist() for row in method.free.inputs.latents] == [
+        [True] * 10,
+        [False] * 10,
+        [True] * 3 + [False] * 7,
+        [False] * 10,
+        [True] * 3 + [False] * 7,
+    ]
+    assert rounds_of(algorithm_1(of_64_px(), (1, 1, 1), (5,)))[1:] == [(1, 5, None), (1, None, 5)]
+
+
+def radii(method):
+    return np.min(np.stack(list(method.radii.v.values())), 0).tolist()
+
+
+def test_radii_are_of_the_rounds_that_have_a_deviation():
+    prior = of_64_px()
+    assert radii(ilo(prior, (1, 1, 1, 1))) == [INF, 300, 100, 30]
+    assert radii(ilo(MLP, (1, 1))) == [INF, INF]
+    assert radii(ilo(prior, (1, 1, 1), radii=3)) == [INF, 3, 3]
+    assert radii(ilo(prior, (1, 1, 1), radii=(3, 4))) == [INF, 3, 4]
+    assert radii(ilo(prior, (1, 1, 1), (0, 3, 1), radii=(3, 4))) == [INF, 3, 4]
+    assert radii(algorithm_1(prior, (1, 1, 1), radii=3)) == [INF, 3, INF]
+    assert radii(algorithm_1(prior, (1, 1, 1))) == [INF, 1000, INF]
+    assert radii(dhar(prior, (1, 1), radii=3)) == [INF, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("ilo", {"radii": (1, 2, 3)}, "radii 1,2,3: expected one number, or one for each of 1"),
+        ("ilo", {"rate": (1, 2, 3)}, "rate 1,2,3: expected one number, or one for each of 2"),
+        ("ilo", {"objective": Mse() * [1.0, 2.0, 3.0]}, "weight of Mse: shape"),
+        ("ilo", {"cuts": (0, 4)}, "cuts 0,4: expected numbers from 0 to 3, 2 of them"),
+        ("ilo", {"cuts": (0, -1)}, "cuts 0,-1: expected numbers from 0 to 3, 2 of them"),
+        ("ilo", {"cuts": (0,)}, "cuts 0: expected numbers from 0 to 3, 2 of them"),
+        ("ilo", {"steps": (1,) * 3}, "steps 1,1,1: expected at most 2 numbers"),
+        ("ilo", {"steps": ()}, "steps : expected positive numbers"),
+        ("ilo", {"steps": (1, -1)}, "steps 1,-1: expected positive numbers"),
+        ("ilo", {"steps": (0,)}, "steps 0: expected positive numbers"),
+        ("csgm", {"steps": (1, 2)}, "steps 1,2: expected one number"),
+        ("projector", {"steps": (1, 2)}, "steps 1,2: expected one number"),
+        ("pulse", {"steps": (1, 2)}, "steps 1,2: expected one number"),
+        ("dhar", {"steps": (1,)}, "steps 1: expected two numbers"),
+        ("ilo-range", {"steps": (1, 2)}, "steps 1,2: expected one number, then two"),
+        ("ilo-range", {"cuts": (1, 2)}, "cuts 1,2: expected numbers from 1 to 3, 1 of them"),
+        ("ilo-range", {"cuts": (0,)}, "cuts 0: expected numbers from 1 to 3, 1 of them"),
+    ],
+)
+def test_what_does_not_go_with_the_rounds_is_refused(name, settings, message):
     with pytest.raises(InputError, match=message):
-        METHODS[method].plan(CONFIG, **{"steps": RUNS[method][0]} | settings)
+        make(name, stylegan2(), **settings)
 
 
 def test_pulse_is_silent_in_its_last_layer_and_counts_in_w():
-    plan = METHODS["pulse"].plan(CONFIG)
-    latents, noises = plan.schedule.search.space.start(GENERATOR, jax.random.key(0))
-    assert latents.shape == (CONFIG.num_latents, CONFIG.w_dim)
-    assert [bool(np.any(n != 0)) for n in noises] == [True, True, True, True, False]
+    method = PRESETS["pulse"].make(stylegan2())
+    assert method.start == "silent"
     # 100 L2 of images in [0, 1], clamped at 2e-3: 25 MSE of images in [-1, 1], clamped at 8e-3.
-    assert plan.hyper.weights["mse"].tolist() == [25]
-    mse = plan.losses["mse"]
-    assert isinstance(mse, Mse)
-    assert mse.floor == 4 * 2e-3
+    (mse, geocross), weights = method.objective.terms, method.objective.weights
+    assert [w.tolist() for w in weights] == [[25], [pytest.approx(0.05)]]
+    assert mse == Mse(floor=4 * 2e-3)
+    assert geocross == Regularizer("geocross_w")
+    np.testing.assert_allclose(solved("pulse").x.inputs.noises[-1], 0, atol=1e-4)
 
 
 def test_the_projector_searches_one_w_from_the_mean_on():
-    before = run("projector", learning_rate=[0.0])[0]
-    np.testing.assert_array_equal(before.latents, np.tile(GENERATOR.w_avg, (IMAGES, 1, 1)))
-    (found,) = run("projector")
-    assert found.latents.shape == (IMAGES, 1, CONFIG.w_dim)
-    assert (found.latents != before.latents).all()
-    for noise in found.noises:
-        np.testing.assert_allclose(noise.mean((1, 2, 3)), 0, atol=1e-6)
-        np.testing.assert_allclose(noise.var((1, 2, 3)), 1, atol=1e-3)
+    prior = stylegan2()
+    before, found = solved("projector", 0.0), solved("projector")
+    w = np.broadcast_to(prior.generator.w_avg, (IMAGES, CONFIG.num_latents, CONFIG.w_dim))
+    explored = jax.vmap(prior.w)(before.x.inputs)
+    # Without steps it is the mean of W and the noise that explores, the same in all layers.
+    off = np.asarray(explored - w)
+    np.testing.assert_allclose(off, off[:, :1].repeat(4, 1), atol=1e-5)
+    spread = 0.05 * float(prior.generator.proxy.spread())
+    assert (np.sqrt(np.mean(off**2)) < 2 * spread).all()
+    assert (found.x.inputs.w != before.x.inputs.w).all()
+    np.testing.assert_array_equal(found.x.inputs.latents, before.x.inputs.latents)
+    assert not found.x.inputs.w_plus.any()
+    for noise in found.x.inputs.noises:
+        np.testing.assert_allclose(noise.mean((1, 2, 3)), 0, atol=1e-5)
+        np.testing.assert_allclose(noise.var((1, 2, 3)), 1, atol=1e-2)
 
 
-def test_the_spread_of_the_proxy_is_that_of_its_samples():
-    z = jax.random.normal(jax.random.key(0), (20000, CONFIG.w_dim))
-    w = GENERATOR.proxy(z)
-    sampled = np.sqrt(np.sum(np.var(w, 0)))
-    assert float(GENERATOR.proxy.spread()) == pytest.approx(sampled, rel=0.02)
-
-
-def test_ramps_at_known_points():
-    t = jnp.array([0.0, 0.225, 0.45, 0.9, 0.95, 1.0])
-    np.testing.assert_allclose(pulse_ramp(t), [0.1, 0.55, 1, 0.1, 0.0505, 0.001], atol=1e-6)
-    t = jnp.array([0.0, 0.05, 0.75, 0.875, 1.0])
-    np.testing.assert_allclose(projector_ramp(t), [0, 1, 1, 0.5, 0], atol=1e-6)
+def test_the_defaults_that_the_command_line_tells_are_those_of_the_functions():
+    for name, preset in PRESETS.items():
+        method = make(name, stylegan2(), steps=preset.steps[:2] if name == "ilo" else preset.steps)
+        assert np.allclose(method.rate, preset.rate)
+        if preset.radii is not None:
+            finite = [r for r in radii(method) if np.isfinite(r)]
+            assert set(finite) == {preset.radii}
+        assert bool(method.cuts) == preset.has_radii
+    assert jnp.array_equal(ilo(of_64_px()).steps, jnp.array(PRESETS["ilo"].steps))

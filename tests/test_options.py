@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ilo_jax.app.options import build_operator, links, read_kernel
+from ilo_jax.app.parser import make_parser
+from ilo_jax.app.tasks import TASKS, Option, Task
 from ilo_jax.errors import InputError
-from ilo_jax.ops import TASKS, Composed, Custom, LinearOperator, Option, Task, composition
-from ilo_jax.solve.options import build_operator, links, read_kernel
-from ilo_jax.solve.parser import make_parser
+from ilo_jax.ops import Composed, LinearOperator, composition, custom
 
 KEY = jax.random.key(0)
 SHAPE = (16, 16, 3)
@@ -253,13 +254,13 @@ def test_two_functions_are_two_programs():
     x = image()
     apply = jax.jit(lambda operator, x: operator(x))
     for function in (jnp.sin, jnp.cos):
-        operator = Custom.create(SHAPE, function)
+        operator = custom(SHAPE, function)
         np.testing.assert_allclose(apply(operator, x), function(x), atol=1e-6)
 
 
 DOCS = (pathlib.Path(__file__).parents[1] / "docs" / "operators.md").read_text()
 COMMANDS = re.findall(r"^    python -m ilo_jax\.solve (.*)$", DOCS, re.MULTILINE)
-MY_OPS_OF_THE_DOCS, IN_PYTHON = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+MY_OPS_OF_THE_DOCS, *IN_PYTHON = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -278,7 +279,7 @@ def test_what_the_page_on_operators_shows_works(command, tmp_path, monkeypatch):
 
 def test_the_page_on_operators_has_every_task():
     names: dict = {}
-    exec(compile(IN_PYTHON, "operators.md", "exec"), names)
+    exec(compile("\n".join(IN_PYTHON), "operators.md", "exec"), names)
     assert names["y"].shape == (64, 64, 3, 2)
     assert names["back"].shape == (64, 64, 3)
     assert {shlex.split(command)[0] for command in COMMANDS} == set(TASKS)

@@ -1,10 +1,10 @@
-import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -87,9 +87,9 @@ def test_l1_projection_is_the_nearest_point(x, other, radius):
 
 def test_radius_0_gives_0_and_infinity_the_same_bits():
     x = jax.random.normal(jax.random.key(0), (64, 64, 8))
-    assert not project(x, 0.0).any()
+    assert not np.any(project(x, 0.0))
     np.testing.assert_array_equal(project(x, jnp.inf), x)
-    assert not project(jnp.full((3, 3), 0.1), 0.0).any()
+    assert not np.any(project(np.full((3, 4), 0.1, np.float32), 0.0))
 
 
 def test_l1_projection_of_a_large_map_is_exact():
@@ -108,23 +108,91 @@ def test_l1_projection_maps_over_images_and_radii():
         np.testing.assert_allclose(one, project(image, radius), atol=1e-7)
 
 
-@pytest.mark.parametrize("radius", [0.0, 0.5, 3.0, 1e3])
-def test_forward_derivative_of_the_l1_projection(radius):
-    x = jax.random.normal(jax.random.key(2), (3, 4))
-    direction = jax.random.normal(jax.random.key(3), (3, 4))
-    _, derivative = jax.jit(
-        lambda x, d: jax.jvp(functools.partial(project_l1_ball, radius=radius), (x,), (d,))
-    )(x, direction)
-    x, direction = np.asarray(x, np.float64), np.asarray(direction, np.float64)
-    small = 1e-7
-    forward, backward = (sorted_projection(x + s * small * direction, radius) for s in (1, -1))
-    np.testing.assert_allclose(derivative, (forward - backward) / (2 * small), atol=1e-5)
+@jax.jit
+def derivatives(x, radius, dx, dradius, weight):
+    """The derivative in a direction, and the gradient of the weighted sum, by x and radius."""
+    return (
+        jax.jvp(project_l1_ball, (x, radius), (dx, dradius))[1],
+        jax.vjp(project_l1_ball, x, radius)[1](weight),
+    )
 
 
-def test_forward_derivative_in_the_radius():
+steps = hnp.arrays(np.float32, (3, 4), elements=st.floats(-2, 2, width=16))
+
+
+@settings(max_examples=200)
+@given(
+    # Sizes all different, so that few are near the threshold, where the derivative jumps.
+    order=st.permutations(range(12)),
+    signs=hnp.arrays(np.int8, (3, 4), elements=st.sampled_from([-1, 0, 1])),
+    radius=st.floats(0.125, 40, width=16) | st.just(math.inf),
+    dx=steps,
+    dradius=st.floats(-2, 2, width=16),
+    weight=steps,
+)
+def test_derivatives_equal_finite_differences(order, signs, radius, dx, dradius, weight):
+    x = np.asarray(signs * (np.array(order).reshape(3, 4) + 1) / 4, np.float32)
+    small = 1e-6
+    projected = sorted_projection(x, radius)
+    level = np.abs(x).max() - np.abs(projected).max()  # the threshold
+    assume(abs(np.abs(x).sum() - radius) > 1e-3)
+    assume(np.abs(np.abs(x)[x != 0] - level).min(initial=1) > 1e-3)
+    forward, backward = (
+        sorted_projection(x + s * small * dx.astype(float), radius + s * small * dradius)
+        for s in (1, -1)
+    )
+    expected = (forward - backward) / (2 * small)
+    tangent, (by_x, by_radius) = jax.device_get(
+        derivatives(x, np.float32(radius), dx, np.float32(dradius), weight)
+    )
+    np.testing.assert_allclose(tangent, expected, atol=1e-4)
+    assert np.sum(by_x * dx) + by_radius * dradius == pytest.approx(
+        np.sum(weight * expected), abs=1e-3
+    )
+
+
+def test_derivatives_at_the_edges():
     x = jnp.array([3.0, -2.0, 0.1])
-    _, derivative = jax.jvp(lambda r: project_l1_ball(x, r), (2.0,), (1.0,))
-    np.testing.assert_allclose(derivative, [0.5, -0.5, 0], atol=1e-6)
+    slope = jax.jit(jax.grad(lambda x, radius: project_l1_ball(x, radius)[0], argnums=(0, 1)))
+    np.testing.assert_array_equal(slope(x, jnp.inf)[0], [1, 0, 0])
+    assert slope(x, jnp.inf)[1] == 0
+    # A ball of radius 0 has no inside.
+    for at in (x, jnp.zeros(3)):
+        np.testing.assert_array_equal(slope(at, 0.0)[0], 0)
+    np.testing.assert_array_equal(slope(jnp.zeros(3), 1.0)[0], [1, 0, 0])
+    # The support and its signs are constant: no second derivative.
+    hessian = jax.jit(jax.hessian(lambda x: project_l1_ball(x, 2.0).sum()))
+    np.testing.assert_array_equal(hessian(x), 0)
+
+
+def test_gradients_map_over_images_and_radii():
+    x = jax.random.normal(jax.random.key(5), (4, 6))
+    limits = jnp.array([0.0, 0.5, 100.0, jnp.inf])
+
+    def loss(x, radius):
+        return jnp.sum(project_l1_ball(x, radius) ** 2)
+
+    together = jax.jit(jax.vmap(jax.grad(loss, argnums=(0, 1))))(x, limits)
+    one_image = jax.jit(jax.grad(loss, argnums=(0, 1)))
+    for i, radius in enumerate(limits):
+        one = one_image(x[i], radius)
+        jax.tree.map(
+            lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=1e-6), together, one
+        )
+
+
+def test_projections_are_of_one_type_and_rank():
+    x = jnp.ones((2, 3), jnp.float32)
+    with (
+        jax.enable_x64(True),
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+    ):
+        for radius in (1.0, 1, jnp.float32(1), np.float64(1), jnp.float64(1)):
+            assert project_l1_ball(x, radius).dtype == jnp.float32
+        gradient = jax.grad(lambda x, radius: project_l1_ball(x, radius).sum(), argnums=(0, 1))
+        assert [g.dtype for g in gradient(x, jnp.float32(1))] == [jnp.float32, jnp.float32]
+        assert rescale_to_norm(x, euclidean_norm(x, -1), -1).dtype == jnp.float32
 
 
 @given(

@@ -1,12 +1,13 @@
 """What the README and the docs show works when pasted."""
 
+import functools
 import pathlib
 import re
 import shlex
 
 import pytest
 
-from ilo_jax.solve.parser import make_parser
+from ilo_jax.app.parser import make_parser
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,21 +29,35 @@ def run_blocks(page: pathlib.Path) -> dict:
 
 def test_the_python_blocks_of_the_readme_run_in_order():
     names = run_blocks(ROOT / "README.md")
-    assert names["solutions"][-1].image.shape == (2, 64, 64, 3)
+    assert names["image"].shape == names["in_range"].shape == (2, 64, 64, 3)
     assert names["errors"].shape == (3, 2)
-    assert names["image"].shape == (2, 64, 64, 3)
 
 
 @pytest.mark.parametrize(
     ("page", "name", "shape"),
     [
+        pytest.param("algorithm.md", "result.image", (1, 64, 64, 3), marks=pytest.mark.slow),
         pytest.param("methods.md", "image", (1, 64, 64, 3), marks=pytest.mark.slow),
         pytest.param("classifier.md", "image", (1, 64, 64, 3), marks=pytest.mark.slow),
+        ("priors.md", "result.image", (2, 8, 8, 1)),
         ("operators.md", "back", (64, 64, 3)),
+        ("operators.md", "measured", (2, 64, 64, 3)),
     ],
 )
 def test_the_python_blocks_of_the_docs_run_in_order(page, name, shape):
-    assert run_blocks(ROOT / "docs" / page)[name].shape == shape
+    first, *attributes = name.split(".")
+    found = functools.reduce(getattr, attributes, run_blocks(ROOT / "docs" / page)[first])
+    assert found.shape == shape
+
+
+QUOTED = re.compile(r"```python (\S+)\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("path", "block"), QUOTED.findall((ROOT / "docs" / "algorithm.md").read_text())
+)
+def test_what_the_tour_quotes_is_in_the_code(path, block):
+    assert block in (ROOT / path).read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

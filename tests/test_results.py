@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image
 from skimage.metrics import structural_similarity
 
+from ilo_jax.app import results as results_module
+from ilo_jax.app.metrics import NOT_FINITE, Row, evaluate, read_rows, write_rows
+from ilo_jax.app.results import Results
 from ilo_jax.errors import InputError
-from ilo_jax.solve import results as results_module
-from ilo_jax.solve.contact_sheet import MAX_ROWS, Tile, contact_sheet
-from ilo_jax.solve.images import from_uint8, to_uint8
-from ilo_jax.solve.results import Results, Row, evaluate
+from ilo_jax.files.contact_sheet import Tile
+from ilo_jax.files.images import from_uint8, to_uint8
 
 RUN = {"task": "inpaint", "method": "ilo", "steps": (50, 50), "seed": 0, "observed": 0.1}
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
@@ -65,8 +66,8 @@ def test_rows_and_images_are_saved_in_natural_order(tmp_path):
     assert saved_names(tmp_path) == ["x1", "x9", "x10"]
     assert list(results.finished()) == ["x1", "x9", "x10"]
     assert (tmp_path / "metrics.csv").read_text().splitlines()[:2] == [
-        "name,psnr_db,ssim,measurement_mse,seconds",
-        "x1,,,0.001,1.5",
+        "name,psnr_db,ssim,measurement_mse,seconds,status",
+        "x1,,,0.001,1.5,ok",
     ]
     np.testing.assert_array_equal(to_uint8(results.image("x10")), PIXELS)
     assert results.image("x1").shape == (16, 16, 1)
@@ -96,6 +97,21 @@ def test_an_image_that_is_not_whole_is_not_finished(damage, tmp_path):
     assert saved_names(tmp_path) == ["a", "b"]
 
 
+def test_an_image_that_failed_is_in_the_table_only(tmp_path):
+    results = Results.open(tmp_path, RUN)
+    failed = Row("b", None, None, None, 1.5, NOT_FINITE)
+    results.add([row("a"), failed], [IMAGE, np.full_like(IMAGE, np.nan)])
+    again = Results.open(tmp_path, RUN)
+    for found in (results, again):
+        assert (list(found.finished()), list(found.failed())) == (["a"], ["b"])
+    assert os.listdir(tmp_path / "images") == ["a.png"]
+    assert saved_names(tmp_path) == ["a", "b"]
+    summary = again.finish(["truth"], [[Tile(IMAGE)]])
+    assert (summary["images"], summary["psnr_db"]["mean"]) == (1, 20)
+    again.add([row("b")], [IMAGE])
+    assert list(Results.open(tmp_path, RUN).finished()) == ["a", "b"]
+
+
 def test_an_interrupt_loses_the_current_batch_only(tmp_path, monkeypatch):
     results = Results.open(tmp_path, RUN)
     results.add([row("a")], [IMAGE])
@@ -123,12 +139,13 @@ characters = st.characters(codec="utf-8", exclude_characters="\r\n") | odd_bytes
     name=st.text(characters, min_size=1, max_size=20),
     psnr_db=st.none() | numbers,
     ssim=st.none() | numbers,
-    mse=numbers,
+    mse=st.none() | numbers,
+    status=st.sampled_from(["ok", NOT_FINITE]),
 )
-def test_rows_survive_the_csv_file(name, psnr_db, ssim, mse):
-    written = Row(name, psnr_db, ssim, mse, 1.5)
-    (read,) = results_module._parse(results_module._csv([written]))
-    assert read.name == name
+def test_rows_survive_the_csv_file(name, psnr_db, ssim, mse, status):
+    written = Row(name, psnr_db, ssim, mse, 1.5, status)
+    (read,) = read_rows(write_rows([written]))
+    assert (read.name, read.status) == (name, status)
     for before, after in ((psnr_db, read.psnr_db), (ssim, read.ssim), (mse, read.measurement_mse)):
         assert after == (None if before is None else pytest.approx(before, rel=1e-5, abs=0))
 
@@ -251,81 +268,3 @@ def test_an_infinite_metric_is_null_in_the_summary(tmp_path):
     results = Results.open(tmp_path, RUN)
     results.add([row("a", math.inf), row("b", 20.0)], [IMAGE, IMAGE])
     assert results.finish(["x"], [[Tile(IMAGE)]])["psnr_db"] == {"mean": None, "std": None}
-
-
-def framed(sheet: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """The box of a colour: left, top, width, height."""
-    y, x = np.nonzero((np.asarray(sheet) == colour).all(-1))
-    return x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1
-
-
-def flat(size: tuple[int, int], colour: tuple[int, int, int]) -> np.ndarray:
-    return from_uint8(np.broadcast_to(np.array(colour, np.uint8), (*size, 3)))
-
-
-RED, BLUE = (250, 10, 20), (10, 20, 250)
-
-
-@pytest.mark.parametrize(
-    ("large", "small", "large_side", "small_side"),
-    [
-        (64, 16, 128, 128),
-        (64, 20, 128, 120),
-        (50, 50, 150, 150),
-        (200, 9, 200, 198),
-        (600, 1, 256, 256),
-    ],
-)
-def test_tiles_have_one_size_and_whole_magnification(large, small, large_side, small_side):
-    tiles = [Tile(flat((large, large), RED), "truth"), Tile(flat((small, small), BLUE))]
-    sheet = contact_sheet(["a", "b"], [tiles])
-    left, top, *size = framed(sheet, RED)
-    assert size == [large_side, large_side]
-    small_left, small_top, *size = framed(sheet, BLUE)
-    assert size == [small_side, small_side]
-    assert left + large_side < small_left
-    assert small_top == top + (large_side - small_side) // 2
-
-
-def test_grey_and_oblong_tiles():
-    tiles = [Tile(flat((32, 64), RED)), Tile(np.full((64, 64, 1), 0.0))]
-    *_, width, height = framed(contact_sheet(["a", "b"], [tiles]), RED)
-    assert (width, height) == (128, 64)
-
-
-def test_rows_beyond_the_limit_are_left_out_and_counted(monkeypatch):
-    texts = []
-    draw = ImageDraw.ImageDraw.text
-
-    def recorded(self, xy, text, **kwargs):
-        texts.append(text)
-        draw(self, xy, text, **kwargs)
-
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", recorded)
-    row = [Tile(flat((8, 8), RED), "20.00 dB")]
-    many = contact_sheet(["truth"], [row] * (MAX_ROWS + 4), footer="Not for diagnosis")
-    assert texts.count("20.00 dB") == MAX_ROWS
-    assert "First 16 of 20 rows." in texts
-    few = contact_sheet(["truth"], [row] * MAX_ROWS, footer="Not for diagnosis", total=MAX_ROWS + 4)
-    assert np.array_equal(np.asarray(many), np.asarray(few))
-    texts.clear()
-    contact_sheet(["truth"], [row] * MAX_ROWS, footer="Not for diagnosis")
-    assert texts[-1] == "Not for diagnosis"
-    assert not any(text.startswith("First") for text in texts)
-
-
-def test_text_stays_in_its_place():
-    long = "name_" * 40 + "0001\nsecond line"
-    tile = Tile(flat((64, 64), RED), long)
-    sheet = np.asarray(contact_sheet([long, long], [[tile, tile]], footer="word " * 100))
-    assert (sheet[:, :20] == 255).all()
-    assert (sheet[:, -20:] == 255).all()
-    gap = sheet[:, 24 + 128 + 2 : 24 + 128 + 16]
-    header_and_row = gap[: 24 + 27 + 128 + 18]
-    assert (header_and_row == 255).all()
-
-
-@pytest.mark.parametrize("rows", [[], [[]], [[Tile(IMAGE)]]])
-def test_a_sheet_needs_rows_that_match_its_labels(rows):
-    with pytest.raises(ValueError, match="each of 2 tiles"):
-        contact_sheet(["a", "b"], rows)

@@ -1,207 +1,205 @@
-"""Sweeps, and the choice among settings without the truth."""
-
-import csv
-import json
-import shutil
+"""Sweeps: of the library, and as a command."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from outputs import table
+from small import IMAGES, KEYS, MLP, OPERATOR, SHAPE, run, shared, truth
 
-from ilo_jax.errors import InputError
-from ilo_jax.ops import Identity, Noisy, composition, partial_circulant
-from ilo_jax.solve import METHODS, cli, solve, sweep_command
-from ilo_jax.solve.auto import Auto, known_noise, solve_auto, with_usual_radii
-from ilo_jax.solve.losses import Mse
-from ilo_jax.solve.settings import RADII
-from ilo_jax.solve.sweep import grid, sweep
-from ilo_jax.stylegan2 import GeneratorConfig, load, map_latents, random_generator, synthesize
+import ilo_jax
+from ilo_jax.app import sweep as sweep_module
+from ilo_jax.app.settings import Settings
+from ilo_jax.solve import Runs, csgm, ilo, sweep
 
-CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
-GENERATOR = jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0))
-OPERATOR = partial_circulant(jax.random.key(1), CONFIG.image_shape, 60)
-KEYS = jax.random.split(jax.random.key(2), 3)
-PLAN = METHODS["ilo"].plan(CONFIG, [12, 12], radii=[20.0])
-Z = jax.random.normal(jax.random.key(3), (3, CONFIG.z_dim))
-TRUTH = synthesize(GENERATOR, map_latents(GENERATOR, Z))
-MEASUREMENT = OPERATOR(TRUTH)
+METHOD = shared(ilo(MLP, (12, 12), radii=20.0))
 
 
-def test_every_run_is_that_of_its_setting_alone():
-    settings, hyper = grid(
-        PLAN.schedule, PLAN.hyper, {"lr": [(0.05,), (0.1, 0.2)], "geocross": [(0.0,), (0.1,)]}
-    )
-    assert settings[1] == {"lr": (0.05,), "geocross": (0.1,)}
-    # 24 runs by seven: the last program is filled up.
+def test_every_run_is_that_of_its_method_alone():
+    methods = [
+        shared(ilo(MLP, (12, 12), radii=20.0, rate=0.05)),
+        shared(ilo(MLP, (4, 12, 6), radii=(20.0, 5.0))),
+        shared(csgm(MLP, 20)),
+    ]
+    done = []
+    # 18 runs by seven: the last program is filled up.
     runs = sweep(
-        GENERATOR,
+        MLP,
         OPERATOR,
-        MEASUREMENT,
+        OPERATOR(truth()),
         KEYS,
-        PLAN.schedule,
-        hyper,
+        methods,
         restarts=2,
         batch_size=7,
+        progress=lambda *runs: done.append(runs),
     )
-    assert runs.image.shape == (4, 2, 3, *CONFIG.image_shape)
-    for s, restart in ((0, 0), (3, 1)):
-        alone = solve(
-            GENERATOR,
-            OPERATOR,
-            MEASUREMENT,
-            jax.vmap(jax.random.fold_in)(KEYS, jnp.full(3, restart + 1)),
-            PLAN.schedule,
-            jax.tree.map(lambda leaf, s=s: leaf[s], hyper),
-        )[-1]
+    assert done == [(7, 18), (14, 18), (18, 18)]
+    assert runs.image.shape == (3, 2, IMAGES, *SHAPE)
+    for s, restart in ((0, 0), (1, 1), (2, 1)):
+        keys = jax.vmap(jax.random.fold_in)(KEYS, jnp.full(IMAGES, restart + 1))
+        alone = run(methods[s], key=keys)
         np.testing.assert_allclose(runs.image[s, restart], alone.image, atol=2e-3)
-        np.testing.assert_allclose(runs.error[s, restart], alone.error, rtol=1e-2)
-
-
-def test_a_grid_fills_the_rounds():
-    _, hyper = grid(PLAN.schedule, PLAN.hyper, {"radii": [(5.0,), (np.inf,)]})
-    np.testing.assert_array_equal(hyper.radius_code, [[np.inf, 5], [np.inf, np.inf]])
-    np.testing.assert_array_equal(hyper.learning_rate, np.full((2, 2), np.float32(0.1)))
-
-
-@pytest.mark.parametrize(
-    ("values", "match"),
-    [
-        ({"steps": [(5.0,)]}, "grid steps: expected numbers that one program can vary: lr, radii"),
-        ({"lr": []}, "grid lr: no values"),
-        ({"lr": [(1.0, 2.0, 3.0)]}, "grid lr 1:2:3: expected one number, or one for each of 2"),
-        ({"radii": [(1.0, 2.0)]}, "grid radii 1:2: expected one number, or one for each of 1"),
-    ],
-)
-def test_grids_that_make_no_sense(values, match):
-    with pytest.raises(InputError, match=match):
-        grid(PLAN.schedule, PLAN.hyper, values)
+        np.testing.assert_allclose(runs.error[s, restart], alone.error, rtol=1e-2, atol=1e-6)
 
 
 def test_early_stopping_keeps_the_image_of_its_step():
-    stopped = PLAN.hyper.replace(stop=jnp.full(2, 5))
-    short = METHODS["ilo"].plan(CONFIG, [12, 12], radii=[20.0])
-    found = solve(GENERATOR, OPERATOR, MEASUREMENT, KEYS, short.schedule, stopped)[-1]
-    first = solve(GENERATOR, OPERATOR, MEASUREMENT, KEYS, short.schedule, PLAN.hyper)
+    found, whole = run(METHOD.replace(stop=jnp.int32(5))), run(METHOD)
     assert (found.found_at < 5).all()
-    assert (first[-1].found_at > 5).all()
-    assert (found.error >= first[0].error).all()
+    assert (whole.found_at > 5).all()
+    assert (found.error >= whole.rounds[0].error).all()
 
 
-def test_the_automatic_choice_is_measured_and_bounded():
-    auto = Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2)
-    done = []
-    found = solve_auto(
-        GENERATOR,
-        OPERATOR,
-        MEASUREMENT,
-        KEYS,
-        PLAN,
-        auto,
-        batch_size=6,
-        progress=lambda *runs: done.append(runs),
+def settings(**chosen) -> Settings:
+    return Settings("invert", {}, "ilo", 0, steps=(2, 2), **chosen)
+
+
+@pytest.fixture(scope="module")
+def prior(inputs):
+    return ilo_jax.load(inputs / "gen")
+
+
+def test_a_grid_is_all_combinations(prior):
+    axes = {
+        "lr": [(0.1,), (0.1, 0.2)],
+        "radii": [(5.0,), (np.inf,)],
+        "steps": [(3.0, 3.0), (4.0, 4.0)],
+        "cuts": [(0.0, 2.0)],
+        "geocross": [(0.0,)],
+    }
+    points, methods = sweep_module.grid(settings(), prior, axes)
+    assert len(points) == len(methods) == 8
+    assert points[5] == {
+        **{"lr": (0.1, 0.2), "radii": (5.0,), "steps": (4.0, 4.0)},
+        **{"cuts": (0.0, 2.0), "geocross": (0.0,)},
+    }
+    last = methods[5]
+    assert (last.steps.tolist(), last.cuts) == ([4, 4], (2,))
+    np.testing.assert_allclose(last.rate, [0.1, 0.2])
+    np.testing.assert_allclose(last.radii.v[2], [np.inf, 5])
+    np.testing.assert_array_equal(last.objective.weights, [[1, 1], [0, 0]])
+    # Weights that were chosen stay.
+    axes = {"mse": [(2.0,)]}
+    chosen = settings(weights={"mse": (1.0,), "dead_zone": (3.0,)})
+    _, (method,) = sweep_module.grid(chosen, prior, axes)
+    np.testing.assert_array_equal(method.objective.weights, [[2, 2], [3, 3]])
+
+
+@pytest.mark.parametrize(
+    ("grid", "expected"),
+    [
+        ("speed=5", "--grid speed: expected lr, radii, steps, cuts, or a term: mse"),
+        ("steps=1.5", "--grid steps: expected whole numbers"),
+        ("lr=", "argument --grid: '': expected numbers >= 0 or inf"),
+        ("lr", "argument --grid: 'lr': expected NAME=V,V,..."),
+        ("lr=1:2:3", "--lr 1,2,3: expected one number, or one for each of 2 rounds"),
+        ("radii=1:2", "--radii 1,2: expected one number, or one for each of 1 rounds"),
+        ("steps=1:1:1", "--steps 1,1,1: expected at most 2 numbers"),
+        ("cuts=0:9", "--cuts 0,9: expected numbers from 0 to 3"),
+        ("lr=1 --grid lr=2", "--grid: a name twice; expected each once"),
+    ],
+)
+def test_grids_that_make_no_sense(grid, expected, solve):
+    done = solve(
+        f"sweep invert --images photos --out {{out}} --generator gen --steps 2,2 --grid {grid}"
     )
-    assert done == [(6, 12), (12, 12)]
-    assert set(found.scale) <= {0.1, 10.0}
-    assert ((found.steps >= 1) & (found.steps <= 24)).all()
-    np.testing.assert_array_equal(found.round, (found.steps > 12).astype(int))
-    assert np.mean((OPERATOR(jnp.asarray(found.image)) - MEASUREMENT) ** 2) < 0.3 * np.mean(
-        MEASUREMENT**2
-    )
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert expected in done.err
 
 
-def test_known_noise_ends_the_squared_error():
-    clean = Identity(CONFIG.image_shape)
-    operator = Noisy(CONFIG.image_shape, clean, jnp.float32(0.3), False)
-    assert operator.noise_variance == pytest.approx(0.09)
-    losses = known_noise(PLAN.losses, composition(clean, operator))
-    assert losses["mse"] == Mse(floor=operator.noise_variance)
-    assert losses["geocross"] == PLAN.losses["geocross"]
+SWEEP = (
+    "sweep invert --images {images} --generator gen --steps 2,2 --grid lr=0.05,0.2 --out {{tmp}}/"
+)
 
 
-def test_usual_radii_where_there_are_none():
-    plan = METHODS["ilo"].plan(CONFIG, [2, 2])
-    usual = with_usual_radii(GENERATOR, plan).hyper.radius_code
-    assert usual is not None
-    assert np.isinf(usual[0])
-    assert 0 < usual[1] < np.inf
-    assert with_usual_radii(GENERATOR, PLAN) is PLAN
-    with pytest.raises(InputError, match="auto: no round has a code"):
-        with_usual_radii(GENERATOR, METHODS["csgm"].plan(CONFIG, [2]))
-
-
-def test_usual_radii_of_the_embedded_generator_are_near_the_chosen_ones():
-    generator = load("chest64")
-    plan = METHODS["ilo"].plan(generator.config, [1, 1, 1, 1])
-    usual = with_usual_radii(generator, plan).hyper.radius_code
-    assert usual is not None
-    np.testing.assert_allclose(usual[1:], RADII["chest64"], rtol=0.5)
-
-
-def test_command(tmp_path, capsys):
-    arguments = ["sweep", "superres", "--factor", "8", "--method", "csgm", "--steps", "2"]
-    arguments += ["--images", "ilo_jax/solve/samples/radiograph_00.png"]
-    arguments += ["--out", str(tmp_path / "out")]
-    grids = ["--grid", "lr=0.05,0.2", "--grid", "geocross=0,0.1"]
-    assert cli.main([*arguments, *grids]) == 0
-    with open(tmp_path / "out" / "sweep.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+def test_command(solve, tmp_path):
+    line = SWEEP.format(images="photos/a.png") + "1 --grid geocross=0,0.1"
+    done = solve(line)
+    assert done.code == 0
+    rows = table(tmp_path / "1" / "sweep.csv")
     assert [(r["lr"], r["geocross"]) for r in rows] == [
         ("0.05", "0"),
         ("0.05", "0.1"),
         ("0.2", "0"),
         ("0.2", "0.1"),
     ]
-    assert all(float(r["psnr_db"]) > 5 for r in rows)
-    assert (tmp_path / "out" / "sweep.png").stat().st_size > 1000
+    assert all(float(r["psnr_db"]) > 5 and r["status"] == "ok" for r in rows)
+    assert len({r["psnr_db"] for r in rows}) == 4
+    assert (tmp_path / "1" / "sweep.png").stat().st_size > 1000
     best = max(rows, key=lambda r: float(r["psnr_db"]))
-    assert f"best: lr={best['lr']} geocross={best['geocross']}" in capsys.readouterr().out
-    assert cli.main([*arguments, *grids]) == 2
-    assert "expected a new or empty folder" in capsys.readouterr().err
+    assert f"best: lr={best['lr']} geocross={best['geocross']}" in done.out
+    again = solve(line)
+    assert (again.code, again.out, again.err) == (0, done.out, "")
+    other = solve(line + " --seed 1")
+    assert other.code == 2
+    assert "holds a run with seed 0; expected seed 1: choose another --out" in other.err
 
 
-def test_command_halves_what_does_not_fit(tmp_path, capsys, monkeypatch):
-    ran = sweep_command.sweep
+@pytest.fixture
+def swept(monkeypatch):
+    """Stands for `solve.sweep`: what does not fit, and which images fail, is up to the test."""
 
-    def limited(*args, batch_size, **kwargs):
-        if batch_size > most:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9.00GiB")
-        return ran(*args, batch_size=batch_size, **kwargs)
+    class Swept:
+        most, calls, failing, interrupt = 99, 0, 0.0, False
 
-    monkeypatch.setattr(sweep_command, "sweep", limited)
-    for name in ("radiograph_00.png", "radiograph_01.png"):
-        shutil.copy(f"ilo_jax/solve/samples/{name}", tmp_path)
-    arguments = ["sweep", "superres", "--factor", "8", "--method", "csgm", "--steps", "2"]
-    arguments += ["--images", str(tmp_path), "--grid", "lr=0.05,0.2,0.5", "--batch-size", "6"]
-    most = 2
-    assert cli.main([*arguments, "--out", str(tmp_path / "a")]) == 0
-    said = capsys.readouterr().err
-    assert "out of memory with 6 runs at a time; going on with 3" in said
-    assert "out of memory with 3 runs at a time; going on with 1" in said
-    with open(tmp_path / "a" / "sweep.csv", newline="") as file:
-        runs = [(r["image"], r["lr"]) for r in csv.DictReader(file)]
-    images = ("radiograph_00", "radiograph_01")
-    assert runs == [(image, lr) for image in images for lr in ("0.05", "0.2", "0.5")]
-    most = 0
-    assert cli.main([*arguments, "--out", str(tmp_path / "b")]) == 2
-    assert "out of memory with one run at a time" in capsys.readouterr().err
+        def __call__(self, prior, operator, measurement, keys, methods, **options):
+            self.calls += 1
+            if self.interrupt and self.calls == 2:
+                raise KeyboardInterrupt
+            if options["batch_size"] > self.most:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9.00GiB")
+            options["progress"](1, 1)
+            shape = (len(methods), options["restarts"], len(keys))
+            error = np.full(shape, 0.5, np.float32)
+            error[: 1 if self.failing else 0] = np.inf
+            image = np.broadcast_to(np.asarray(measurement), (*shape, 8, 8, 3)) * np.float32(0.9)
+            return Runs(image, error, np.zeros(shape, int))
+
+    fake = Swept()
+    monkeypatch.setattr(sweep_module.solve, "sweep", fake)
+    return fake
 
 
-def test_auto_command(tmp_path, capsys):
-    arguments = ["superres", "--factor", "8", "--auto", "--steps", "2"]
-    arguments += ["--images", "ilo_jax/solve/samples/radiograph_00.png"]
-    out = tmp_path / "out"
-    assert cli.main([*arguments, "--radii", "5", "--batch-size", "5", "--out", str(out)]) == 0
-    chosen = json.loads((out / "chosen" / "radiograph_00.json").read_text())
-    assert chosen["scale"] in Auto().scales
-    assert chosen["rate"] in Auto().rates
-    assert 1 <= chosen["steps"] <= 2
-    assert (out / "spread" / "radiograph_00.png").exists()
-    with open(out / "metrics.csv", newline="") as file:
-        (row,) = csv.DictReader(file)
-    assert float(row["measurement_mse"]) < 1e-3  # consistent with what was measured
-    capsys.readouterr()
-    assert cli.main([*arguments, "--method", "csgm", "--out", str(tmp_path / "b")]) == 2
-    assert "--auto: csgm has no radii" in capsys.readouterr().err
-    assert cli.main([*arguments, "--video", "--out", str(tmp_path / "c")]) == 2
-    assert "--auto with --video" in capsys.readouterr().err
+def images_of(path) -> list[tuple[str, str]]:
+    return [(row["image"], row["lr"]) for row in table(path / "sweep.csv")]
+
+
+ALL = [(image, lr) for image in "abcde" for lr in ("0.05", "0.2")]
+
+
+def test_command_halves_what_does_not_fit(solve, tmp_path, swept):
+    line = SWEEP.format(images="many") + "{name} --batch-size 4"
+    swept.most = 2
+    done = solve(line.replace("{name}", "1"))
+    assert done.code == 0
+    assert "out of memory with 4 at a time on a device; going on with 2" in done.err
+    assert "out of memory with 2 at a time on a device; going on with 1" in done.err
+    assert images_of(tmp_path / "1") == ALL
+    swept.most = 0
+    refused = solve(line.replace("{name}", "2"))
+    assert refused.code == 2
+    assert "a.png: out of memory with one at a time on a device" in refused.err
+
+
+def test_command_goes_on_where_it_was_interrupted(solve, tmp_path, swept):
+    line = SWEEP.format(images="many") + "1 --batch-size 1"
+    swept.interrupt = True
+    assert solve(line).code == 130
+    assert images_of(tmp_path / "1") == ALL[:2]
+    assert not (tmp_path / "1" / "sweep.png").exists()
+    assert solve(line).code == 0
+    assert images_of(tmp_path / "1") == ALL
+    assert swept.calls == 6
+
+
+def test_command_leaves_out_what_failed_and_tries_it_again(solve, tmp_path, swept):
+    line = SWEEP.format(images="mixed") + "1"
+    swept.failing = True
+    for calls in (1, 2):
+        done = solve(line)
+        assert (done.code, swept.calls) == (1, calls)
+        assert "skipped: mixed/text.png: not an image" in done.err
+        assert done.err.endswith("2 runs failed: not finite\n")
+        assert "best: lr=0.2" in done.out
+        rows = table(tmp_path / "1" / "sweep.csv")
+        assert [row["status"] for row in rows] == ["not finite", "ok"] * 2
+        assert rows[0]["psnr_db"] == ""

@@ -10,17 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jax.flatten_util import ravel_pytree
+from small import LATENT, MLP, SHAPE, WIDTHS, assert_close, at, render, stylegan2
 
 from ilo_jax import theory
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, partial_circulant
-from ilo_jax.stylegan2 import GeneratorConfig, random_generator, synthesize
+from ilo_jax.solve import Variables
+from ilo_jax.stylegan2 import synthesize
 from ilo_jax.theory import __main__ as command
 
-# 8 px: three layers, cuts before layers 1 and 2.
-CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
-GENERATOR = jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0))
-LATENTS = theory.draw_latents(GENERATOR, jax.random.key(1), 3)
+INPUTS = theory.draw_inputs(MLP, jax.random.key(1), 3)
 
 # L1 L2 r1 / delta = 100 = p, L2 r2 / delta = K = 4.
 ARGUMENTS = {"k": 10, "p": 100, "n": 1000, "L1": 2.0, "L2": 3.0, "L": 6.0, "r1": 5.0, "r2": 0.4}
@@ -175,43 +174,84 @@ def jacobians(f, points):
 
 
 def test_the_norms_of_both_parts_and_of_the_whole_are_those_of_their_jacobians():
-    latents, config = LATENTS[:1], CONFIG
-    states = jax.jit(jax.vmap(lambda z: theory.g1(GENERATOR, 1, z)))(latents)
-    of_g1 = jacobians(lambda z: theory.g1(GENERATOR, 1, z), latents)
-    of_g2 = jacobians(lambda state: theory.g2(GENERATOR, 1, latents[0], state), states)
-    found = theory.cut_norms(GENERATOR, 1, LATENTS, jax.random.key(2))
-    np.testing.assert_allclose(found.g1[0], np.linalg.norm(of_g1[0], 2), rtol=1e-3)
-    np.testing.assert_allclose(found.g2[0], np.linalg.norm(of_g2[0], 2), rtol=1e-3)
+    for cut in (1, 2):
+        states = jax.vmap(lambda z, cut=cut: theory.g1(MLP, cut, z))(INPUTS)
+        of_g1 = jacobians(functools.partial(theory.g1, MLP, cut), INPUTS)
+        of_g2 = jacobians(functools.partial(theory.g2, MLP, cut, None), states)
+        found = theory.cut_norms(MLP, cut, INPUTS, jax.random.key(2))
+        assert of_g1.shape == (3, WIDTHS[cut - 1], LATENT)
+        np.testing.assert_allclose(found.g1, np.linalg.norm(of_g1, 2, (1, 2)), rtol=1e-3)
+        np.testing.assert_allclose(found.g2, np.linalg.norm(of_g2, 2, (1, 2)), rtol=1e-3)
+    whole = theory.generator_norms(MLP, INPUTS, jax.random.key(2))
+    of_g = jacobians(functools.partial(theory.g1, MLP, MLP.depth), INPUTS)
+    assert of_g.shape == (3, math.prod(SHAPE), LATENT)
+    np.testing.assert_allclose(whole, np.linalg.norm(of_g, 2, (1, 2)), rtol=1e-3)
 
-    whole = theory.generator_norms(GENERATOR, LATENTS, jax.random.key(2))
-    of_g = jacobians(lambda z: synthesize(GENERATOR, GENERATOR.proxy(z)), latents)
-    np.testing.assert_allclose(whole[0], np.linalg.norm(of_g[0], 2), rtol=1e-3)
-    assert of_g.shape == (1, math.prod(config.image_shape), config.num_latents * config.w_dim)
+
+def test_the_norms_of_stylegan2_are_those_of_its_latents():
+    """Of latents to features and RGB, and of those to the image, with noise maps held fixed."""
+    prior = stylegan2()
+    inputs = command.draw_latents(prior, jax.random.key(1), 1)
+    noises = prior.generator.noises
+    assert_close(at(inputs.noises, 0), noises, 0)
+
+    def g1(latents):
+        return theory.g1(prior, 1, prior.inputs(latents, noises))
+
+    found = theory.cut_norms(prior, 1, inputs, jax.random.key(2), command.latents_alone(prior))
+    of_g1 = jacobians(g1, inputs.latents)
+    assert of_g1.shape == (1, 4 * 4 * (16 + 3), 4 * 16)
+    np.testing.assert_allclose(found.g1[0], np.linalg.norm(of_g1[0], 2), rtol=1e-3)
+    state = g1(inputs.latents[0])
+    (of_g2,) = jacobians(
+        functools.partial(theory.g2, prior, 1, at(inputs, 0)),
+        jax.tree.map(lambda x: x[None], state),
+    )
+    np.testing.assert_allclose(found.g2[0], np.linalg.norm(of_g2, 2), rtol=1e-3)
+
+
+def test_inputs_that_are_not_free_are_held_fixed():
+    none = theory.generator_norms(MLP, INPUTS, jax.random.key(2), np.zeros(LATENT, bool))
+    np.testing.assert_array_equal(none, 0)
+    first = np.arange(LATENT) < 1
+    found = theory.generator_norms(MLP, INPUTS, jax.random.key(2), first)
+    columns = jacobians(functools.partial(theory.g1, MLP, MLP.depth), INPUTS)[..., 0]
+    np.testing.assert_allclose(found, np.linalg.norm(columns, axis=-1), rtol=1e-3)
 
 
 @pytest.mark.parametrize("cut", range(4))
 def test_the_parts_make_up_the_generator(cut):
-    z = LATENTS[0]
-    image = theory.g2(GENERATOR, cut, z, theory.g1(GENERATOR, cut, z))
-    np.testing.assert_allclose(image, expected_image(), atol=1e-5)
+    z = INPUTS[0]
+    found = theory.g2(MLP, cut, z, theory.g1(MLP, cut, z))
+    np.testing.assert_allclose(found, expected_image(), atol=1e-5)
+
+
+def test_the_parts_make_up_stylegan2():
+    prior = stylegan2()
+    inputs = at(command.draw_latents(prior, jax.random.key(1), 1), 0)
+    image = jax.jit(lambda x: theory.g2(prior, 2, x, theory.g1(prior, 2, x)))(inputs)
+    expected = jax.jit(synthesize)(prior.generator, prior.generator.proxy(inputs.latents))
+    np.testing.assert_allclose(image, expected, atol=1e-5)
 
 
 @functools.cache
 def expected_image():
-    return jax.jit(synthesize)(GENERATOR, GENERATOR.proxy(LATENTS[0]))
+    return render(MLP, Variables(INPUTS, {}))[0]
 
 
 @pytest.mark.parametrize("cut", [-1, 0, 3])
 def test_cuts_with_nothing_on_a_side_are_refused(cut):
     with pytest.raises(InputError, match=f"cut {cut}: expected a layer from 1 to 2"):
-        theory.cut_norms(GENERATOR, cut, LATENTS, jax.random.key(2))
+        theory.cut_norms(MLP, cut, INPUTS, jax.random.key(2))
     with pytest.raises(InputError, match=f"cut {cut}: expected a layer from 1 to 2"):
-        theory.draw_differences(GENERATOR, cut, 1.0, jax.random.key(2), 2)
+        theory.draw_differences(MLP, cut, 1.0, INPUTS, INPUTS, jax.random.key(2))
 
 
 def test_no_samples_are_refused():
     with pytest.raises(InputError, match="samples 0: expected 1 or more"):
-        theory.draw_latents(GENERATOR, jax.random.key(1), 0)
+        theory.draw_inputs(MLP, jax.random.key(1), 0)
+    with pytest.raises(InputError, match="samples 0: expected 1 or more"):
+        command.draw_latents(stylegan2(), jax.random.key(1), 0)
 
 
 def test_draws_from_the_l1_ball_are_uniform():
@@ -229,18 +269,18 @@ def test_draws_from_the_l1_ball_are_uniform():
 
 
 def test_the_extended_range_without_deviation_is_the_range():
-    image = theory.extended_image(GENERATOR, 1, 0.0, LATENTS[0], jax.random.key(4))
+    image = theory.extended_image(MLP, 1, 0.0, INPUTS[0], jax.random.key(4))
     np.testing.assert_allclose(image, expected_image(), atol=1e-5)
 
 
 def test_differences_of_one_image_are_those_that_the_deviations_make():
     @jax.jit
     def draw(radius):
-        return theory.draw_differences(GENERATOR, 1, radius, jax.random.key(5), 3)
+        return theory.draw_differences(MLP, 1, radius, INPUTS, INPUTS[::-1] + 1, jax.random.key(5))
 
-    without, small, large = draw(0.0), draw(1e-1), draw(1.0)
+    without, small, large = draw(0.0), draw(1e-2), draw(1e-1)
     np.testing.assert_allclose(without.near, 0, atol=1e-5)
-    assert large.near.shape == large.far.shape == (3, 8, 8, 3)
+    assert large.near.shape == large.far.shape == (3, *SHAPE)
     size = [np.linalg.norm(d.near) for d in (small, large)]
     assert size[1] == pytest.approx(10 * size[0], rel=0.1)  # differentiable
     assert np.linalg.norm(large.far) > size[1]
@@ -256,7 +296,7 @@ def test_the_ratios_are_those_of_the_norms():
 
 
 def test_the_report_has_a_row_a_cut():
-    constants, bounds = command.report(GENERATOR, 3, 0.5, jax.random.key(8))
+    constants, bounds = command.report(stylegan2(), 3, 0.5, jax.random.key(8))
     columns = [list(column.cells) for column in constants.columns]
     assert columns[:3] == [["none", "1"], ["-", "4x4x16"], ["-", "304"]]
     assert [list(column.cells) for column in bounds.columns][:2] == [["1"], ["0.057"]]
@@ -283,7 +323,7 @@ def test_the_bounds_of_a_cut_are_those_of_the_same_parameters():
 )
 def test_the_command_says_what_is_wrong_in_one_line(arguments, monkeypatch):
     load = command.load
-    monkeypatch.setattr(command, "load", lambda at: GENERATOR if at == "chest64" else load(at))
+    monkeypatch.setattr(command, "load", lambda at: stylegan2() if at == "chest64" else load(at))
     monkeypatch.setattr("sys.argv", ["theory", *arguments])
     with pytest.raises(SystemExit, match=r"^error: .*$"):
         command.main()

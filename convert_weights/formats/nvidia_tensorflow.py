@@ -7,7 +7,7 @@ import numpy as np
 from convert_weights.arrays import is_ndarray, ndarray
 from convert_weights.network import Arrays, Network, assemble, positive
 from convert_weights.pickles import Object
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.checkpoint import CheckpointError
 
 NAME = "NVIDIA's TensorFlow pickle"
 _CLASSES = ("dnnlib.tflib.network.Network", "tfutil.Network", "network.Network")

@@ -11,7 +11,7 @@ import numpy as np
 from convert_weights.arrays import is_tensor, tensor
 from convert_weights.network import Arrays, Network, assemble, positive
 from convert_weights.pickles import Global, Object
-from ilo_jax.stylegan2 import CheckpointError
+from ilo_jax.files.checkpoint import CheckpointError
 
 NAME = "NVIDIA's PyTorch pickle"
 

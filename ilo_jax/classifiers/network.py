@@ -10,10 +10,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from ilo_jax.checkpoint import Checkpoints
 from ilo_jax.classifiers.convnet import ConvNet, ConvNetConfig
 from ilo_jax.classifiers.resnet import ResNet, ResNetConfig
-from ilo_jax.functions import load_function
+from ilo_jax.files.checkpoint import Checkpoints
+from ilo_jax.files.functions import load_function
 
 Config = ResNetConfig | ConvNetConfig
 Classify = Callable[[jax.Array], jax.Array]
@@ -78,7 +78,7 @@ def load(what: str | pathlib.Path) -> Classify:
     folder = _CLASSIFIERS.locate(what)
     if ":" in str(what) and not folder.exists():
         return jax.tree_util.Partial(load_function(str(what)))
-    stored = _CLASSIFIERS.config(folder)
+    stored, _ = _CLASSIFIERS.describe(folder)
     try:
         sizes: dict[str, Any] = {k: tuple(v) if type(v) is list else v for k, v in stored.items()}
         config = _CONFIGS[sizes.pop("network")](**sizes)

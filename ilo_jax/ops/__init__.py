@@ -1,24 +1,43 @@
 """Forward operators and projections."""
 
-from ilo_jax.ops.base import LinearOperator, Measurement, Operator, Option, Task
-from ilo_jax.ops.blur import Blur, gaussian_kernel, motion_kernel
+from ilo_jax.ops.base import LinearOperator, Measurement, Operator, array
+from ilo_jax.ops.batch import batch_axes, check_hold_out, map_images, stack
 from ilo_jax.ops.circulant import PartialCirculant, partial_circulant
+from ilo_jax.ops.colour import Grey, grey
 from ilo_jax.ops.compose import Composed, composition
 from ilo_jax.ops.consistency import make_batch_consistent, make_consistent
-from ilo_jax.ops.custom import Custom
-from ilo_jax.ops.downsample import BicubicDownsample
+from ilo_jax.ops.convolution import (
+    Blur,
+    blur,
+    gaussian_blur,
+    gaussian_kernel,
+    motion_blur,
+    motion_kernel,
+)
+from ilo_jax.ops.downsample import BicubicDownsample, superresolution
+from ilo_jax.ops.function import Custom, custom
 from ilo_jax.ops.gaussian import GaussianMatrix, gaussian_matrix
-from ilo_jax.ops.grey import Grey
-from ilo_jax.ops.identity import Identity
-from ilo_jax.ops.inpaint import Inpaint, box_mask, random_mask
-from ilo_jax.ops.mri import UndersampledFourier, cartesian_mask, radial_mask
-from ilo_jax.ops.noise import Noisy
-from ilo_jax.ops.phase import FourierMagnitude, sign_patterns
+from ilo_jax.ops.inpaint import (
+    Inpaint,
+    box_inpainting,
+    box_mask,
+    inpainting,
+    random_inpainting,
+    random_mask,
+)
+from ilo_jax.ops.inversion import Identity, identity
+from ilo_jax.ops.mri import (
+    UndersampledFourier,
+    cartesian_mask,
+    cartesian_mri,
+    radial_mask,
+    radial_mri,
+)
+from ilo_jax.ops.noise import Noisy, denoising
+from ilo_jax.ops.phase import FourierMagnitude, phase_retrieval, sign_patterns
 from ilo_jax.ops.projections import euclidean_norm, project_l1_ball, rescale_to_norm
-from ilo_jax.ops.tasks import TASKS
 
 __all__ = [
-    "TASKS",
     "BicubicDownsample",
     "Blur",
     "Composed",
@@ -32,23 +51,40 @@ __all__ = [
     "Measurement",
     "Noisy",
     "Operator",
-    "Option",
     "PartialCirculant",
-    "Task",
     "UndersampledFourier",
+    "array",
+    "batch_axes",
+    "blur",
+    "box_inpainting",
     "box_mask",
     "cartesian_mask",
+    "cartesian_mri",
+    "check_hold_out",
     "composition",
+    "custom",
+    "denoising",
     "euclidean_norm",
+    "gaussian_blur",
     "gaussian_kernel",
     "gaussian_matrix",
+    "grey",
+    "identity",
+    "inpainting",
     "make_batch_consistent",
     "make_consistent",
+    "map_images",
+    "motion_blur",
     "motion_kernel",
     "partial_circulant",
+    "phase_retrieval",
     "project_l1_ball",
     "radial_mask",
+    "radial_mri",
+    "random_inpainting",
     "random_mask",
     "rescale_to_norm",
     "sign_patterns",
+    "stack",
+    "superresolution",
 ]

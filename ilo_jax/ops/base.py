@@ -1,28 +1,42 @@
-"""What a forward operator is, and what a task of the command line says about one.
+"""What a forward operator is.
 
-A new operator is one file: a subclass of `Operator` or `LinearOperator` and its `TASK`, with
-options for the command line and examples for the tests; and one line in `tasks.py`.
+A new operator is one file: a subclass of `Operator` or `LinearOperator`, whose arrays are declared
+by `array`, and a function that makes one.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ilo_jax.errors import InputError
+from ilo_jax.ops.entries import some_of
+from ilo_jax.pytree import Node
 
 Shape = tuple[int, ...]
 Measurement = Any
 
 
-class Operator(flax.struct.PyTreeNode):
+def array(rank: int) -> Mapping[str, Any]:
+    """Metadata of a field that holds an array, of `rank` axes for one image: the operator of a
+    batch may have a batch axis in front of it, one array for each image. What fields without it
+    hold is the same for all images."""
+    return {"rank": rank}
+
+
+class Operator(Node):
     """A forward operator `y = A(x)` (equation 1 and Section 2.1): a pytree, differentiable in x.
 
     `x` is `[..., H, W, C]` float32, nominally in [-1, 1]; the measurement is an array or a
     pytree of arrays, each with the same batch axes `...` in front.
+
+    All methods are those of one operator, which may measure many images. Where the arrays of an
+    operator have a batch axis, so that each image has its own, `map_images` calls them.
 
     Attributes:
       image_shape: `(H, W, C)`.
@@ -66,21 +80,26 @@ class Operator(flax.struct.PyTreeNode):
         in arrays that broadcast to one image's measurement. Whole pixels of images, otherwise
         single entries; an operator whose entries imply each other holds those out together.
 
+        Of each array at least one entry, and not all; none where it has fewer than two. It can be
+        traced; `check_hold_out` says beforehand whether there is anything to hold out.
+
         Args:
           fraction: in (0, 1), of the entries.
-
-        Raises:
-          InputError: too few entries.
         """
         leaves, treedef = jax.tree.flatten(self._measured)
         keys = jax.random.split(key, len(leaves))
         shapes = [(*y.shape[:-1], 1) if y.ndim > 2 else y.shape for y in leaves]
         return treedef.unflatten(
             [
-                least_part(jax.random.uniform(k, s), jnp.ones(s), fraction)
+                some_of(draw(jax.random.uniform, k, s), fraction)
                 for k, s in zip(keys, shapes, strict=True)
             ]
         )
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether `measure` adds noise."""
+        return False
 
     @property
     def noise_variance(self) -> jax.typing.ArrayLike:
@@ -96,13 +115,44 @@ class Operator(flax.struct.PyTreeNode):
     def _measured(self) -> Any:
         """Shapes and types of one image's measurement, a `ShapeDtypeStruct` for each array."""
         x = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
-        return jax.eval_shape(self.__call__, x)
+        return jax.eval_shape(lambda x: _of_first_image(self)(x), x)
 
     @property
     def measures_image(self) -> bool:
         """Whether a measurement is an image `[h, w, C]`, C 1 or 3."""
         shape = self.measurement_shape
         return isinstance(shape, tuple) and len(shape) == 3 and shape[-1] in (1, 3)
+
+    def check_measurement(self, y: Measurement, batch: int | None = None) -> int:
+        """Checks the shapes of a batch of measurements, `[B, ...]` in every array.
+
+        Args:
+          batch: `B`; None takes that of the first array.
+
+        Returns:
+          `B`.
+
+        Raises:
+          InputError: another pytree than a measurement, or an array of another shape, such as that
+            of one image.
+        """
+        expected, found = jax.tree.structure(self._measured), jax.tree.structure(y)
+        if found != expected:
+            raise InputError(f"measurement: {found}; expected {expected}")
+        shapes = [leaf.shape for leaf in jax.tree.leaves(self._measured)]
+        for (path, leaf), shape in zip(jax.tree.leaves_with_path(y), shapes, strict=True):
+            came = np.shape(leaf)
+            if len(came) != len(shape) + 1 or came[1:] != shape or came[0] != (batch or came[0]):
+                of_one = ", of one image" if came == shape else ""
+                size = "B" if batch is None else batch
+                wanted = f"({', '.join(map(str, (size, *shape)))}{'' if shape else ','})"
+                raise InputError(
+                    f"measurement{jax.tree_util.keystr(path)}: shape {came}{of_one}; "
+                    f"expected {wanted}, a batch of images"
+                )
+            batch = came[0]
+        assert batch is not None
+        return batch
 
 
 class LinearOperator(Operator):
@@ -121,24 +171,39 @@ class LinearOperator(Operator):
         return scale_to_one(self.adjoint(y))
 
 
-def least_part(scores: jax.Array, available: jax.Array, fraction: float) -> jax.Array:
-    """1 at the given fraction of the entries available, those of least score (and at ties), else
-    0; at least one, and not all.
+def map_arrays(function: Callable[..., Any], *operators: Operator, where: str | None = None) -> Any:
+    """`function(where, rank, *leaves)` of every leaf of operators of one structure, and of the
+    operators inside them.
 
-    Raises:
-      InputError: fewer than two entries are available.
+    `where` names the leaf, such as `Noisy.operator.mask`; `rank` is what its field declares by
+    `array`, None without.
     """
-    entries = int(jnp.sum(available > 0))
-    if entries < 2:
-        raise InputError(f"{entries} entries measured: expected two or more, to hold some out")
-    count = min(max(round(fraction * entries), 1), entries - 1)
-    scores = jnp.where(available > 0, scores, jnp.inf)
-    return (scores <= jnp.sort(scores, axis=None)[count - 1]).astype(jnp.float32)
+    first, name = operators[0], where or type(operators[0]).__name__
+
+    def of_field(field: dataclasses.Field) -> Any:
+        def of_node(path: tuple, *nodes: Any) -> Any:
+            here = f"{name}.{field.name}{jax.tree_util.keystr(path)}"
+            if isinstance(nodes[0], Operator):
+                return map_arrays(function, *nodes, where=here)
+            return function(here, field.metadata.get("rank"), *nodes)
+
+        values = [getattr(operator, field.name) for operator in operators]
+        return jax.tree.map_with_path(of_node, *values, is_leaf=lambda n: isinstance(n, Operator))
+
+    fields = [f for f in dataclasses.fields(first) if f.metadata.get("pytree_node", True)]
+    return first.replace(**{field.name: of_field(field) for field in fields})
 
 
-def opposite(scores: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    """At every frequency `k` of a Fourier transform, zero first, what was at `-k`."""
-    return jnp.roll(jnp.flip(scores, axes), 1, axes)
+def _of_first_image(operator: Operator) -> Operator:
+    """The operator itself, or the first image's of a batch's."""
+    return map_arrays(
+        lambda _, rank, leaf: leaf if rank is None or np.ndim(leaf) == rank else leaf[0], operator
+    )
+
+
+def align(a: jax.Array, x: jax.Array) -> jax.Array:
+    """`a` with axes of size one in front, as many axes as `x` has: to broadcast over its batch."""
+    return jnp.expand_dims(a, range(x.ndim - a.ndim))
 
 
 def scale_to_one(x: jax.Array) -> jax.Array:
@@ -147,68 +212,12 @@ def scale_to_one(x: jax.Array) -> jax.Array:
     return x / jnp.where(largest > 0, largest, 1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """A command-line option of a task.
-
-    Attributes:
-      name: `--name`, and the keyword of the task's `build`.
-      type: `float`, `int`, or what a text names, such as "mask": see `solve/options.py`.
-      help: one line.
-      default: None if it must be given.
-    """
-
-    name: str
-    type: type | str
-    help: str
-    default: Any = None
+def draw(sample: Callable[..., jax.Array], key: jax.Array, shape: Shape) -> jax.Array:
+    """`sample(key, shape)` of `jax.random`, float32. Drawn flat: the numbers are the same, and the
+    program compiles in a fraction of the time."""
+    return sample(key, (math.prod(shape),), jnp.float32).reshape(shape)
 
 
-Form = tuple[Option, ...]
-"""Options that go together."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """A row of the table: how a kind of measurement is named, asked for, and built.
-
-    Attributes:
-      name: on the command line.
-      help: one line.
-      build: `(key, image_shape, **options) -> Operator`, with all options of one of the forms;
-        raises `InputError` for a bad value.
-      forms: ways to ask for it, of which a user takes one. Where there are several, each begins
-        with an option of its own that has no default.
-      examples: options that the tests run, sizes up to 16x16x3.
-      demo: options of the demo; None if it is not in the demo.
-      sna: whether Stochastic Noise Addition (Section 4.2) is used.
-    """
-
-    name: str
-    help: str
-    build: Callable[..., Operator]
-    forms: tuple[Form, ...] = ((),)
-    examples: tuple[Mapping[str, Any], ...] = ({},)
-    demo: Mapping[str, Any] | None = None
-    sna: bool = False
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """Those of all forms."""
-        return tuple(option for form in self.forms for option in form)
-
-    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of the form that was taken, with their defaults.
-
-        Raises:
-          InputError: what is given is none of the forms.
-        """
-        for form in self.forms:
-            required = {option.name for option in form if option.default is None}
-            if required <= given.keys() <= {option.name for option in form}:
-                return {option.name: given.get(option.name, option.default) for option in form}
-        forms = " | ".join(
-            " ".join(o.name if o.default is None else f"[{o.name}]" for o in form) or "no options"
-            for form in self.forms
-        )
-        raise InputError(f"{' '.join([self.name, *given])}: expected {forms}")
+def random_signs(key: jax.Array, shape: Shape, dtype: Any = jnp.float32) -> jax.Array:
+    """+1 or -1; the same whether or not JAX has 64 bits enabled, unlike `jax.random.rademacher`."""
+    return 2 * jax.random.bernoulli(key, jnp.float32(0.5), shape).astype(dtype) - 1

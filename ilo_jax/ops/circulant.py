@@ -2,11 +2,12 @@
 
 import math
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
+from ilo_jax.ops.base import LinearOperator, Shape, align, array, random_signs
 
 
 class PartialCirculant(LinearOperator):
@@ -21,15 +22,16 @@ class PartialCirculant(LinearOperator):
       rows: `[m]` integers, the rows that are kept.
     """
 
-    spectrum: jax.Array
-    signs: jax.Array
-    rows: jax.Array
+    spectrum: jax.Array = flax.struct.field(metadata=array(1))
+    signs: jax.Array = flax.struct.field(metadata=array(1))
+    rows: jax.Array = flax.struct.field(metadata=array(1))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         n = math.prod(self.image_shape)
-        signed = x.reshape(*x.shape[:-3], n) * self.signs
+        flat = x.reshape(*x.shape[:-3], n)
+        transformed = jnp.fft.rfft(flat * align(self.signs, flat))
         # Row i of F is g shifted by i: a circular correlation, hence the conjugate.
-        full = jnp.fft.irfft(jnp.conj(self.spectrum) * jnp.fft.rfft(signed), n)
+        full = jnp.fft.irfft(align(jnp.conj(self.spectrum), flat) * transformed, n)
         return full[..., self.rows]
 
     def picture(self, y: jax.Array) -> jax.Array:
@@ -37,40 +39,16 @@ class PartialCirculant(LinearOperator):
 
 
 def partial_circulant(key: jax.Array, image_shape: Shape, m: int) -> PartialCirculant:
-    """Draws `m` random measurements of images of the given shape, `1 <= m <= n`."""
-    n = math.prod(image_shape)
-    k_filter, k_signs, k_rows = jax.random.split(key, 3)
-    g = jax.random.normal(k_filter, (n,)) / jnp.sqrt(m)
-    signs = jax.random.rademacher(k_signs, (n,), jnp.float32)
-    rows = jnp.sort(jax.random.choice(k_rows, n, (m,), replace=False))
-    return PartialCirculant(image_shape, jnp.fft.rfft(g), signs, rows)
-
-
-MEASUREMENTS = Option(
-    "measurements", float, "their number, as a fraction of the image's values, in (0, 1]"
-)
-
-
-def count(image_shape: Shape, measurements: float) -> int:
-    """The number of measurements that a fraction of an image's values is, at least 1.
+    """Draws `m` random measurements of images of the given shape, n = H W C.
 
     Raises:
-      InputError: not in (0, 1].
+      InputError: `m` is not from 1 to n.
     """
-    if not 0 < measurements <= 1:
-        raise InputError(f"measurements {measurements}: expected a fraction of n in (0, 1]")
-    return max(round(measurements * math.prod(image_shape)), 1)
-
-
-def _build(key: jax.Array, image_shape: Shape, measurements: float) -> PartialCirculant:
-    return partial_circulant(key, image_shape, count(image_shape, measurements))
-
-
-TASK = Task(
-    "compress",
-    "compressed sensing: random circulant measurements",
-    _build,
-    forms=((MEASUREMENTS,),),
-    examples=({"measurements": 0.1}, {"measurements": 1.0}),
-    demo={"measurements": 0.1},
-)
+    n = math.prod(image_shape)
+    if not 1 <= m <= n:
+        raise InputError(f"m {m}: expected 1 to {n} measurements")
+    k_filter, k_signs, k_rows = jax.random.split(key, 3)
+    g = jax.random.normal(k_filter, (n,), jnp.float32) / math.sqrt(m)
+    signs = random_signs(k_signs, (n,))
+    rows = jnp.sort(jax.random.choice(k_rows, n, (m,), replace=False))
+    return PartialCirculant(image_shape, jnp.fft.rfft(g), signs, rows)

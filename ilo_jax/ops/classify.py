@@ -60,12 +60,12 @@ class Classifier(Operator):
         """
         if not 0 <= label < self.classes:
             raise InputError(f"class {label}: expected 0 to {self.classes - 1}")
-        return jax.nn.one_hot(label, self.classes)
+        return jax.nn.one_hot(label, self.classes, dtype=jnp.float32)
 
     def measure(self, key: jax.Array, x: jax.Array) -> jax.Array:
         """The class that the image most likely shows, one-hot."""
         del key
-        return jax.nn.one_hot(jnp.argmax(self(x), -1), self.classes)
+        return jax.nn.one_hot(jnp.argmax(self(x), -1), self.classes, dtype=jnp.float32)
 
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Raises:

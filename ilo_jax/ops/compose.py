@@ -1,11 +1,9 @@
 """Several measurements, one after the other."""
 
-from collections.abc import Callable, Sequence
-
 import jax
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Measurement, Operator, Option, Shape, Task
+from ilo_jax.ops.base import LinearOperator, Measurement, Operator
 
 
 class Composed(Operator):
@@ -45,6 +43,10 @@ class Composed(Operator):
         return self.operators[-1].hold_out(key, fraction)
 
     @property
+    def is_noisy(self) -> bool:
+        return any(operator.is_noisy for operator in self.operators)
+
+    @property
     def noise_variance(self) -> jax.typing.ArrayLike:
         """Of the last operator; noise of earlier ones is not known behind the later ones."""
         return self.operators[-1].noise_variance
@@ -68,33 +70,3 @@ def composition(*operators: Operator) -> Composed:
             raise InputError(f"operator {i} measures {measured}; expected {expected}, for the next")
     linear = all(isinstance(operator, LinearOperator) for operator in operators)
     return (ComposedLinear if linear else Composed)(operators[0].image_shape, operators)
-
-
-def _build(
-    key: jax.Array,
-    image_shape: Shape,
-    chain: Sequence[Callable[[jax.Array, Shape], Operator]],
-) -> Composed:
-    operators: list[Operator] = []
-    for i, build in enumerate(chain):
-        operators.append(build(jax.random.fold_in(key, i), image_shape))
-        image_shape = operators[-1].measurement_shape
-        if i + 1 < len(chain) and not operators[-1].measures_image:
-            raise InputError(
-                f"chain: task {i + 1} measures {image_shape}, which is no image; "
-                "expected it to be the last"
-            )
-    return composition(*operators)
-
-
-TASK = Task(
-    "compose",
-    "several of the other tasks, one after the other",
-    _build,
-    forms=((Option("chain", "chain", "first one first: 'blur sigma=2, denoise sigma=10'"),),),
-    examples=(
-        {"chain": "superres factor=2, blur motion=3"},
-        {"chain": "inpaint observed=0.5, denoise sigma=10, mri spokes=4"},
-    ),
-    sna=True,
-)

@@ -1,10 +1,9 @@
 """The image nearest to another among those that a measurement allows."""
 
-import functools
-
 import jax
 
 from ilo_jax.ops.base import LinearOperator, Measurement
+from ilo_jax.ops.batch import map_images
 
 
 def make_consistent(
@@ -31,5 +30,6 @@ def make_consistent(
 def make_batch_consistent(
     operator: LinearOperator, measurement: Measurement, x: jax.Array
 ) -> jax.Array:
-    """`make_consistent` of every image of a batch `[B, H, W, C]`, each with its measurement."""
-    return jax.vmap(functools.partial(make_consistent, operator))(measurement, x)
+    """`make_consistent` of every image of a batch `[B, H, W, C]`, each with its measurement; the
+    operator is one for all, or has arrays for each."""
+    return map_images(make_consistent, operator, measurement, x)

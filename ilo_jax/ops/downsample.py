@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task
+from ilo_jax.ops.base import LinearOperator, Shape
 
 
 def _cubic(t: np.ndarray, a: float = -0.5) -> np.ndarray:
@@ -48,19 +48,13 @@ class BicubicDownsample(LinearOperator):
         return _downsample_axis(_downsample_axis(x, -3, self.factor), -2, self.factor)
 
 
-def _build(key: jax.Array, image_shape: Shape, factor: int) -> BicubicDownsample:
-    del key
+def superresolution(image_shape: Shape, factor: int) -> BicubicDownsample:
+    """Small images, `[..., H / factor, W / factor, C]`.
+
+    Raises:
+      InputError: `factor` does not divide H and W.
+    """
     height, width, _ = image_shape
     if factor < 1 or height % factor or width % factor:
         raise InputError(f"factor {factor}: expected a divisor of the image size {height}x{width}")
     return BicubicDownsample(image_shape, factor)
-
-
-TASK = Task(
-    "superres",
-    "undo bicubic down-sampling",
-    _build,
-    forms=((Option("factor", int, "down-sampling factor, a divisor of the image size"),),),
-    examples=({"factor": 2}, {"factor": 4}, {"factor": 1}, {"factor": 16}),
-    demo={"factor": 4},
-)

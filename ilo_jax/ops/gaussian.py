@@ -2,12 +2,12 @@
 
 import math
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Shape, Task
-from ilo_jax.ops.circulant import MEASUREMENTS, count
+from ilo_jax.ops.base import LinearOperator, Shape, array, draw
 
 LARGEST_MATRIX = 2**30
 """Bytes. Drawing a matrix takes a few times its size, and every device in use keeps a copy."""
@@ -20,7 +20,7 @@ class GaussianMatrix(LinearOperator):
       matrix: `[m, n]`.
     """
 
-    matrix: jax.Array
+    matrix: jax.Array = flax.struct.field(metadata=array(2))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         flat = x.reshape(*x.shape[:-3], -1)
@@ -34,25 +34,15 @@ def gaussian_matrix(key: jax.Array, image_shape: Shape, m: int) -> GaussianMatri
     """Draws `m >= 1` random measurements of images of the given shape.
 
     Raises:
-      InputError: a matrix of more than `LARGEST_MATRIX` bytes.
+      InputError: no measurement, or a matrix of more than `LARGEST_MATRIX` bytes.
     """
     n = math.prod(image_shape)
+    if m < 1:
+        raise InputError(f"m {m}: expected one measurement or more")
     if 4 * m * n > LARGEST_MATRIX:
         raise InputError(
             f"gaussian: a matrix of {m} x {n} takes {4 * m * n} bytes; expected at most "
             f"{LARGEST_MATRIX}: fewer measurements, or compress, which needs no matrix"
         )
-    return GaussianMatrix(image_shape, jax.random.normal(key, (m, n)) / math.sqrt(m))
-
-
-def _build(key: jax.Array, image_shape: Shape, measurements: float) -> GaussianMatrix:
-    return gaussian_matrix(key, image_shape, count(image_shape, measurements))
-
-
-TASK = Task(
-    "gaussian",
-    "compressed sensing: random Gaussian measurements",
-    _build,
-    forms=((MEASUREMENTS,),),
-    examples=({"measurements": 0.1}, {"measurements": 1.0}),
-)
+    matrix = draw(jax.random.normal, key, (m, n)) / math.sqrt(m)
+    return GaussianMatrix(image_shape, matrix)

@@ -2,12 +2,14 @@
 
 import math
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Option, Shape, Task, least_part, opposite
+from ilo_jax.ops.base import LinearOperator, Shape, align, array, draw
+from ilo_jax.ops.entries import opposite, some_of
 
 
 class UndersampledFourier(LinearOperator):
@@ -21,26 +23,38 @@ class UndersampledFourier(LinearOperator):
       mask: `[H, W, 1]`, 1 where k-space is sampled, else 0.
     """
 
-    mask: jax.Array
+    mask: jax.Array = flax.struct.field(metadata=array(3))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         axes = (-3, -2)
         transformed = jnp.fft.fft2(jnp.fft.ifftshift(x, axes), axes=axes, norm="ortho")
         k_space = jnp.fft.fftshift(transformed, axes)
-        return self.mask[..., None] * jnp.stack([k_space.real, k_space.imag], axis=-1)
+        return self.restrict(jnp.stack([k_space.real, k_space.imag], axis=-1))
 
     def restrict(self, y: jax.Array) -> jax.Array:
-        return self.mask[..., None] * y
+        return align(self.mask[..., None], y) * y
 
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Some of the samples, each with its opposite, which has the same value, conjugated."""
-        scores = jax.random.uniform(key, self.mask.shape)
+        scores = draw(jax.random.uniform, key, self.mask.shape)
         scores = jnp.fft.fftshift(jnp.minimum(scores, opposite(scores, (0, 1))), (0, 1))
-        return least_part(scores, self.mask, fraction)[..., None]
+        return some_of(scores, fraction, self.mask)[..., None]
 
     def picture(self, y: jax.Array) -> jax.Array:
         """The zero-filled reconstruction: the real part of `F^H y`."""
         return self.adjoint(y)
+
+
+def cartesian_mri(
+    key: jax.Array, image_shape: Shape, acceleration: float, centre: float = 0.08
+) -> UndersampledFourier:
+    """One in `acceleration` columns of k-space is sampled: see `cartesian_mask`."""
+    return UndersampledFourier(image_shape, cartesian_mask(key, image_shape, acceleration, centre))
+
+
+def radial_mri(image_shape: Shape, spokes: int) -> UndersampledFourier:
+    """Diameters of k-space are sampled: see `radial_mask`."""
+    return UndersampledFourier(image_shape, radial_mask(image_shape, spokes))
 
 
 def cartesian_mask(
@@ -51,6 +65,9 @@ def cartesian_mask(
     Args:
       acceleration: at least 1.
       centre: fraction of all columns that is sampled in the middle, from 0 to 1 / acceleration.
+
+    Raises:
+      InputError: out of range.
     """
     if not 1 <= acceleration < math.inf:
         raise InputError(f"acceleration {acceleration}: expected a number >= 1")
@@ -65,11 +82,15 @@ def cartesian_mask(
     order = jax.random.permutation(key, width)
     order = order.at[first : first + middle].add(-width)
     lines = jnp.argsort(order)[: max(round(width / acceleration), 1)]
-    return jnp.zeros((height, width, 1)).at[:, lines].set(1)
+    return jnp.zeros((height, width, 1), jnp.float32).at[:, lines].set(1)
 
 
 def radial_mask(image_shape: Shape, spokes: int) -> jax.Array:
-    """Mask `[H, W, 1]` of diameters of k-space at equal angles, the first horizontal."""
+    """Mask `[H, W, 1]` of diameters of k-space at equal angles, the first horizontal.
+
+    Raises:
+      InputError: `spokes` is not from 1 to four times the longer side.
+    """
     height, width, _ = image_shape
     if not 1 <= spokes <= max(height, width) * 4:
         raise InputError(f"spokes {spokes}: expected 1 to {max(height, width) * 4}")
@@ -80,34 +101,3 @@ def radial_mask(image_shape: Shape, spokes: int) -> jax.Array:
     mask = np.zeros((height, width, 1), np.float32)
     mask[rows % height, columns % width] = 1  # k-space is periodic
     return jnp.asarray(mask)
-
-
-def _build(
-    key: jax.Array,
-    image_shape: Shape,
-    acceleration: float | None = None,
-    centre: float = 0.08,
-    spokes: int | None = None,
-) -> UndersampledFourier:
-    if acceleration is not None:
-        mask = cartesian_mask(key, image_shape, acceleration, centre)
-    elif spokes is not None:
-        mask = radial_mask(image_shape, spokes)
-    else:
-        raise InputError("mri: expected one of acceleration, spokes")
-    return UndersampledFourier(image_shape, mask)
-
-
-TASK = Task(
-    "mri",
-    "magnetic resonance imaging from a part of k-space",
-    _build,
-    forms=(
-        (
-            Option("acceleration", float, "Cartesian: one in so many columns is sampled, >= 1"),
-            Option("centre", float, "fraction of the columns, sampled in the middle", default=0.08),
-        ),
-        (Option("spokes", int, "radial: number of diameters that are sampled"),),
-    ),
-    examples=({"acceleration": 4.0}, {"acceleration": 1.0, "centre": 0.0}, {"spokes": 5}),
-)

@@ -3,10 +3,11 @@
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import Measurement, Operator, Option, Shape, Task
-from ilo_jax.ops.identity import Identity
+from ilo_jax.ops.base import Measurement, Operator, Shape, array, draw
+from ilo_jax.ops.inversion import Identity
 
 
 class Noisy(Operator):
@@ -19,7 +20,7 @@ class Noisy(Operator):
     """
 
     operator: Operator
-    sigma: jax.Array
+    sigma: jax.Array = flax.struct.field(metadata=array(0))
     clip: bool = flax.struct.field(pytree_node=False)
 
     def __call__(self, x: jax.Array) -> Measurement:
@@ -29,7 +30,7 @@ class Noisy(Operator):
         leaves, treedef = jax.tree.flatten(self.operator(x))
         keys = jax.random.split(key, len(leaves))
         noisy = [
-            y + self.sigma * jax.random.normal(k, y.shape)
+            y + self.sigma * draw(jax.random.normal, k, y.shape)
             for k, y in zip(keys, leaves, strict=True)
         ]
         if self.clip:
@@ -38,6 +39,10 @@ class Noisy(Operator):
 
     def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
         return self.operator.hold_out(key, fraction)
+
+    @property
+    def is_noisy(self) -> bool:
+        return True
 
     @property
     def noise_variance(self) -> jax.Array:
@@ -50,19 +55,18 @@ class Noisy(Operator):
         return self.operator.restrict(y)
 
 
-def _build(key: jax.Array, image_shape: Shape, sigma: float) -> Noisy:
-    del key
-    if not 0 <= sigma <= 1000:
+def denoising(image_shape: Shape, sigma: float | np.ndarray) -> Noisy:
+    """Images with Gaussian noise, clipped to [-1, 1].
+
+    Args:
+      sigma: standard deviation on the scale of 0-255 pixels, from 0 to 1000; `[B]` for a batch,
+        one for each image.
+
+    Raises:
+      InputError: out of range, or of another shape.
+    """
+    of_pixels = np.asarray(sigma, np.float64)
+    if of_pixels.ndim > 1 or not np.all((of_pixels >= 0) & (of_pixels <= 1000)):
         raise InputError(f"sigma {sigma}: expected 0 to 1000, on the scale of 0-255 pixels")
-    return Noisy(image_shape, Identity(image_shape), jnp.float32(sigma / 127.5), clip=True)
-
-
-TASK = Task(
-    "denoise",
-    "remove Gaussian noise",
-    _build,
-    forms=((Option("sigma", float, "standard deviation of the noise, on the 0-255 scale"),),),
-    examples=({"sigma": 25.0},),
-    demo={"sigma": 25.0},
-    sna=True,
-)
+    scaled = jnp.asarray(of_pixels / 127.5, jnp.float32)
+    return Noisy(image_shape, Identity(image_shape), scaled, clip=True)

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import Operator, Option, Shape, Task, least_part, opposite
+from ilo_jax.ops.base import Operator, Shape, align, array, draw, random_signs
+from ilo_jax.ops.entries import opposite, some_of
 
 
 class FourierMagnitude(Operator):
@@ -21,20 +22,20 @@ class FourierMagnitude(Operator):
       oversampling: `f`.
     """
 
-    signs: jax.Array
+    signs: jax.Array = flax.struct.field(metadata=array(4))
     oversampling: int = flax.struct.field(pytree_node=False)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         height, width, _ = self.image_shape
         size = (self.oversampling * height, self.oversampling * width)
-        coded = self.signs * x[..., None, :, :, :]
+        of_all_patterns = x[..., None, :, :, :]
+        coded = align(self.signs, of_all_patterns) * of_all_patterns
         return jnp.abs(jnp.fft.fft2(coded, size, axes=(-3, -2), norm="ortho"))
 
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Some of the magnitudes, each with its opposite, which is the same."""
-        scores = jax.random.uniform(key, (*self.measurement_shape[:-1], 1))
-        scores = jnp.minimum(scores, opposite(scores, (1, 2)))
-        return least_part(scores, jnp.ones_like(scores), fraction)
+        scores = draw(jax.random.uniform, key, (*self.measurement_shape[:-1], 1))
+        return some_of(jnp.minimum(scores, opposite(scores, (1, 2))), fraction)
 
     def picture(self, y: jax.Array) -> jax.Array:
         """The first pattern's magnitudes on a logarithmic scale, zero frequency in the middle."""
@@ -43,35 +44,29 @@ class FourierMagnitude(Operator):
         return 2 * first / jnp.where(largest > 0, largest, 1) - 1
 
 
-def sign_patterns(key: jax.Array, image_shape: Shape, count: int) -> jax.Array:
-    """`[count, H, W, 1]` random signs."""
-    height, width, _ = image_shape
-    return jax.random.rademacher(key, (count, height, width, 1), jnp.float32)
-
-
-def _build(
-    key: jax.Array, image_shape: Shape, patterns: int, oversampling: int
+def phase_retrieval(
+    key: jax.Array, image_shape: Shape, patterns: int = 1, oversampling: int = 2
 ) -> FourierMagnitude:
+    """Magnitudes of images with random signs.
+
+    Args:
+      patterns: of signs, 0 to 64; 0 measures the image as it is.
+      oversampling: zero-padding to so many times the size, 1 to 8.
+
+    Raises:
+      InputError: out of range.
+    """
     if not 0 <= patterns <= 64:
         raise InputError(f"patterns {patterns}: expected 0 to 64")
     if not 1 <= oversampling <= 8:
         raise InputError(f"oversampling {oversampling}: expected 1 to 8")
     height, width, _ = image_shape
-    signs = (
-        sign_patterns(key, image_shape, patterns) if patterns else jnp.ones((1, height, width, 1))
-    )
+    plain = jnp.ones((1, height, width, 1), jnp.float32)
+    signs = sign_patterns(key, image_shape, patterns) if patterns else plain
     return FourierMagnitude(image_shape, signs, oversampling)
 
 
-TASK = Task(
-    "phase",
-    "phase retrieval from Fourier magnitudes",
-    _build,
-    forms=(
-        (
-            Option("patterns", int, "random sign patterns on the image; 0: none", default=1),
-            Option("oversampling", int, "zero-padding to so many times the size", default=2),
-        ),
-    ),
-    examples=({"patterns": 2, "oversampling": 1}, {"patterns": 0, "oversampling": 2}),
-)
+def sign_patterns(key: jax.Array, image_shape: Shape, count: int) -> jax.Array:
+    """`[count, H, W, 1]` random signs."""
+    height, width, _ = image_shape
+    return draw(random_signs, key, (count, height, width, 1))

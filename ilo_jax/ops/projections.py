@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 
-def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
+def project_l1_ball(x: jax.Array, radius: jax.typing.ArrayLike) -> jax.Array:
     """The point nearest to `x` with `|x|_1 <= radius`; exact.
 
     Soft-thresholding at the `t >= 0` where `sum max(|x| - t, 0) = radius`. Instead of a sort,
@@ -16,10 +16,19 @@ def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
     `max |x| - radius`, below which no entry survives: what is left is of the radius's size, so
     that the result is in the ball to the radius's precision, and 0 at radius 0.
 
+    Differentiable in both, forward and backward. Inside the ball the derivative is that of `x`;
+    outside, with the support `S` where the result is not 0 and its signs `s`, it is
+    `dx_i - s_i (sum_S s_j dx_j - dradius) / |S|` on `S` and 0 elsewhere.
+
     Args:
       x: any shape, taken as one vector.
       radius: scalar >= 0; infinity switches the projection off.
     """
+    return _project_l1_ball(x, jnp.asarray(radius, x.dtype))
+
+
+@jax.custom_jvp
+def _project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
     magnitude = jnp.abs(x)
     floor = jnp.maximum(jnp.max(magnitude) - radius, 0)
     magnitude = jnp.maximum(magnitude - floor, 0)
@@ -28,7 +37,7 @@ def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
         # From what is left, which is of the radius's size: what was taken off would round it.
         support = magnitude > threshold
         left = jnp.sum(magnitude - threshold, where=support)
-        return threshold + (left - radius) / jnp.maximum(jnp.sum(support), 1)
+        return threshold + (left - radius) / jnp.maximum(jnp.sum(support), 1).astype(x.dtype)
 
     def more(carry):
         threshold, last = carry
@@ -43,6 +52,21 @@ def project_l1_ball(x: jax.Array, radius: jax.Array) -> jax.Array:
     _, threshold = jax.lax.while_loop(more, shrink, (first, zero))
     # No entry exceeds the radius: as a bound it holds where a compiler rounds the rest in two ways.
     return jnp.sign(x) * jnp.clip(magnitude - threshold, 0, radius)
+
+
+@_project_l1_ball.defjvp
+def _differentiate(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    (x, radius), (dx, dradius) = primals, tangents
+    projected = _project_l1_ball(x, radius)
+    # The support and the signs are constant almost everywhere: no derivative of the derivative.
+    sign = jax.lax.stop_gradient(jnp.sign(projected))
+    # Radius 0 leaves no inside, even where x is 0 itself.
+    inside = jnp.all(projected == x) & (radius > 0)
+    support = jnp.maximum(jnp.sum(jnp.abs(sign)), 1)
+    along = (jnp.sum(sign * dx) - dradius) / support
+    return projected, jnp.where(inside, dx, jnp.abs(sign) * dx - sign * along)
 
 
 def rescale_to_norm(x: jax.Array, norm: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:

@@ -1,35 +1,86 @@
-"""The ILO loop, and the command line around it."""
+"""Intermediate Layer Optimization: the method of the paper, on any prior, operator and objective.
 
-from ilo_jax.solve.cuts import Cut, ExtendedRange, RangeProjection, Solution
-from ilo_jax.solve.loop import solve
-from ilo_jax.solve.losses import LOSSES, Loss
-from ilo_jax.solve.methods import METHODS, Method, Plan
-from ilo_jax.solve.schedule import (
-    HyperParameters,
-    Round,
-    Schedule,
-    Search,
-    algorithm_1,
-    hyper_parameters,
-    ilo_schedule,
+`loop.py` is Algorithm 1 for one image, `variables.py` what is searched, `method.py` what a run is
+made of, `presets.py` the methods with names, `objective.py` and `terms.py` what is minimized,
+`batch.py` the loop over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
+"""
+
+from ilo_jax.solve.auto import Auto, Choice, reconstruct_auto
+from ilo_jax.solve.loop import Problem, Search, Solution
+from ilo_jax.solve.method import Method, Round
+from ilo_jax.solve.objective import Data, Objective, Term, View
+from ilo_jax.solve.presets import PRESETS, algorithm_1, csgm, dhar, ilo, projector, pulse
+from ilo_jax.solve.reconstruct import (
+    NOT_FINITE,
+    OK,
+    Result,
+    Run,
+    finish,
+    init,
+    reconstruct,
+    step,
+    steps,
 )
+from ilo_jax.solve.sweep import Runs, align, stack, sweep
+from ilo_jax.solve.terms import (
+    TERMS,
+    ClassLikelihood,
+    DeadZone,
+    Geocross,
+    Mse,
+    Perceptual,
+    PerceptualFilled,
+    Reference,
+    Regularizer,
+    usual_objective,
+)
+from ilo_jax.solve.variables import Variables, code, compose, image
 
 __all__ = [
-    "LOSSES",
-    "METHODS",
-    "Cut",
-    "ExtendedRange",
-    "HyperParameters",
-    "Loss",
+    "NOT_FINITE",
+    "OK",
+    "PRESETS",
+    "TERMS",
+    "Auto",
+    "Choice",
+    "ClassLikelihood",
+    "Data",
+    "DeadZone",
+    "Geocross",
     "Method",
-    "Plan",
-    "RangeProjection",
+    "Mse",
+    "Objective",
+    "Perceptual",
+    "PerceptualFilled",
+    "Problem",
+    "Reference",
+    "Regularizer",
+    "Result",
     "Round",
-    "Schedule",
+    "Run",
+    "Runs",
     "Search",
     "Solution",
+    "Term",
+    "Variables",
+    "View",
     "algorithm_1",
-    "hyper_parameters",
-    "ilo_schedule",
-    "solve",
+    "align",
+    "code",
+    "compose",
+    "csgm",
+    "dhar",
+    "finish",
+    "ilo",
+    "image",
+    "init",
+    "projector",
+    "pulse",
+    "reconstruct",
+    "reconstruct_auto",
+    "stack",
+    "step",
+    "steps",
+    "sweep",
+    "usual_objective",
 ]

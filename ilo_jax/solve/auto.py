@@ -1,15 +1,14 @@
 """The choice of radii, learning rate, depth and steps for each image, from its measurement alone.
 
-Part of the measurement is held out of the loss; every setting of a grid is tried, and the image
-that meets the held-out part best tells the setting and, by the step at which it was found, the
-round and the number of steps to stop at (early stopping). That setting is then run again on all of
+Part of the measurement is held out of the objective; every method of a grid is tried, and the image
+that meets the held-out part best tells the method and, by the step at which it was found, the
+round and the number of steps to stop at (early stopping). That method is then run again on all of
 the measurement. The paper leaves all of it to the user ("can be particularly toilsome").
 """
 
 import dataclasses
 import functools
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -17,14 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import LinearOperator, Measurement, Operator, make_batch_consistent
-from ilo_jax.solve.cuts import get_code
-from ilo_jax.solve.loop import image_keys
-from ilo_jax.solve.losses import Loss, Mse
-from ilo_jax.solve.methods import Plan
-from ilo_jax.solve.schedule import HyperParameters, of_rounds
-from ilo_jax.solve.sweep import sweep
-from ilo_jax.stylegan2 import Generator, apply_layers, initial_state
+from ilo_jax.ops import (
+    LinearOperator,
+    Measurement,
+    Operator,
+    check_hold_out,
+    make_batch_consistent,
+    map_images,
+)
+from ilo_jax.priors import Prior
+from ilo_jax.solve.checks import image_keys
+from ilo_jax.solve.method import Method
+from ilo_jax.solve.reconstruct import NOT_FINITE, OK
+from ilo_jax.solve.sweep import stack, sweep
+from ilo_jax.solve.terms import Mse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +37,10 @@ class Auto:
     """What is tried.
 
     Attributes:
-      scales: factors on the plan's radii of the code.
-      rates: factors on the plan's learning rate.
-      fraction: of the measurement, held out while settings are tried.
-      restarts: of the chosen setting, whose mean is the result.
+      scales: factors on the method's radii.
+      rates: factors on the method's learning rates.
+      fraction: of the measurement, held out while methods are tried.
+      restarts: of the chosen method, whose mean is the result.
     """
 
     scales: tuple[float, ...] = (0.3, 1.0, 3.0)
@@ -43,19 +48,20 @@ class Auto:
     fraction: float = 0.2
     restarts: int = 4
 
-    def around(self, hyper: HyperParameters) -> tuple[np.ndarray, np.ndarray, HyperParameters]:
-        """The settings around a plan's numbers: `[S]` factors on radii and learning rate, and
-        hyper-parameters `[S, rounds]`.
-        """
-        assert hyper.radius_code is not None
+    def around(self, method: Method) -> tuple[np.ndarray, np.ndarray, list[Method]]:
+        """`[S]` factors on a method's radii, `[S]` on its rates, and the `S` methods."""
         scale, rate = (a.ravel() for a in np.meshgrid(self.scales, self.rates, indexing="ij"))
+        radii = method.radii
         return (
             scale,
             rate,
-            jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(scale), 0), hyper).replace(
-                radius_code=hyper.radius_code * scale[:, None],
-                learning_rate=hyper.learning_rate * rate[:, None],
-            ),
+            [
+                method.replace(
+                    radii=radii.replace(v=jax.tree.map(lambda r, s=s: r * np.float32(s), radii.v)),
+                    rate=method.rate * np.float32(f),
+                )
+                for s, f in zip(scale, rate, strict=True)
+            ],
         )
 
     @property
@@ -71,7 +77,8 @@ class Choice(NamedTuple):
       image: `[B, H, W, C]`, the mean of the restarts; for linear operators without noise moved to
         the nearest image of the same measurement.
       spread: `[B, H, W, C]`, standard deviation of the restarts.
-      radii: l1 radii of the code, infinite in rounds without one, `[B, rounds]`.
+      status: `[B]`, `OK` or `NOT_FINITE`: no image of a trial or of a restart had a finite error.
+      radii: l1 radii of the deviations, infinite in rounds without one, `[B, rounds]`.
       scale, rate: factors on radii and learning rate, `[B]`.
       round: the last round in use, from 0 (CSGM's) on, `[B]`.
       steps: over all rounds, `[B]`.
@@ -80,6 +87,7 @@ class Choice(NamedTuple):
 
     image: np.ndarray
     spread: np.ndarray
+    status: np.ndarray
     radii: np.ndarray
     scale: np.ndarray
     rate: np.ndarray
@@ -92,142 +100,128 @@ class Choice(NamedTuple):
         radii = self.radii[i]
         return {
             "radii": radii[np.isfinite(radii)].tolist(),
-            **{name: getattr(self, name)[i].item() for name in Choice._fields[3:]},
+            **{name: getattr(self, name)[i].item() for name in Choice._fields[4:]},
         }
 
 
-FRACTIONS = (3.0, 1.0, 0.1)
-"""Radii of the rounds that have a code, as parts of the mean l1 distance of two images' codes:
-about what those chosen for `chest64` are."""
+PARTS = (3.0, 1.0, 0.1)
+"""Radii one after the other, as parts of the mean l1 distance of two images' codes: about what
+those chosen for `chest64` are."""
 
 
-def with_usual_radii(generator: Generator, plan: Plan) -> Plan:
-    """The plan with l1 radii of the code, if it has none, by the size of the generator's codes.
+def with_usual_radii(prior: Prior, method: Method) -> Method:
+    """The method with l1 radii by the size of the generator's codes, where it has none.
 
     Raises:
-      InputError: no round has a code.
+      InputError: no round has a deviation.
     """
-    if plan.hyper.radius_code is not None:
-        return plan
-    coded = plan.schedule.coded
-    if not any(coded):
-        raise InputError("auto: no round has a code; expected a method with rounds at a cut")
-    layers = [r.cut.layer for r in plan.schedule.rounds]
-    distances = _code_distances(generator, tuple(itertools.compress(layers, coded)))
-    parts = FRACTIONS + FRACTIONS[-1:] * len(distances)
-    radii = [part * float(d) for part, d in zip(parts, distances, strict=False)]
-    return dataclasses.replace(plan, hyper=plan.hyper.replace(radius_code=of_rounds(radii, coded)))
+    if not method.cuts:
+        raise InputError("auto: no round has a deviation; expected a method with rounds at a cut")
+    radii = method.radii.v
+    if any(np.isfinite(np.asarray(r)).any() for r in radii.values()):
+        return method
+    distances = jax.jit(lambda prior: prior.spread(method.cuts))(prior)
+    parts = PARTS + PARTS[-1:] * len(distances)
+    return method.replace(
+        radii=method.radii.replace(
+            v={
+                cut: jnp.where(method.free.v[cut], part * distance, radii[cut])
+                for cut, part, distance in zip(method.cuts, parts, distances, strict=False)
+            }
+        )
+    )
 
 
-@functools.partial(jax.jit, static_argnames="layers")
-def _code_distances(generator: Generator, layers: tuple[int, ...]) -> list[jax.Array]:
-    """Mean l1 distance of the codes of two random images at each layer, over sixteen pairs."""
-
-    def codes(key: jax.Array) -> list[jax.Array]:
-        z = jax.random.normal(key, (generator.config.z_dim,))
-        w = jnp.broadcast_to(generator.proxy(z), (generator.config.num_latents, len(z)))
-        start, found = initial_state(generator), []
-        for layer in layers:
-            state = apply_layers(generator, start, w, generator.noises, 0, layer)
-            found.append(get_code(generator, layer, state))
-        return found
-
-    def distances(keys: jax.Array) -> list[jax.Array]:
-        return [jnp.abs(a - b).sum() for a, b in zip(*map(codes, keys), strict=True)]
-
-    pairs = jax.random.split(jax.random.key(0), (16, 2))
-    return [d.mean() for d in jax.lax.map(distances, pairs)]
-
-
-def solve_auto(
-    generator: Generator,
+def reconstruct_auto(
+    prior: Prior,
     operator: Operator,
     measurement: Measurement,
     key: jax.Array,
-    plan: Plan,
+    method: Method,
     auto: Auto = Auto(),
     *,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Choice:
-    """Reconstructs a batch of images, each with the setting that suits it.
+    """Reconstructs a batch of images, each with the numbers that suit it.
 
     Where the noise is known, the squared error counts as met at its variance (the discrepancy
     principle of Morozov).
 
     Args:
       measurement: `B` images along the first axis of every leaf.
-      key: one key, or `[B]` of them.
-      plan: rounds, numbers and losses around which settings are tried; `radius_code` is scaled,
-        where it is None those of `with_usual_radii`.
+      key: one key, or `[B]` of them; what is held out of an image depends on its own alone.
+      method: around which methods are tried; radii are those of `with_usual_radii`.
       batch_size: runs in a program.
       progress: called as `progress(runs_done, runs)`, over both parts.
 
     Raises:
-      InputError: nothing can be held out, a loss looks at all entries at once, or no round has a
-        code.
+      InputError: nothing can be held out, a term looks at all entries at once, or no round has a
+        deviation.
     """
-    plan = with_usual_radii(generator, plan)
-    images = jax.tree.leaves(measurement)[0].shape[0]
+    images = operator.check_measurement(measurement)
+    check_hold_out(operator, images)
     keys = image_keys(key, images)
-    k_held_out = jax.random.fold_in(keys[0], 0)
-    losses = known_noise(plan.losses, operator)
-    scale, rate, hyper = auto.around(plan.hyper)
+    # Neither a run's key, nor one that anything is measured with.
+    k_held_out = jax.vmap(jax.random.fold_in, (0, None))(keys, 2**31)
+    held_out = jax.jit(_held_out, static_argnums=2)(operator, k_held_out, auto.fraction)
+    method = knowing_noise(with_usual_radii(prior, method))
+    scale, rate, methods = auto.around(method)
     size = batch_size or images * auto.restarts
-    tried, total = len(scale) * images, auto.runs * images
+    tried, total = len(methods) * images, auto.runs * images
 
     def report(before: int, done: int, _: int) -> None:
         if progress is not None:
             progress(before + done, total)
 
     trial = sweep(
-        generator,
+        prior,
         operator,
         measurement,
         keys,
-        plan.schedule,
-        hyper,
-        losses=losses,
-        held_out=operator.hold_out(k_held_out, auto.fraction),
+        methods,
+        held_out=held_out,
         batch_size=size,
         progress=functools.partial(report, 0),
     )
     best = trial.error[:, 0].argmin(0)
     steps = trial.found_at[best, 0, np.arange(images)] + 1
-    rounds = len(plan.schedule.rounds)
-    chosen = jax.tree.map(lambda leaf: leaf[best][None], hyper)
-    chosen = chosen.replace(stop=jnp.repeat(jnp.asarray(steps)[None, :, None], rounds, -1))
-    found = sweep(
-        generator,
+    chosen = stack([methods[i] for i in best]).replace(stop=jnp.asarray(steps, jnp.int32))
+    restarts = sweep(
+        prior,
         operator,
         measurement,
         keys,
-        plan.schedule,
-        chosen,
-        losses=losses,
+        [chosen],
         restarts=auto.restarts,
         batch_size=size,
         progress=functools.partial(report, tried),
-    ).image[0]
+    )
+    found, held_out_error = restarts.image[0], trial.error[best, 0, np.arange(images)]
+    finite = np.isfinite(held_out_error) & np.isfinite(restarts.error[0]).all(0)
     image = np.clip(found, -1, 1).mean(0)
     if isinstance(operator, LinearOperator):
         image = np.clip(make_batch_consistent(operator, measurement, image), -1, 1)
-    ends = np.cumsum([r.steps for r in plan.schedule.rounds])
+    radii = jnp.min(jnp.stack([chosen.radii.v[cut] for cut in chosen.cuts]), 0)
     return Choice(
-        image,
+        np.asarray(image),
         found.std(0),
-        np.asarray(chosen.radius_code)[0],
+        np.where(finite, OK, NOT_FINITE),
+        np.asarray(radii),
         scale[best],
         rate[best],
-        np.searchsorted(ends, steps),
+        np.searchsorted(np.cumsum(np.asarray(method.steps)), steps),
         steps,
-        trial.error[best, 0, np.arange(images)],
+        held_out_error,
     )
 
 
-def known_noise(losses: Mapping[str, Loss], operator: Operator) -> dict[str, Loss]:
-    """Losses whose squared error has the variance of the operator's noise as its floor."""
-    return {
-        name: loss.replace(floor=operator.noise_variance) if isinstance(loss, Mse) else loss
-        for name, loss in losses.items()
-    }
+def knowing_noise(method: Method) -> Method:
+    """With the variance of the operator's noise as the floor of the squared error."""
+    terms = method.objective.terms
+    known = tuple(t.replace(discrepancy=True) if isinstance(t, Mse) else t for t in terms)
+    return method.replace(objective=method.objective.replace(terms=known))
+
+
+def _held_out(operator: Operator, keys: jax.Array, fraction: float) -> Measurement:
+    return map_images(lambda operator, key: operator.hold_out(key, fraction), operator, keys)

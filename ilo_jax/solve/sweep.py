@@ -1,7 +1,10 @@
-"""Many settings at once: hyper-parameters x restarts x images in the batch of one program."""
+"""Many methods at once: methods x restarts x images in the batch of one program.
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+Depth, cuts, steps, radii, rates and weights are numbers of a method, so all of them may differ;
+where they do, what a `cond` leaves out of a plain run is computed (docs/scale.md).
+"""
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,22 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Measurement, Operator
-from ilo_jax.solve.loop import batch_mesh, image_keys, solve, stack
-from ilo_jax.solve.losses import LOSSES, Loss
-from ilo_jax.solve.schedule import HyperParameters, Schedule, of_rounds
-from ilo_jax.stylegan2 import Generator
-
-_LEAVES = {
-    "lr": "learning_rate",
-    "radii": "radius_code",
-    "radii_latents": "radius_latents",
-    "radii_noises": "radius_noises",
-}
+from ilo_jax.ops import Measurement, Operator, batch_axes
+from ilo_jax.priors import Prior
+from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.solve.checks import image_keys
+from ilo_jax.solve.method import Method
+from ilo_jax.solve.reconstruct import reconstruct
 
 
 class Runs(NamedTuple):
-    """What came of a sweep: arrays with axes `[settings, restarts, images]` in front.
+    """What came of a sweep: arrays with axes `[methods, restarts, images]` in front.
 
     Attributes:
       image: `[S, K, B, H, W, C]`, the one with the least `error`.
@@ -37,114 +34,96 @@ class Runs(NamedTuple):
     found_at: np.ndarray
 
 
-def grid(
-    schedule: Schedule,
-    hyper: HyperParameters,
-    values: Mapping[str, Sequence[Sequence[float]]],
-) -> tuple[list[dict[str, Sequence[float]]], HyperParameters]:
-    """All combinations of values.
-
-    Args:
-      hyper: arrays `[rounds]`, for what is not in `values`.
-      values: for `lr`, `radii`, `radii_latents`, `radii_noises` or a loss (its weight) the values
-        to try, each one number, or one a round (`radii`: one for each round that has a code).
-
-    Returns:
-      The settings in order, and their hyper-parameters `[S, rounds]`.
+def align(methods: Sequence[Method]) -> list[Method]:
+    """The same methods with equal cuts and numbers of rounds, so that they share a program or can
+    be stacked: shorter ones get rounds of no steps.
 
     Raises:
-      InputError: a name that is none of these, among them what is static; numbers that do not go
-        with the rounds; no values.
+      InputError: none, or methods that differ in what is static or in the terms of the objective.
     """
-    for name, tried in values.items():
-        if name not in _LEAVES and name not in LOSSES:
+    if not methods:
+        raise InputError("methods: none; expected one or more")
+    cuts = sorted({cut for method in methods for cut in method.cuts})
+    rounds = max(method.rounds for method in methods)
+    most = max(method.max_steps or 0 for method in methods)
+    aligned = [method.with_cuts(cuts).padded(rounds).replace(max_steps=most) for method in methods]
+    for method in aligned:
+        if jax.tree.structure(method) != jax.tree.structure(aligned[0]):
             raise InputError(
-                f"grid {name}: expected numbers that one program can vary: "
-                f"{', '.join([*_LEAVES, *LOSSES])}; for anything else run the command again"
+                "methods: differ in start, ramp, optimizer, sna, keep, terms, or in what has a "
+                "ball; expected these equal in all of them"
             )
-        if not tried:
-            raise InputError(f"grid {name}: no values; expected one or more")
-    settings = [
-        dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
-    ]
-    rows = []
-    for setting in settings:
-        leaves, weights = {}, dict(hyper.weights)
-        for name, chosen in setting.items():
-            coded = [has_code or name != "radii" for has_code in schedule.coded]
-            if len(chosen) not in (1, sum(coded)):
-                raise InputError(
-                    f"grid {name} {':'.join(f'{v:g}' for v in chosen)}: expected one number, or "
-                    f"one for each of {sum(coded)} rounds"
-                )
-            leaf = of_rounds(chosen, coded)
-            if name in _LEAVES:
-                leaves[_LEAVES[name]] = leaf
-            else:
-                weights[name] = leaf
-        rows.append(hyper.replace(weights=weights, **leaves))
-    return settings, stack(rows)
+    return aligned
+
+
+def stack(methods: Sequence[Method]) -> Method:
+    """Methods along a new first axis of every number: `[S, rounds]`. The terms of the objective
+    are those of the first."""
+    first, *_ = aligned = align(methods)
+    plain = [m.replace(objective=m.objective.replace(terms=())) for m in aligned]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *plain)
+    return stacked.replace(objective=stacked.objective.replace(terms=first.objective.terms))
 
 
 def sweep(
-    generator: Generator,
+    prior: Prior,
     operator: Operator,
     measurement: Measurement,
     key: jax.Array,
-    schedule: Schedule,
-    hyper: HyperParameters,
+    methods: Sequence[Method],
     *,
-    losses: Mapping[str, Loss] | None = None,
     held_out: Measurement | None = None,
     restarts: int = 1,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Runs:
-    """Solves every image with every setting from every start.
+    """Solves every image with every method from every start.
 
     Args:
       measurement: `B` images along the first axis of every leaf.
-      key: one key, or `[B]` of them. Restart k of an image starts at the same place under all
-        settings, that of `solve` with the image's key folded with k + 1.
-      hyper: arrays `[S, rounds]`, as from `grid`, or `[S, B, rounds]` where settings differ by
-        image.
-      losses, held_out: as for `solve`; `held_out` is that of one image, for all.
+      key: one key, or `[B]` of them. Restart k of an image starts at the same place in all methods,
+        that of `reconstruct` with the image's key folded with k + 1.
+      methods: `S` of them, each the same for all images or with leaves `[B, rounds]`.
+      held_out: `[B, ...]`, as for `reconstruct`.
       restarts: `K`.
       batch_size: runs in a program, filled up with the last one; all of them without.
-      progress: called as `progress(runs_done, runs)` after every program.
+      progress: called as `progress(runs_done, runs)` after every batch.
 
     Raises:
-      InputError: as `solve`.
+      InputError: as `reconstruct` and `align`.
     """
-    images = jax.tree.leaves(measurement)[0].shape[0]
+    images = operator.check_measurement(measurement)
     keys = image_keys(key, images)
-    count = jax.tree.leaves(hyper)[0].shape[0]
-    if hyper.learning_rate.ndim == 2:
-        hyper = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], images, 1), hyper)
-    shape = (count, restarts, images)
-    runs = count * restarts * images
+    method = stack([m.for_images(images) for m in align(methods)])  # [S, B, rounds]
+    shape = (len(methods), restarts, images)
+    runs = len(methods) * restarts * images
     size = batch_size or runs
+    axes = batch_axes(operator, images)
     found: list[Runs] = []
     for first in range(0, runs, size):
         these = np.minimum(np.arange(first, first + size), runs - 1)
-        s, k, b = np.unravel_index(these, shape)
-        last = solve(
-            generator,
-            operator,
+        s, k, b = (jnp.asarray(i) for i in np.unravel_index(these, shape))
+        result = reconstruct(
+            prior,
+            _take(operator, axes, b),
             jax.tree.map(lambda y, b=b: y[b], measurement),
-            jax.vmap(jax.random.fold_in)(keys[b], jnp.asarray(k + 1)),
-            schedule,
-            jax.tree.map(lambda leaf, s=s, b=b: leaf[s, b], hyper),
-            losses=losses,
-            held_out=_repeated(held_out, size),
+            jax.vmap(jax.random.fold_in)(keys[b], k + 1),
+            _take(method, method.number_axes(), (s, b)),
+            held_out=jax.tree.map(lambda h, b=b: h[b], held_out),
             mesh=batch_mesh(size),
-        )[-1]
-        found.append(Runs(*map(np.asarray, (last.image, last.error, last.found_at))))
+        )
+        found.append(Runs(*map(np.asarray, (result.image, result.error, result.found_at))))
         if progress is not None:
             progress(min(first + size, runs), runs)
     joined = (np.concatenate(parts)[:runs] for parts in zip(*found, strict=True))
     return Runs(*(a.reshape(*shape, *a.shape[1:]) for a in joined))
 
 
-def _repeated(held_out: Measurement | None, size: int) -> Measurement | None:
-    return jax.tree.map(lambda h: jnp.broadcast_to(h, (size, *h.shape)), held_out)
+def _take(tree, axes, index):
+    """The chosen elements along the leading axis or axes of those leaves that have them."""
+    return jax.tree.map(
+        lambda axis, leaf: leaf if axis is None else leaf[index],
+        axes,
+        tree,
+        is_leaf=lambda axis: axis is None,
+    )

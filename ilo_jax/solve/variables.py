@@ -1,78 +1,66 @@
-"""An image's variables on disk, so that a later run goes on from them."""
+"""What is searched, and the one place where `G2(G1(inputs) + v)` is composed."""
 
-import shutil
-import tempfile
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
-from ilo_jax.checkpoint import own_checkpointer
 from ilo_jax.errors import InputError
-from ilo_jax.solve.cuts import Solution
-from ilo_jax.stylegan2 import Generator, State
+from ilo_jax.priors import Inputs, Prior, State
 
 
-def save_solution(path: Path, solution: Solution) -> None:
-    """Writes one image's solution to the folder `path`, whole or not at all; what was there goes.
+class Variables(flax.struct.PyTreeNode):
+    """A point of the extended range `G1(inputs) + v` (Section 2.2).
+
+    Attributes:
+      inputs: the generator's, those of one image.
+      v: the deviation of the code at each cut that has one, zero in the range of `G1`.
+    """
+
+    inputs: Inputs
+    v: dict[int, jax.Array]
+
+
+def compose(prior: Prior, x: Variables, stop: int) -> State:
+    """Layers 0..stop-1, the code at every cut on the way moved by its deviation: what layer `stop`
+    reads, the deviation there included."""
+    state, at = prior.first(x.inputs), 0
+    for cut in sorted(cut for cut in x.v if cut <= stop):
+        state = prior.layers(x.inputs, state, at, cut)
+        state = prior.with_code(cut, state, prior.code(cut, state) + x.v[cut])
+        at = cut
+    return prior.layers(x.inputs, state, at, stop)
+
+
+def code(prior: Prior, x: Variables, cut: int) -> jax.Array:
+    """`z^p = G1(inputs) + v` at a cut."""
+    return prior.code(cut, compose(prior, x, cut))
+
+
+def image(prior: Prior, x: Variables) -> jax.Array:
+    """`G2(z^p)`, the generated image `[H, W, C]`."""
+    return code(prior, x, prior.depth)
+
+
+def zeros(prior: Prior, cuts: tuple[int, ...]) -> dict[int, jax.Array]:
+    """Deviations of one image at these cuts: none yet.
 
     Raises:
-      InputError: `path` cannot be written.
+      InputError: a cut that is not there.
     """
-    stored = {
-        "latents": solution.latents,
-        "noises": list(solution.noises),
-        "states": {
-            str(layer): {
-                name: value for name, value in state._asdict().items() if value is not None
-            }
-            for layer, state in solution.states.items()
-        },
-        "image": solution.image,
-        "error": solution.error,
-        "found_at": solution.found_at,
-    }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); expected a writable folder"
-        ) from error
-    try:
-        with own_checkpointer() as checkpointer:
-            checkpointer.save(work.absolute() / "arrays", stored)
-        shutil.rmtree(path, ignore_errors=True)
-        (work / "arrays").rename(path)
-    finally:
-        shutil.rmtree(work)
+    for cut in cuts:
+        if not 1 <= cut <= prior.depth:
+            raise InputError(f"cut {cut}: expected 1 to {prior.depth}, the generator's layers")
+    shapes = jax.eval_shape(lambda: _codes(prior, cuts))
+    return {cut: jnp.zeros(shape.shape, jnp.float32) for cut, shape in shapes.items()}
 
 
-def load_solution(path: Path, generator: Generator) -> Solution:
-    """Reads what `save_solution` wrote.
-
-    Raises:
-      InputError: there is none, it is damaged, or of another generator.
-    """
-    expected = f"expected variables that a run with --save-variables wrote for {_size(generator)}"
-    if not path.is_dir():
-        raise InputError(f"{path}: does not exist; {expected}")
-    try:
-        with own_checkpointer() as checkpointer:
-            stored: Any = checkpointer.restore(path.absolute())
-        stored = jax.tree.map(jnp.asarray, stored)
-        states = {int(layer): State(**{"rgb": None} | s) for layer, s in stored["states"].items()}
-        solution = Solution(**stored | {"states": states, "noises": tuple(stored["noises"])})
-    except Exception as error:  # orbax and its back ends raise any on damaged files
-        raise InputError(f"{path}: damaged; {expected}") from error
-    config = generator.config
-    sizes = [n.shape for n in solution.noises]
-    wanted = [(r, r, 1) for r in map(config.layer_resolution, range(config.num_layers))]
-    if sizes != wanted or solution.latents.shape[-1] != config.w_dim:
-        raise InputError(f"{path}: of another generator; {expected}")
-    return solution
+def with_cuts(x: Variables, v: Mapping[int, jax.Array]) -> Variables:
+    """With these deviations where `x` has none."""
+    return x.replace(v={**v, **x.v})
 
 
-def _size(generator: Generator) -> str:
-    return f"a generator of {generator.config.resolution} px"
+def _codes(prior: Prior, cuts: tuple[int, ...]) -> dict[int, jax.Array]:
+    x = Variables(prior.starts()["random"](jax.random.key(0)), {})
+    return {cut: code(prior, x, cut) for cut in cuts}

@@ -1,7 +1,5 @@
-"""StyleGAN2 as pure functions, with a per-layer interface."""
+"""StyleGAN2 as pure functions, with a per-layer interface, and as a prior."""
 
-from ilo_jax.checkpoint import CheckpointError
-from ilo_jax.stylegan2.checkpoint import EMBEDDED_DEFAULT, NOTICES, load, save
 from ilo_jax.stylegan2.config import GeneratorConfig, config_f
 from ilo_jax.stylegan2.generator import (
     Generator,
@@ -15,27 +13,30 @@ from ilo_jax.stylegan2.generator import (
     random_generator,
     sample_noises,
     synthesize,
+    with_label,
+    zero_styles,
 )
-from ilo_jax.stylegan2.networks import State
+from ilo_jax.stylegan2.networks import State, Styles
+from ilo_jax.stylegan2.prior import Inputs, StyleGAN2
 
 __all__ = [
-    "EMBEDDED_DEFAULT",
-    "NOTICES",
-    "CheckpointError",
     "Generator",
     "GeneratorConfig",
+    "Inputs",
     "MappingProxy",
     "Noises",
     "State",
+    "StyleGAN2",
+    "Styles",
     "apply_layers",
     "config_f",
     "derive",
     "fit_mapping_proxy",
     "initial_state",
-    "load",
     "map_latents",
     "random_generator",
     "sample_noises",
-    "save",
     "synthesize",
+    "with_label",
+    "zero_styles",
 ]

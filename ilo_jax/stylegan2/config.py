@@ -82,6 +82,16 @@ class GeneratorConfig:
         hidden = self.w_dim if self.mapping_width is None else self.mapping_width
         return (hidden,) * (self.mapping_layers - 1) + (self.w_dim,)
 
+    @property
+    def style_widths(self) -> tuple[int, ...]:
+        """Width of each layer's style: the channels that the layer reads."""
+        return tuple(self.layer_channels(max(layer - 1, 0)) for layer in range(self.num_layers))
+
+    @property
+    def rgb_widths(self) -> tuple[int, ...]:
+        """Width of the style of each to-RGB branch: the channels that the branch reads."""
+        return self.channels if self.architecture == "skip" else self.channels[-1:]
+
     def layer_block(self, layer: int) -> int:
         """Block that a layer belongs to."""
         return (layer + 1) // 2

@@ -4,6 +4,8 @@ Everything takes the generator first and any number of batch axes (`...`), none 
 Images are float32, nominally in [-1, 1], channels last.
 """
 
+import dataclasses
+import functools
 import itertools
 import zlib
 
@@ -12,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.stylegan2.config import GeneratorConfig
-from ilo_jax.stylegan2.networks import Mapping, State, Synthesis, derive_layer
+from ilo_jax.stylegan2.networks import Mapping, State, Styles, Synthesis, derive_layer
 
 Noises = tuple[jax.Array, ...]
 
@@ -33,12 +35,16 @@ class MappingProxy:
 
     def __call__(self, z: jax.Array) -> jax.Array:
         """`[..., w_dim]`, standard normal -> `[..., w_dim]` in W."""
-        return jax.nn.leaky_relu(self.std * z + self.mean, 0.2)
+        return jax.nn.leaky_relu(_like(self.std, z) * z + _like(self.mean, z), 0.2)
+
+    def inverse(self, w: jax.Array) -> jax.Array:
+        """`[..., w_dim]` in W -> the `z` `[..., w_dim]` of which the proxy makes it."""
+        return (jax.nn.leaky_relu(w, 5.0) - _like(self.mean, w)) / _like(self.std, w)
 
     def spread(self) -> jax.Array:
         """Root mean square distance of the proxy's `w` from their mean, a scalar."""
-        z = jax.scipy.special.ndtri((jnp.arange(512) + 0.5) / 512)
-        w = self(z[:, None])
+        z = jax.scipy.special.ndtri((jnp.arange(512, dtype=self.mean.dtype) + 0.5) / 512)
+        w = self(jnp.broadcast_to(z[:, None], (512, *self.mean.shape)))
         return jnp.sqrt(jnp.sum(jnp.var(w, 0)))
 
 
@@ -90,7 +96,8 @@ def map_latents(
       z: `[..., z_dim]`, standard normal.
       psi: truncation; 1 leaves `w` alone, 0 gives the mean image.
       cutoff: number of latents that are truncated, from the first; all by default.
-      label: `[..., label_dim]`, one-hot, for a class-conditional generator.
+      label: `[..., label_dim]`, one-hot, for a class-conditional generator; one `[label_dim]`
+        serves a batch.
 
     Returns:
       `[..., num_latents, w_dim]`.
@@ -104,11 +111,21 @@ def map_latents(
     ):
         found = "none" if label is None else f"shape {label.shape}"
         raise ValueError(f"label: {found}; expected width {config.label_dim} (0: none)")
+    if label is not None:
+        batch_shape = jnp.broadcast_shapes(z.shape[:-1], label.shape[:-1])
+        z, label = (jnp.broadcast_to(v, (*batch_shape, v.shape[-1])) for v in (z, label))
     w = _map(config, generator.mapping, z, label)
     w = jnp.broadcast_to(w[..., None, :], (*w.shape[:-1], config.num_latents, config.w_dim))
-    truncated = generator.w_avg + psi * (w - generator.w_avg)
+    mean = _like(generator.w_avg, w)
+    truncated = mean + psi * (w - mean)
     stop = config.num_latents if cutoff is None else cutoff
-    return jnp.where(jnp.arange(config.num_latents)[:, None] < stop, truncated, w)
+    chosen = jnp.arange(config.num_latents) < stop
+    return jnp.where(jnp.broadcast_to(chosen[:, None], w.shape), truncated, w)
+
+
+def _like(vector: jax.Array, x: jax.Array) -> jax.Array:
+    """`[C]` -> `[..., C]`, of the shape of `x`."""
+    return jnp.broadcast_to(vector, x.shape)
 
 
 def _map(
@@ -126,7 +143,7 @@ def sample_noises(
     sizes = [config.layer_resolution(i) for i in range(config.num_layers)]
     # One draw for all: the program of a draw takes a while to compile.
     *ends, count = itertools.accumulate(n**2 for n in sizes)
-    maps = jnp.split(jax.random.normal(key, (*batch_shape, count)), ends, -1)
+    maps = jnp.split(jax.random.normal(key, (*batch_shape, count), jnp.float32), ends, -1)
     return tuple(x.reshape(*batch_shape, n, n, 1) for x, n in zip(maps, sizes, strict=True))
 
 
@@ -136,6 +153,15 @@ def initial_state(generator: Generator, batch_shape: tuple[int, ...] = ()) -> St
     return State(jnp.broadcast_to(const, (*batch_shape, *const.shape)), None)
 
 
+def zero_styles(config: GeneratorConfig, batch_shape: tuple[int, ...] = ()) -> Styles:
+    """No deviation in style space, which is where optimizing one starts."""
+    zeros = [
+        tuple(jnp.zeros((*batch_shape, width), jnp.float32) for width in widths)
+        for widths in (config.style_widths, config.rgb_widths)
+    ]
+    return Styles(*zeros)
+
+
 def apply_layers(
     generator: Generator,
     state: State,
@@ -143,6 +169,7 @@ def apply_layers(
     noises: Noises,
     start: int,
     stop: int,
+    styles: Styles | None = None,
 ) -> State:
     """Applies synthesis layers `start <= l < stop`: G2 of the paper's `G = G2 o G1` (Section 2.1).
 
@@ -154,16 +181,22 @@ def apply_layers(
       latents: `[..., num_latents, w_dim]` in W+.
       noises: one map `[..., H, W, 1]` (or broadcastable) a layer.
       start, stop: static layer indices; see `GeneratorConfig`.
+      styles: deviations in style space, of all layers and to-RGB branches, each `[..., C]` (or
+        broadcastable); none by default.
 
     Returns:
       The state that layer `stop` reads. After the last layer its `rgb` is the image.
+
+    Raises:
+      ValueError: there are no such layers.
+      TypeError: derivatives with respect to the kernels of 3x3 convolutions are asked for.
     """
     if not 0 <= start <= stop <= generator.config.num_layers:
         raise ValueError(
             f"layers {start}..{stop}: expected 0 <= start <= stop <= {generator.config.num_layers}"
         )
     after = Synthesis(generator.config).apply(
-        generator.synthesis, state, latents, noises, start, stop
+        generator.synthesis, state, latents, noises, start, stop, styles
     )
     assert isinstance(after, State)
     return after
@@ -183,23 +216,40 @@ def synthesize(generator: Generator, latents: jax.Array, noises: Noises | None =
 
 
 def fit_mapping_proxy(
-    mapping_variables: dict, config: GeneratorConfig, key: jax.Array, samples: int = 2**20
+    mapping_variables: dict,
+    config: GeneratorConfig,
+    key: jax.Array,
+    samples: int = 2**20,
+    label: int | None = None,
 ) -> tuple[MappingProxy, jax.Array]:
     """Fits the mapping proxy to `samples` draws of the mapping network.
 
-    Labels, if the generator has them, are drawn uniformly.
+    Args:
+      label: the class of all draws, from 0 to `label_dim - 1`; by default classes, if the
+        generator has them, are drawn uniformly.
 
     Returns:
       The proxy, and the mean of W `[w_dim]` over the same draws.
+
+    Raises:
+      ValueError: there is no such class.
     """
+    if label is not None and not 0 <= label < config.label_dim:
+        known = f"0 to {config.label_dim - 1}" if config.label_dim else "none: it has no labels"
+        raise ValueError(f"label {label}: expected a class of the generator, {known}")
     chunk = min(samples, 2**14)
 
+    def one_hot(key):
+        if not config.label_dim:
+            return None
+        k_class, bounds = jax.random.fold_in(key, 0), (0, config.label_dim)
+        drawn = jax.random.randint(k_class, (chunk,), *bounds, jnp.int32)
+        classes = drawn if label is None else jnp.full_like(drawn, label)
+        return jax.nn.one_hot(classes, config.label_dim, dtype=jnp.float32)
+
     def moments(carry, key):
-        z, label = jax.random.normal(key, (chunk, config.z_dim)), None
-        if config.label_dim:
-            classes = jax.random.randint(jax.random.fold_in(key, 0), (chunk,), 0, config.label_dim)
-            label = jax.nn.one_hot(classes, config.label_dim)
-        w = _map(config, mapping_variables, z, label)
+        z = jax.random.normal(key, (chunk, config.z_dim), jnp.float32)
+        w = _map(config, mapping_variables, z, one_hot(key))
         v = jax.nn.leaky_relu(w, 5.0)
         return carry, (w.mean(0), v.mean(0), (v**2).mean(0))
 
@@ -212,17 +262,33 @@ def fit_mapping_proxy(
     return fit(key)
 
 
+def with_label(generator: Generator, label: int, key: jax.Array, samples: int = 2**16) -> Generator:
+    """A class-conditional generator whose proxy and mean of W are those of one class.
+
+    Args:
+      label: the class, from 0 to `label_dim - 1`.
+      samples: draws of the mapping network.
+
+    Raises:
+      ValueError: there is no such class.
+    """
+    config = generator.config
+    proxy, w_avg = fit_mapping_proxy(generator.mapping, config, key, samples, label)
+    return dataclasses.replace(generator, proxy=proxy, w_avg=w_avg)
+
+
 def random_generator(config: GeneratorConfig, key: jax.Array) -> Generator:
     """A generator with random weights, for tests and benchmarks: the images are noise.
 
     Noise strengths and biases are drawn too, so that every term of a layer matters.
     """
     k_map, k_syn, k_noise, k_fit, k_bias = jax.random.split(key, 5)
-    label = jnp.zeros(config.label_dim) if config.label_dim else None
-    mapping = dict(Mapping(config).init(k_map, jnp.zeros(config.z_dim), label))
-    latents = jnp.zeros((config.num_latents, config.w_dim))
+    zeros = functools.partial(jnp.zeros, dtype=jnp.float32)
+    label = zeros(config.label_dim) if config.label_dim else None
+    mapping = dict(Mapping(config).init(k_map, zeros(config.z_dim), label))
+    latents = zeros((config.num_latents, config.w_dim))
     noises = sample_noises(k_noise, config)
-    const = State(jnp.zeros((4, 4, config.channels[0])), None)
+    const = State(zeros((4, 4, config.channels[0])), None)
     init = jax.jit(Synthesis(config).init, static_argnums=(4, 5))
     params = init(k_syn, const, latents, noises, 0, config.num_layers)["params"]
 
@@ -230,7 +296,7 @@ def random_generator(config: GeneratorConfig, key: jax.Array) -> Generator:
         if path[-1].key not in ("bias", "noise_strength"):
             return leaf
         key = jax.random.fold_in(k_bias, zlib.crc32(jax.tree_util.keystr(path).encode()))
-        return leaf + 0.1 * jax.random.normal(key, leaf.shape)
+        return leaf + 0.1 * jax.random.normal(key, leaf.shape, leaf.dtype)
 
     params = jax.tree_util.tree_map_with_path(randomize, params)
     proxy, w_avg = fit_mapping_proxy(mapping, config, k_fit, samples=2**12)

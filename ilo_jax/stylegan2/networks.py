@@ -9,14 +9,17 @@ import math
 from typing import NamedTuple
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 
-from ilo_jax.stylegan2 import resample
+from ilo_jax.stylegan2 import linear, resample
 from ilo_jax.stylegan2.config import GeneratorConfig
 
-_normal = nn.initializers.normal(1.0)
-_zeros = nn.initializers.zeros
+# Of float32 in every mode of JAX, too.
+_normal = nn.initializers.normal(1.0, jnp.float32)
+_lecun_normal = nn.initializers.lecun_normal(dtype=jnp.float32)
+_zeros = nn.initializers.constant(0.0, jnp.float32)
 
 
 class State(NamedTuple):
@@ -35,52 +38,69 @@ class State(NamedTuple):
     residual: jax.Array | None = None
 
 
+class Styles(NamedTuple):
+    """Deviations in style space: what is added to the styles that the affine layers make.
+
+    layers: `[..., C]` a synthesis layer, `C` the channels that it reads.
+    rgb: `[..., C]` a to-RGB branch.
+    """
+
+    layers: tuple[jax.Array, ...]
+    rgb: tuple[jax.Array, ...]
+
+
+@jax.custom_jvp
 def _activate(x: jax.Array) -> jax.Array:
     return nn.leaky_relu(x, 0.2) * 2**0.5
 
 
-def _sum_pixels(x: jax.Array) -> jax.Array:
+@_activate.defjvp
+def _activate_jvp(primals, tangents):
+    """Keeps the result alone, whose sign is the argument's, since the next layer keeps it too."""
+    (x,), (x_dot,) = primals, tangents
+    y = _activate(x)
+    kept = jax.lax.stop_gradient(y)
+    return y, linear.apply(_scale_by_slope, _scale_by_slope, x_dot, kept)
+
+
+def _scale_by_slope(x: jax.Array, y: jax.Array) -> jax.Array:
+    return x * jnp.where(y > 0, 2**0.5, 0.2 * 2**0.5).astype(x.dtype)
+
+
+@flax.struct.dataclass
+class _Size:
+    """Static axes of an array."""
+
+    axes: tuple[int, ...] = flax.struct.field(pytree_node=False)
+
+
+def _over_pixels(x: jax.Array, image: jax.Array) -> jax.Array:
+    """`[..., C]` -> `[..., H, W, C]`, as many pixels as the image has."""
+    return linear.apply(_spread_over_pixels, _sum_pixels, x, _Size(image.shape[-3:-1]))
+
+
+def _spread_over_pixels(x: jax.Array, size: _Size) -> jax.Array:
+    return jnp.broadcast_to(x[..., None, None, :], (*x.shape[:-1], *size.axes, x.shape[-1]))
+
+
+def _sum_pixels(x: jax.Array, _: _Size) -> jax.Array:
     """`[..., H, W, C]` -> `[..., C]`. Eight slices are added first: of a plain sum XLA makes a loop
     along the pixels for each channel, on CPU five times slower than one along the channels."""
     slices = jnp.split(x, math.gcd(8, x.shape[-3]), -3)
     return jnp.sum(functools.reduce(jnp.add, slices), (-3, -2))
 
 
-@jax.custom_vjp
-def _modulate(x: jax.Array, style: jax.Array) -> jax.Array:
-    """`[..., H, W, C]`, `[..., C]` -> `[..., H, W, C]`."""
-    return x * style[..., None, None, :]
+def _over_channels(x: jax.Array, image: jax.Array) -> jax.Array:
+    """`[..., H, W, 1]` -> `[..., H, W, C]`, as many channels as the image has."""
+    return linear.apply(_spread_over_channels, _sum_channels, x, _Size(image.shape[-1:]))
 
 
-_modulate.defvjp(
-    lambda x, style: (_modulate(x, style), (x, style)),
-    lambda kept, d: (d * kept[1][..., None, None, :], _sum_pixels(d * kept[0])),
-)
+def _spread_over_channels(x: jax.Array, size: _Size) -> jax.Array:
+    return jnp.broadcast_to(x, (*x.shape[:-1], *size.axes))
 
 
-@jax.custom_vjp
-def _finish(y: jax.Array, scale: jax.Array, noise: jax.Array, bias: jax.Array) -> jax.Array:
-    """`activate(y * scale + noise + bias)`: `[..., H, W, C]`, `[..., C]`, `[..., H, W, 1]`, `[C]`.
-
-    The gradient is written out to keep but two images, `y` and the result, whose sign is its
-    argument's; the bias is a weight and gets none.
-    """
-    return _activate(y * scale[..., None, None, :] + noise + bias)
-
-
-def _finish_forward(y, scale, noise, bias):
-    x = _finish(y, scale, noise, bias)
-    return x, (x, y, scale)
-
-
-def _finish_backward(kept, dx):
-    x, y, scale = kept
-    dy = dx * jnp.where(x > 0, 2**0.5, 0.2 * 2**0.5) * scale[..., None, None, :]
-    d_noise = dy @ (1 / scale)[..., None, :, None]  # a sum over channels; `sum` is far slower
-    return dy, _sum_pixels(dy * y) / scale, d_noise, None
-
-
-_finish.defvjp(_finish_forward, _finish_backward)
+def _sum_channels(x: jax.Array, size: _Size) -> jax.Array:
+    return x @ jnp.ones((*size.axes, 1), x.dtype)  # `sum` is far slower
 
 
 def _clamp(x: jax.Array, bound: float | None) -> jax.Array:
@@ -127,6 +147,15 @@ class Mapping(nn.Module):
         return x
 
 
+def _affine(features: int) -> nn.Dense:
+    """W -> style space: `[..., w_dim]` -> `[..., features]`."""
+    return nn.Dense(features, bias_init=nn.initializers.ones, name="affine")
+
+
+def _deviate(style: jax.Array, deviation: jax.Array | None) -> jax.Array:
+    return style if deviation is None else style + jnp.broadcast_to(deviation, style.shape)
+
+
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU.
 
@@ -139,19 +168,23 @@ class SynthesisLayer(nn.Module):
     conv_clamp: float | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, w: jax.Array, noise: jax.Array, deviation: jax.Array | None
+    ) -> jax.Array:
         kernel = self.param("kernel", _normal, (3, 3, x.shape[-1], self.channels))
         bias = self.param("bias", _zeros, (self.channels,))
         strength = self.param("noise_strength", _zeros, ())
+        linear.frozen(kernel)  # read by `derived` alone, so that its gradient would be zero
         derived = self.variable("derived", "layer", derive_layer, kernel, self.index).value
 
-        style = nn.Dense(x.shape[-1], bias_init=nn.initializers.ones, name="affine")(w)
+        style = _deviate(_affine(x.shape[-1])(w), deviation)
         demodulation = jax.lax.rsqrt(style**2 @ derived["energy"] + 1e-8)
         convolve = resample.upsample_conv if self.index % 2 == 1 else resample.conv
-        y = convolve(_modulate(x, style), derived["kernels"])
+        y = convolve(x * _over_pixels(style, x), derived["kernels"])
         noise = jnp.broadcast_to(strength * noise, (*y.shape[:-1], 1))
-        y = _finish(y, demodulation, noise, bias)
-        return _clamp(y, self.conv_clamp)
+        bias = jnp.broadcast_to(bias, demodulation.shape)
+        y = y * _over_pixels(demodulation, y) + _over_channels(noise, y) + _over_pixels(bias, y)
+        return _clamp(_activate(y), self.conv_clamp)
 
 
 class ToRGB(nn.Module):
@@ -161,12 +194,15 @@ class ToRGB(nn.Module):
     conv_clamp: float | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array, skip: jax.Array | None) -> jax.Array:
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.channels))
+    def __call__(
+        self, x: jax.Array, w: jax.Array, deviation: jax.Array | None, skip: jax.Array | None
+    ) -> jax.Array:
+        kernel = self.param("kernel", _lecun_normal, (x.shape[-1], self.channels))
         bias = self.param("bias", _zeros, (self.channels,))
-        style = nn.Dense(x.shape[-1], bias_init=nn.initializers.ones, name="affine")(w)
-        rgb = jnp.einsum("...hwi,...io->...hwo", x, style[..., :, None] * kernel) + bias
-        rgb = _clamp(rgb, self.conv_clamp)
+        style = _deviate(_affine(x.shape[-1])(w), deviation)
+        kernel = style[..., :, None] * jnp.broadcast_to(kernel, (*style.shape, self.channels))
+        rgb = jnp.einsum("...hwi,...io->...hwo", x, kernel)
+        rgb = _clamp(rgb + jnp.broadcast_to(bias, rgb.shape), self.conv_clamp)
         return rgb if skip is None else rgb + resample.upsample(skip)
 
 
@@ -177,7 +213,7 @@ class Residual(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.channels))
+        kernel = self.param("kernel", _lecun_normal, (x.shape[-1], self.channels))
         return resample.upsample(x @ kernel)
 
 
@@ -192,8 +228,7 @@ class Synthesis(nn.Module):
         self.layers = [
             SynthesisLayer(i, c.layer_channels(i), c.conv_clamp) for i in range(c.num_layers)
         ]
-        heads = c.num_blocks if c.architecture == "skip" else 1
-        self.to_rgb = [ToRGB(c.image_channels, c.conv_clamp) for _ in range(heads)]
+        self.to_rgb = [ToRGB(c.image_channels, c.conv_clamp) for _ in c.rgb_widths]
         residuals = c.num_blocks - 1 if c.architecture == "resnet" else 0
         self.residuals = [Residual(c.channels[b + 1]) for b in range(residuals)]
 
@@ -204,17 +239,20 @@ class Synthesis(nn.Module):
         noises: tuple[jax.Array, ...],
         start: int,
         stop: int,
+        styles: Styles | None = None,
     ) -> State:
         x, rgb, residual = state
         for i in range(start, stop):
             if self.residuals and i % 2 == 1:
                 residual = self.residuals[i // 2](x)
-            x = self.layers[i](x, latents[..., i, :], noises[i])
+            deviation = None if styles is None else styles.layers[i]
+            x = self.layers[i](x, latents[..., i, :], noises[i], deviation)
             if residual is not None and i % 2 == 0:
                 x, residual = (x + residual) * 0.5**0.5, None
             if i % 2 == 0 and self._has_rgb(i):
-                head = self.to_rgb[i // 2 if self.config.architecture == "skip" else 0]
-                rgb = head(x, latents[..., i + 1, :], rgb)
+                head = i // 2 if self.config.architecture == "skip" else 0
+                deviation = None if styles is None else styles.rgb[head]
+                rgb = self.to_rgb[head](x, latents[..., i + 1, :], deviation, rgb)
         return State(x, rgb, residual)
 
     def _has_rgb(self, layer: int) -> bool:

@@ -1,8 +1,8 @@
 """Convolutions and up-sampling of the synthesis network, on `[..., H, W, C]` arrays.
 
 Kernels are frozen: they come prepared (`ConvKernels`), with everything that depends on
-them alone computed once, and get no gradient. The gradient with respect to the input is
-again a convolution, written out here, since what JAX derives is slower.
+them alone computed once, and have no gradient. The adjoint of a convolution is again a
+convolution, written out here, since what JAX derives is slower.
 
 Up-sampling filters with [1, 3, 3, 1] in each direction (Karras et al., 2020).
 """
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ilo_jax.stylegan2 import winograd
+from ilo_jax.stylegan2 import linear, winograd
 
 
 @flax.struct.dataclass
@@ -69,51 +69,57 @@ def _transpose(kernel: jax.Array) -> jax.Array:
     return jnp.swapaxes(kernel[::-1, ::-1], -1, -2)
 
 
-@jax.custom_vjp
 def conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
-    """'Same' convolution: `[..., H, W, I]` -> `[..., H, W, O]`."""
+    """'Same' convolution: `[..., H, W, I]` -> `[..., H, W, O]`.
+
+    Raises:
+      TypeError: derivatives with respect to the kernels are asked for.
+    """
+    return linear.apply(_conv, _conv_adjoint, x, kernels)
+
+
+def _conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
     return _same_conv(x, kernels.forward[0], kernels.winograd)
 
 
-conv.defvjp(
-    lambda x, kernels: (conv(x, kernels), kernels),
-    lambda kernels, dy: (_same_conv(dy, kernels.adjoint[0], kernels.winograd), None),
-)
+def _conv_adjoint(y: jax.Array, kernels: ConvKernels) -> jax.Array:
+    return _same_conv(y, kernels.adjoint[0], kernels.winograd)
 
 
 def _same_conv(x: jax.Array, kernel: jax.Array, use_winograd: bool) -> jax.Array:
     return winograd.conv(x, kernel) if use_winograd else _correlate(x, kernel, "SAME")
 
 
-@jax.custom_vjp
 def upsample_conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
     """Stride-2 transposed 3x3 convolution, then the FIR filter.
 
     `[..., H, W, I]` -> `[..., 2H, 2W, O]`.
+
+    Raises:
+      TypeError: derivatives with respect to the kernels are asked for.
     """
+    return linear.apply(_upsample_conv, _upsample_conv_adjoint, x, kernels)
+
+
+def _upsample_conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
     t = _transposed_conv(x, kernels.forward)
     edges = ((0, 0),) * (t.ndim - 3) + ((1, 1), (1, 1), (0, 0))
     return _fir(_fir(jnp.pad(t, edges), -3), -2)
 
 
-def _upsample_conv_adjoint(kernels: ConvKernels, dy: jax.Array) -> tuple[jax.Array, None]:
-    *_, h, w, _ = dy.shape
-    edges = ((0, 0),) * (dy.ndim - 3) + ((2, 2), (2, 2), (0, 0))
-    dt = _fir(_fir(jnp.pad(dy, edges), -3), -2)
+def _upsample_conv_adjoint(y: jax.Array, kernels: ConvKernels) -> jax.Array:
+    *_, h, w, _ = y.shape
+    edges = ((0, 0),) * (y.ndim - 3) + ((2, 2), (2, 2), (0, 0))
+    t = _fir(_fir(jnp.pad(y, edges), -3), -2)
     if len(kernels.adjoint) == 1:
-        return _correlate(dt, kernels.adjoint[0], "VALID", stride=2), None
+        return _correlate(t, kernels.adjoint[0], "VALID", stride=2)
     terms = []
     for kernel, (i, j) in zip(kernels.adjoint, itertools.product((0, 1), (0, 1)), strict=True):
         # Padded and cropped, since XLA's unpadded convolution is three times slower on CPU.
         p, q = 1 - i, 1 - j
-        dx = _correlate(dt[..., i::2, j::2, :], kernel, ((p, p), (q, q)))
-        terms.append(dx[..., p : p + h // 2, q : q + w // 2, :])
-    return functools.reduce(jnp.add, terms), None
-
-
-upsample_conv.defvjp(
-    lambda x, kernels: (upsample_conv(x, kernels), kernels), _upsample_conv_adjoint
-)
+        x = _correlate(t[..., i::2, j::2, :], kernel, ((p, p), (q, q)))
+        terms.append(x[..., p : p + h // 2, q : q + w // 2, :])
+    return functools.reduce(jnp.add, terms)
 
 
 def _transposed_conv(x: jax.Array, kernels: tuple[jax.Array, ...]) -> jax.Array:

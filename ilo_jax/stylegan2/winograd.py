@@ -47,7 +47,8 @@ def _outputs(m: Sequence[jax.Array]) -> list[jax.Array]:
 
 def prepare(kernel: jax.Array) -> jax.Array:
     """`[3, 3, I, O]` -> `[36, I, O]`, for `conv`."""
-    taps = jnp.einsum("ai,bj,ijco->abco", _KERNEL, _KERNEL, kernel, precision="highest")
+    values = jnp.asarray(_KERNEL, kernel.dtype)
+    taps = jnp.einsum("ai,bj,ijco->abco", values, values, kernel, precision="highest")
     return taps.reshape(_TAPS**2, *kernel.shape[2:])
 
 

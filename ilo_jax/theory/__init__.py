@@ -13,7 +13,7 @@ from ilo_jax.theory.bounds import (
     scaling,
 )
 from ilo_jax.theory.lipschitz import CutNorms, cut_norms, generator_norms, spectral_norm
-from ilo_jax.theory.parts import draw_latents, g1, g2
+from ilo_jax.theory.parts import draw_inputs, g1, g2
 from ilo_jax.theory.srec import (
     Differences,
     draw_differences,
@@ -33,8 +33,8 @@ __all__ = [
     "cut_norms",
     "deviation_radius",
     "draw_differences",
+    "draw_inputs",
     "draw_l1_ball",
-    "draw_latents",
     "extended_image",
     "failure_probability",
     "g1",

@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ilo_jax import theory
+from ilo_jax import load, theory
 from ilo_jax.errors import InputError
-from ilo_jax.stylegan2 import EMBEDDED_DEFAULT, CheckpointError, Generator, load
+from ilo_jax.files.generators import EMBEDDED_DEFAULT, CheckpointError
+from ilo_jax.stylegan2 import Inputs, StyleGAN2
 
 
 def main() -> None:
@@ -27,8 +29,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
-        generator = load(args.generator)
-        constants, bounds = report(generator, args.samples, args.gamma, jax.random.key(args.seed))
+        prior = load(args.generator)
+        constants, bounds = report(prior, args.samples, args.gamma, jax.random.key(args.seed))
     except (CheckpointError, InputError) as error:
         sys.exit(f"error: {error}")
     console = Console(highlight=False)
@@ -36,14 +38,14 @@ def main() -> None:
     console.print(bounds)
 
 
-def report(generator: Generator, samples: int, gamma: float, key: jax.Array) -> tuple[Table, Table]:
+def report(prior: StyleGAN2, samples: int, gamma: float, key: jax.Array) -> tuple[Table, Table]:
     """Constants and bounds, a row a cut; Remark 3's parameters, which need `k <= p`."""
-    config = generator.config
-    k, n = config.num_latents * config.w_dim, math.prod(config.image_shape)
+    k, n = math.prod(latents_shape(prior)), math.prod(prior.image_shape)
     r1 = math.sqrt(k)  # the norm of a standard normal vector
     k_latents, k_norms = jax.random.split(key)
-    latents = theory.draw_latents(generator, k_latents, samples)
-    norms = theory.generator_norms(generator, latents, k_norms)
+    inputs = draw_latents(prior, k_latents, samples)
+    free = latents_alone(prior)
+    norms = theory.generator_norms(prior, inputs, k_norms, free)
     L = float(jnp.max(norms))
     constants = _table(
         f"Lipschitz constants, from below: largest (median) of {samples}",
@@ -54,10 +56,12 @@ def report(generator: Generator, samples: int, gamma: float, key: jax.Array) -> 
         f"Bounds with constants 1: k = {k}, n = {n}, r1 = {r1:.1f}, gamma = {gamma}",
         ("cut", "delta", "r2", "CSGM", "on z^p", "ILO", "circulant", "error +"),
     )
-    for cut in map(config.block_start, range(1, config.num_blocks)):
-        found = theory.cut_norms(generator, cut, latents, k_norms)
+    for cut in prior.usual_cuts:
+        found = theory.cut_norms(prior, cut, inputs, k_norms, free)
         L1, L2 = float(jnp.max(found.g1)), float(jnp.max(found.g2))
-        state = jax.eval_shape(functools.partial(theory.g1, generator, cut), latents[0])
+        state = jax.eval_shape(
+            functools.partial(theory.g1, prior, cut), jax.tree.map(lambda leaf: leaf[0], inputs)
+        )
         p = sum(leaf.size for leaf in jax.tree.leaves(state))
         shape = "x".join(map(str, state.features.shape))
         spreads = _spread(found.g1), _spread(found.g2)
@@ -68,6 +72,30 @@ def report(generator: Generator, samples: int, gamma: float, key: jax.Array) -> 
         else:
             bounds.add_row(str(cut), *["-"] * len(Bounds._fields))
     return constants, bounds
+
+
+def draw_latents(prior: StyleGAN2, key: jax.Array, count: int) -> Inputs:
+    """Inputs, leaves `[count, ...]`, with random latents and the generator's own noise maps.
+
+    Raises:
+      InputError: none are asked for.
+    """
+    if count < 1:
+        raise InputError(f"samples {count}: expected 1 or more")
+    latents = jax.random.normal(key, (count, *latents_shape(prior)), jnp.float32)
+    return jax.vmap(lambda z: prior.inputs(z, prior.generator.noises))(latents)
+
+
+def latents_shape(prior: StyleGAN2) -> tuple[int, int]:
+    """`(L, d)`, of the mapping proxy's latents."""
+    config = prior.generator.config
+    return config.num_latents, config.w_dim
+
+
+def latents_alone(prior: StyleGAN2) -> Inputs:
+    """Masks of the latents: the theory has no noise maps."""
+    free = prior.free(0, prior.depth)
+    return free._replace(noises=jax.tree.map(np.zeros_like, free.noises))
 
 
 class Bounds(NamedTuple):

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from ilo_jax.stylegan2 import Generator
-from ilo_jax.theory.parts import check_cut, g1, g2
+from ilo_jax.priors import Inputs, Masks, Prior
+from ilo_jax.theory.parts import check_cut, g1, g2, move
 
 
 def spectral_norm(f: Callable, x, key: jax.Array, iterations: int = 20) -> jax.Array:
@@ -60,8 +60,8 @@ class CutNorms(flax.struct.PyTreeNode):
     """Spectral norms of the Jacobians on both sides of a cut, at sampled points.
 
     Attributes:
-      g1: `[samples]`, of latents -> features and RGB; their maximum is the estimate of L1.
-      g2: `[samples]`, of features and RGB -> image, at what G1 gives; of L2.
+      g1: `[samples]`, of inputs -> state; their maximum is the estimate of L1.
+      g2: `[samples]`, of state -> image, at what G1 gives; of L2.
     """
 
     g1: jax.Array
@@ -70,40 +70,62 @@ class CutNorms(flax.struct.PyTreeNode):
 
 @functools.partial(jax.jit, static_argnames=("cut", "iterations"))
 def cut_norms(
-    generator: Generator, cut: int, latents: jax.Array, key: jax.Array, iterations: int = 20
+    prior: Prior,
+    cut: int,
+    inputs: Inputs,
+    key: jax.Array,
+    free: Masks | None = None,
+    iterations: int = 20,
 ) -> CutNorms:
     """Measures G1 and G2.
 
     Args:
       cut: the layer that G2 begins with.
-      latents: where, `[samples, num_latents, w_dim]`.
+      inputs: where, leaves `[samples, ...]`.
       key: of the vectors that the iteration starts from.
+      free: masks of the inputs that are the theory's `z^k`, of one image; the others are held
+        fixed. All by default.
 
     Raises:
       InputError: no layer before the cut, or none behind it.
     """
-    check_cut(generator, cut)
+    check_cut(prior, cut)
 
-    def one(latents: jax.Array, key: jax.Array) -> CutNorms:
+    def one(inputs: Inputs, key: jax.Array) -> CutNorms:
         k_g1, k_g2 = jax.random.split(key)
-        first = functools.partial(g1, generator, cut)
-        second = functools.partial(g2, generator, cut, latents)
+        first = functools.partial(_moved, functools.partial(g1, prior, cut), inputs, free)
+        second = functools.partial(g2, prior, cut, inputs)
+        nowhere = jax.tree.map(jnp.zeros_like, inputs)
         return CutNorms(
-            g1=spectral_norm(first, latents, k_g1, iterations),
-            g2=spectral_norm(second, first(latents), k_g2, iterations),
+            g1=spectral_norm(first, nowhere, k_g1, iterations),
+            g2=spectral_norm(second, first(nowhere), k_g2, iterations),
         )
 
-    return jax.vmap(one)(latents, jax.random.split(key, latents.shape[0]))
+    return jax.vmap(one)(inputs, _keys(key, inputs))
 
 
 @functools.partial(jax.jit, static_argnames="iterations")
 def generator_norms(
-    generator: Generator, latents: jax.Array, key: jax.Array, iterations: int = 20
+    prior: Prior,
+    inputs: Inputs,
+    key: jax.Array,
+    free: Masks | None = None,
+    iterations: int = 20,
 ) -> jax.Array:
-    """The same of G itself, latents -> image, for CSGM's L: `[samples]`."""
+    """The same of G itself, inputs -> image, for CSGM's L: `[samples]`."""
 
-    def whole(latents: jax.Array) -> jax.Array:
-        return g2(generator, 0, latents, g1(generator, 0, latents))
+    def one(inputs: Inputs, key: jax.Array) -> jax.Array:
+        whole = functools.partial(_moved, functools.partial(g1, prior, prior.depth), inputs, free)
+        nowhere = jax.tree.map(jnp.zeros_like, inputs)
+        image = functools.partial(prior.code, prior.depth)
+        return spectral_norm(lambda by: image(whole(by)), nowhere, key, iterations)
 
-    norm = functools.partial(spectral_norm, whole, iterations=iterations)
-    return jax.vmap(norm)(latents, jax.random.split(key, latents.shape[0]))
+    return jax.vmap(one)(inputs, _keys(key, inputs))
+
+
+def _moved(f: Callable, inputs: Inputs, free: Masks | None, by: Inputs):
+    return f(move(inputs, by, free))
+
+
+def _keys(key: jax.Array, inputs: Inputs) -> jax.Array:
+    return jax.random.split(key, jax.tree.leaves(inputs)[0].shape[0])

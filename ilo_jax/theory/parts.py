@@ -1,40 +1,48 @@
-"""`G = G2 o G1` (Section 2.1) on StyleGAN2, as the theory has it: functions of one vector each.
+"""`G = G2 o G1` (Section 2.1), as the theory has it: the two parts of any prior.
 
-Latents are those of the mapping proxy, `[num_latents, w_dim]`, standard normal. G2 reads the later
-latents too; like the noise maps, which are the generator's own, they are held fixed in it.
+Inputs are those of one image. Those that G2 reads too, such as later latents, are held fixed in it.
 """
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.stylegan2 import Generator, State, apply_layers, initial_state
+from ilo_jax.priors import Inputs, Masks, Prior, State
+from ilo_jax.solve.variables import Variables, compose
 
 
-def g1(generator: Generator, cut: int, latents: jax.Array) -> State:
-    """Latents `[num_latents, w_dim]` -> what layer `cut` reads: features, and the RGB so far."""
-    state = initial_state(generator)
-    return apply_layers(generator, state, generator.proxy(latents), generator.noises, 0, cut)
+def g1(prior: Prior, cut: int, inputs: Inputs) -> State:
+    """What layer `cut` reads: all of the state, of which the prior's code may be a part."""
+    return compose(prior, Variables(inputs, {}), cut)
 
 
-def g2(generator: Generator, cut: int, latents: jax.Array, state: State) -> jax.Array:
+def g2(prior: Prior, cut: int, inputs: Inputs, state: State) -> jax.Array:
     """What layer `cut` reads -> the image `[H, W, C]`."""
-    w, last = generator.proxy(latents), generator.config.num_layers
-    image = apply_layers(generator, state, w, generator.noises, cut, last).rgb
-    assert image is not None
-    return image
+    return prior.code(prior.depth, prior.layers(inputs, state, cut, prior.depth))
 
 
-def check_cut(generator: Generator, cut: int) -> None:
+def check_cut(prior: Prior, cut: int) -> None:
     """Raises `InputError` unless there are layers on both sides of the cut."""
-    last = generator.config.num_layers - 1
+    last = prior.depth - 1
     if not 1 <= cut <= last:
         raise InputError(f"cut {cut}: expected a layer from 1 to {last}")
 
 
-def draw_latents(generator: Generator, key: jax.Array, count: int) -> jax.Array:
-    """`[count, num_latents, w_dim]`, as a solver's start draws them; `InputError` unless
-    `count >= 1`."""
+def draw_inputs(prior: Prior, key: jax.Array, count: int) -> Inputs:
+    """Leaves `[count, ...]`, as a solver's start draws them; `InputError` unless `count >= 1`."""
     if count < 1:
         raise InputError(f"samples {count}: expected 1 or more")
-    config = generator.config
-    return jax.random.normal(key, (count, config.num_latents, config.w_dim))
+    return jax.vmap(prior.starts()["random"])(jax.random.split(key, count))
+
+
+def move(inputs: Inputs, by: Inputs, free: Masks | None) -> Inputs:
+    """`inputs + by`, of the inputs that `free` masks; of all without."""
+    if free is None:
+        return jax.tree.map(jnp.add, inputs, by)
+
+    def of_free(mask: Any, x: jax.Array, d: jax.Array) -> jax.Array:
+        return jnp.where(mask, x + d, x)
+
+    return jax.tree.map(of_free, free, inputs, by)

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.ops import LinearOperator
-from ilo_jax.stylegan2 import Generator
-from ilo_jax.theory.parts import check_cut, draw_latents, g1, g2
+from ilo_jax.priors import Inputs, Prior
+from ilo_jax.solve.variables import Variables, image, zeros
+from ilo_jax.theory.parts import check_cut
 
 
 def draw_l1_ball(key: jax.Array, shape: tuple[int, ...], radius: jax.Array | float) -> jax.Array:
@@ -26,25 +27,20 @@ def draw_l1_ball(key: jax.Array, shape: tuple[int, ...], radius: jax.Array | flo
 
 
 def extended_image(
-    generator: Generator,
-    cut: int,
-    radius: jax.Array | float,
-    latents: jax.Array,
-    key: jax.Array,
+    prior: Prior, cut: int, radius: jax.Array | float, inputs: Inputs, key: jax.Array
 ) -> jax.Array:
-    """An image `[H, W, C]` of the extended range: `G2(G1(latents) + v)`, `v` uniform in the l1 ball
-    around the features."""
-    state = g1(generator, cut, latents)
-    deviation = draw_l1_ball(key, state.features.shape, radius)
-    return g2(generator, cut, latents, state._replace(features=state.features + deviation))
+    """An image `[H, W, C]` of the extended range: `G2(G1(inputs) + v)`, `v` uniform in the l1 ball
+    around the code."""
+    shape = zeros(prior, (cut,))[cut].shape
+    return image(prior, Variables(inputs, {cut: draw_l1_ball(key, shape, radius)}))
 
 
 class Differences(flax.struct.PyTreeNode):
     """`x1 - x2` of pairs of the extended range, `[pairs, H, W, C]` each.
 
     Attributes:
-      far: two latents, two deviations: two images.
-      near: the same latents, two deviations: what the l1 ball adds around one image.
+      far: two inputs, two deviations: two images.
+      near: the same inputs, two deviations: what the l1 ball adds around one image.
     """
 
     far: jax.Array
@@ -52,32 +48,34 @@ class Differences(flax.struct.PyTreeNode):
 
 
 def draw_differences(
-    generator: Generator, cut: int, radius: jax.Array | float, key: jax.Array, pairs: int
+    prior: Prior,
+    cut: int,
+    radius: jax.Array | float,
+    first: Inputs,
+    second: Inputs,
+    key: jax.Array,
 ) -> Differences:
-    """Draws pairs of both kinds.
+    """Draws deviations for pairs of both kinds.
 
     Args:
-      cut: the layer that G2 begins with; its input features deviate.
+      cut: the layer that G2 begins with; the code there deviates.
       radius: r2.
+      first, second: leaves `[pairs, ...]`.
 
     Raises:
       InputError: there is no such layer, or nothing before it.
     """
-    check_cut(generator, cut)
-    k_first, k_second, k_deviations = jax.random.split(key, 3)
+    check_cut(prior, cut)
 
-    def one(first: jax.Array, second: jax.Array, key: jax.Array) -> Differences:
+    def one(first: Inputs, second: Inputs, key: jax.Array) -> Differences:
         keys = jax.random.split(key, 3)
-        x1 = extended_image(generator, cut, radius, first, keys[0])
-        other = extended_image(generator, cut, radius, second, keys[1])
-        close = extended_image(generator, cut, radius, first, keys[2])
+        x1 = extended_image(prior, cut, radius, first, keys[0])
+        other = extended_image(prior, cut, radius, second, keys[1])
+        close = extended_image(prior, cut, radius, first, keys[2])
         return Differences(x1 - other, x1 - close)
 
-    return jax.vmap(one)(
-        draw_latents(generator, k_first, pairs),
-        draw_latents(generator, k_second, pairs),
-        jax.random.split(k_deviations, pairs),
-    )
+    pairs = jax.tree.leaves(first)[0].shape[0]
+    return jax.vmap(one)(first, second, jax.random.split(key, pairs))
 
 
 def isometry_ratios(operator: LinearOperator, differences: jax.Array) -> jax.Array:

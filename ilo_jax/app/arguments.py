@@ -1,0 +1,123 @@
+"""What the texts on the command line stand for; bad ones are refused by name."""
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from ilo_jax.app.tasks import Task
+from ilo_jax.solve import TERMS
+
+
+def steps(text: str) -> tuple[int, ...]:
+    """`N,N,...`, each at least 1."""
+    return tuple(_whole(part, 1, None, text) for part in text.split(","))
+
+
+def positive(text: str) -> int:
+    """`N`, at least 1."""
+    return _whole(text, 1, None, text)
+
+
+def index(text: str) -> int:
+    """`N`, at least 0."""
+    return _whole(text, 0, None, text)
+
+
+def batch_size(text: str) -> int | Literal["auto"]:
+    """`N`, at least 1, or `auto`."""
+    return "auto" if text == "auto" else positive(text)
+
+
+def seed(text: str) -> int:
+    """`N`, of 32 bits."""
+    return _whole(text, 0, 2**32 - 1, text)
+
+
+def _whole(part: str, low: int, high: int | None, text: str) -> int:
+    try:
+        value = int(part)
+    except ValueError:
+        value = None
+    if value is None or value < low or (high is not None and value > high):
+        bounds = f">= {low}" if high is None else f"from {low} to {high}"
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number {bounds}")
+    return value
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """`X[,X...]`, each positive."""
+    return _numbers(text, "positive numbers", lambda v: 0 < v < math.inf)
+
+
+def rate(text: str) -> float:
+    """`X`, positive."""
+    (value,) = _numbers(text, "one number > 0", lambda v: 0 < v < math.inf, 1)
+    return value
+
+
+def three_radii(text: str) -> tuple[float, ...]:
+    """`R,R,R`, each from 0 to infinity."""
+    return _numbers(text, "three numbers >= 0, or inf for no limit", lambda v: v >= 0, 3)
+
+
+def numbered(text: str) -> tuple[int, ...]:
+    """`N,N,...`, each at least 0."""
+    return tuple(_whole(part, 0, None, text) for part in text.split(","))
+
+
+def weight(text: str) -> tuple[str, tuple[float, ...]]:
+    """`TERM=X[,X...]`."""
+    name, equals, values = text.partition("=")
+    if not equals or name not in TERMS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected TERM=X, with TERM one of {', '.join(TERMS)}"
+        )
+    return name, _numbers(values, "numbers >= 0", lambda v: 0 <= v < math.inf)
+
+
+def axis(text: str) -> tuple[str, tuple[tuple[float, ...], ...]]:
+    """`NAME=V,V,...`, each V one number >= 0 or inf, or one a round with colons between."""
+    name, equals, values = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=V,V,...")
+    return name, tuple(
+        _numbers(value.replace(":", ","), "numbers >= 0 or inf", lambda v: v >= 0)
+        for value in values.split(",")
+    )
+
+
+def given(args: argparse.Namespace, names: Mapping[str, str]) -> dict[str, Any]:
+    """Options that were given, under other names."""
+    return {name: getattr(args, at) for name, at in names.items() if hasattr(args, at)}
+
+
+def chosen(args: argparse.Namespace, task: Task) -> dict[str, Any]:
+    """What every command with a task says of its `Settings`."""
+    options = given(args, {o.name: o.name for o in task.options})
+    names = ("steps", "cuts", "lr", "radii", "tolerance", "sna", "label", "reference", "start")
+    return {
+        "task": task.name,
+        "options": task.complete(options),
+        "method": args.method,
+        "seed": args.seed,
+        "weights": dict(args.weights) if hasattr(args, "weights") else None,
+        "generator": args.generator,
+    } | given(args, {name: name for name in names})
+
+
+def radii(text: str) -> tuple[float, ...]:
+    """`R[,R...]`, each from 0 to infinity."""
+    return _numbers(text, "numbers >= 0, or inf for no limit", lambda v: v >= 0)
+
+
+def _numbers(
+    text: str, expected: str, good: Callable[[float], bool], count: int | None = None
+) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (math.nan,)
+    if not all(good(v) for v in values) or (count is not None and len(values) != count):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}, separated by commas")
+    return values

@@ -1,0 +1,136 @@
+"""The command line: `python -m ilo_jax.solve [TASK ...]`."""
+
+import argparse
+import gc
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import jax
+import platformdirs
+from rich.console import Console
+
+from ilo_jax.app import arguments
+from ilo_jax.app.classify import run_classify
+from ilo_jax.app.demo import demo
+from ilo_jax.app.flags import with_flags
+from ilo_jax.app.hosts import ALONE, join
+from ilo_jax.app.parser import make_parser
+from ilo_jax.app.progress import ProgressReporter
+from ilo_jax.app.reconstruct import Outcome, reconstruct
+from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.settings import Settings, Video
+from ilo_jax.app.sweep import run_sweep
+from ilo_jax.app.tasks import TASKS
+from ilo_jax.errors import InputError
+from ilo_jax.files.find import find_images
+
+
+def run() -> None:
+    """The process of `python -m ilo_jax.solve`: runs the command and exits.
+
+    Every processor core is a JAX device, so that a batch is divided over them: on small images
+    that is faster than several threads in each operation. JAX allows it before its first operation
+    only.
+    """
+    if jax.config.values["jax_num_cpu_devices"] < 0:
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code: 0 all done, 1 some images could not be read or
+    failed, 2 bad input, 130 interrupted."""
+    args = make_parser().parse_args(argv)
+    console = Console(stderr=True, highlight=False)
+    start_quickly()
+    try:
+        if args.task is None:
+            demo(Path(args.out), args.seed, console)
+            return 0
+        commands = {"classify": run_classify, "sweep": run_sweep}
+        return commands.get(args.task, _run_task)(args, console)
+    except InputError as error:
+        tasks = (args.task or "", getattr(args, "swept", ""))
+        print(f"error: {with_flags(error, tasks)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+_BY_HAND = {"coordinator": "coordinator", "count": "processes", "index": "process"}
+
+
+def _run_task(args: argparse.Namespace, console: Console) -> int:
+    if not args.video and (hasattr(args, "frame_steps") or hasattr(args, "frame_radii")):
+        raise InputError("--frame-steps, --frame-radii: expected with --video")
+    if args.video and hasattr(args, "batch_size"):
+        raise InputError("--batch-size: expected without --video, which takes one frame at a time")
+    hosts = arguments.given(args, _BY_HAND)
+    if hosts and len(hosts) < len(_BY_HAND):
+        raise InputError("--coordinator, --processes, --process: expected all three, or none")
+    together = bool(hosts) or args.distributed
+    if together and (args.video or args.save_variables):
+        raise InputError("--video, --save-variables: expected one process, without the others")
+    frames = {"steps": "frame_steps", "radii": "frame_radii"}
+    settings = Settings(
+        **arguments.chosen(args, TASKS[args.task]),
+        measured=args.measured,
+        save_variables=args.save_variables,
+        samples=args.samples,
+        consistent=args.consistent,
+        auto=args.auto,
+        video=Video(**arguments.given(args, frames)) if args.video else None,
+    )
+    with join(**hosts) if together else nullcontext(ALONE) as team:
+        paths = find_images(args.images)
+        prior = load_prior(settings.generator, settings.label, settings.seed)
+        run = Run.create(settings, prior, getattr(args, "batch_size", None))
+        with ProgressReporter(console, f"process {team.index}: " if together else "") as reporter:
+            outcome = reconstruct(run, paths, args.out, reporter, team)
+    if outcome.summary is None and not outcome.failed:
+        raise InputError(f"{' '.join(args.images)}: none of the images can be read")
+    if team.index == 0:
+        _report(args, outcome, len(paths))
+    return 1 if outcome.unreadable or outcome.failed else 0
+
+
+def _report(args: argparse.Namespace, outcome: Outcome, files: int) -> None:
+    if outcome.summary is not None:
+        psnr, count = outcome.summary["psnr_db"], outcome.summary["images"]
+        known = psnr["mean"] is not None
+        quality = f", PSNR {psnr['mean']:.2f} ± {psnr['std']:.2f} dB" if known else ""
+        images_done = "1 image" if count == 1 else f"{count} images"
+        print(f"{images_done}{quality}: {Path(args.out) / 'contact_sheet.png'}")
+    if outcome.unreadable:
+        print(f"{len(outcome.unreadable)} of {files} images could not be read", file=sys.stderr)
+    if outcome.failed:
+        print(f"{len(outcome.failed)} of {files} images failed", file=sys.stderr)
+
+
+def start_quickly() -> None:
+    """Settings of the process for which a library has no right to ask.
+
+    Programs compiled once are found again by later runs, the small ones too, of which there are a
+    hundred; JAX's own setting of the folder goes before. It writes them in place: one that another
+    process is writing cannot be read yet and is compiled, which needs no warning. XLA calls tuning
+    hints of a processor ("prefer-no-gather") errors whenever it loads such a program: its log has
+    what is fatal only, unless the user has said otherwise; 1 is what JAX says. What really fails is
+    raised. Python looks for garbage less often: what tracing makes stays, and looking through it
+    again and again was a quarter of starting.
+    """
+    unset = jax.config.values["jax_logging_level"] == "NOTSET"
+    if unset and os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+        jax.config.update("jax_logging_level", "CRITICAL")
+        jax.config.update("jax_logging_level", "NOTSET")  # what Python logs; XLA's stays
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        cache = platformdirs.user_cache_path("ilo_jax") / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)

@@ -1,0 +1,98 @@
+"""A folder of results, which holds one run only, so that the same command goes on in it."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ilo_jax.errors import InputError
+from ilo_jax.files.atomic import write_atomically
+
+
+def open_folder(out: Path, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Starts a run in a new or empty folder, or goes on with the same run.
+
+    Args:
+      run: JSON-able description of the run; must equal that of the run in the folder, if that has
+        a table or an image yet.
+
+    Returns:
+      The description as `run.json` has it.
+
+    Raises:
+      InputError: `out` is a file, holds another run (the message names the settings that differ),
+        holds anything else, or cannot be written to.
+    """
+    described = json.loads(json.dumps(run))
+    _check_folder(out)
+    stored = _read_run(out)
+    if stored is None and any(not name.startswith(".") for name in os.listdir(out)):
+        raise InputError(f"{out}: holds other files; expected a new or empty folder for --out")
+    if stored and any(any(out.glob(files)) for files in ("*.csv", ".*.csv", "images/*.png")):
+        _check_same_run(out, stored, described)
+    if stored != described:
+        write_atomically(out / "run.json", as_json(described))
+    return described
+
+
+def make_folder(path: Path) -> None:
+    """Raises `InputError` where it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be made ({error.strerror}); expected a writable folder for --out"
+        ) from error
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """For people to read; `ValueError` for what JSON has not, such as infinity."""
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+def without_infinity(values: Sequence[float]) -> list[float | str]:
+    """For JSON: an infinite number is the text `inf`."""
+    return [str(value) if value == float("inf") else value for value in values]
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; expected a folder for --out")
+    make_folder(out)
+    if not os.access(out, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(f"{out}: not writable; expected a folder for --out with write permission")
+
+
+def _read_run(out: Path) -> dict | None:
+    if not (out / "run.json").exists():
+        return None
+    try:
+        stored = json.loads((out / "run.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{out}/run.json: damaged; choose another --out") from error
+    if not isinstance(stored, dict):
+        raise InputError(f"{out}/run.json: not a description of a run; choose another --out")
+    return stored
+
+
+def _check_same_run(out: Path, stored: dict, run: dict) -> None:
+    keys = dict.fromkeys([*run, *stored])
+    different = [key for key in keys if key not in run or stored.get(key, _ABSENT) != run[key]]
+    if different:
+        found = ", ".join(_setting(key, stored) for key in different)
+        expected = ", ".join(_setting(key, run) for key in different)
+        raise InputError(
+            f"{out}: holds a run with {found}; expected {expected}: choose another --out"
+        )
+
+
+_ABSENT = object()
+
+
+def _setting(key: str, run: dict) -> str:
+    if run.get(key, []) == []:
+        return f"no {key}"
+    value = run[key]
+    shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"{key} {shown}"

@@ -1,0 +1,228 @@
+"""Groups of options that commands of `python -m ilo_jax.solve` share."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from ilo_jax.app import arguments
+from ilo_jax.app.options import READERS
+from ilo_jax.app.tasks import Option, Task
+from ilo_jax.files.generators import EMBEDDED_DEFAULT
+from ilo_jax.solve import PRESETS, TERMS
+from ilo_jax.solve.presets import Preset
+
+
+def add_measurement(parser: argparse.ArgumentParser, task: Task) -> None:
+    """What a task asks for."""
+    group = parser.add_argument_group("measurement")
+    if len(task.forms) == 1:
+        for option in task.options:
+            _add_option(group, option, required=option.default is None)
+    else:
+        one_of = group.add_mutually_exclusive_group(required=True)
+        for form in task.forms:
+            _add_option(one_of, form[0], required=False)
+        for form in task.forms:
+            for option in form[1:]:
+                _add_option(group, option, f"with --{form[0].name}", required=False)
+
+
+def add_files(parser: argparse.ArgumentParser, out: str) -> None:
+    """What goes in, and where it goes."""
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--images", nargs="+", required=True, metavar="PATH", help="image files, folders or globs"
+    )
+    files.add_argument("--out", required=True, metavar="DIR", help=out)
+
+
+def add_generator(group: Any) -> None:
+    """Which generator, and which of its classes."""
+    group.add_argument(
+        "--generator",
+        default=EMBEDDED_DEFAULT,
+        metavar="NAME_OR_DIR",
+        help="a folder written by convert_weights, or an embedded one (default: %(default)s)",
+    )
+    group.add_argument(
+        "--label",
+        type=arguments.index,
+        metavar="N",
+        help="the class, from 0, of a class-conditional generator",
+    )
+
+
+def add_method(parser: argparse.ArgumentParser) -> None:
+    """How it is solved."""
+    method = parser.add_argument_group("method")
+    add_generator(method)
+    method.add_argument(
+        "--method",
+        choices=PRESETS,
+        default="ilo",
+        help="; ".join(f"{name}: {m.help}" for name, m in PRESETS.items())
+        + " (default: %(default)s)",
+    )
+    method.add_argument(
+        "--steps",
+        type=arguments.steps,
+        metavar="N,N,...",
+        help="steps of each round"
+        + _defaults(lambda m: ",".join(map(str, m.steps)))
+        + "; ilo-range: of CSGM's, then of ball and projection in turns",
+    )
+    method.add_argument(
+        "--cuts",
+        type=arguments.numbered,
+        metavar="L,L,...",
+        help="first layer of G2 in each round of ilo, or each repetition of ilo-range; 0 is CSGM's "
+        "round (default: blocks 0, 1, 2, ...; ilo-range: block 2)",
+    )
+    method.add_argument(
+        "--lr",
+        type=arguments.rates,
+        metavar="X[,X...]",
+        help="learning rate, one or one a round" + _defaults(lambda m: f"{m.rate:g}"),
+    )
+    method.add_argument(
+        "--radii",
+        type=arguments.radii,
+        metavar="R[,R...]",
+        help="l1 radius of the feature map, one or one for each round that cuts, inf for no limit "
+        "(default: the generator's, or else inf"
+        + "".join(f"; {name}: {m.radii:g}" for name, m in PRESETS.items() if m.radii is not None)
+        + ")",
+    )
+    method.add_argument(
+        "--weights",
+        type=arguments.weight,
+        nargs="+",
+        metavar="TERM=X[,X...]",
+        help=f"terms of the objective, each with one weight or one a round: {', '.join(TERMS)} "
+        "(default: mse=1 geocross=0.001; pulse and projector have their own)",
+    )
+    method.add_argument(
+        "--tolerance", type=arguments.rate, metavar="X", help="of the term dead_zone (default: 0.1)"
+    )
+    method.add_argument(
+        "--sna",
+        action=argparse.BooleanOptionalAction,
+        help="Stochastic Noise Addition: generated images get noise like the measurement's "
+        "(default: where the task adds noise)",
+    )
+    method.add_argument(
+        "--batch-size",
+        type=arguments.batch_size,
+        metavar="N",
+        help="images at a time on each device (of a CPU, each core), or auto: as many as fit into "
+        "memory (default: by the size of the generator, 1 at 1024 px; at 64 px 32 over all cores "
+        "of a CPU, 256 on an accelerator); halved when memory runs out",
+    )
+    # No default: one given before the task is kept.
+    method.add_argument(
+        "--seed",
+        type=arguments.seed,
+        help="of all that is random; same seed, same bytes (default: 0)",
+    )
+
+
+def add_endings(parser: argparse.ArgumentParser) -> None:
+    """What only single runs have: references, restarts, variables, video."""
+    method = parser.add_argument_group("restarts and references")
+    method.add_argument(
+        "--reference",
+        metavar="PATH",
+        help="image, or folder of images of the same names, for the term reference",
+    )
+    method.add_argument(
+        "--auto",
+        action="store_true",
+        default=False,
+        help="choose radii, learning rate, depth and steps for each image by a part of its "
+        "measurement that is held out; the result is the mean of four restarts or --samples, and "
+        "consistent where that is defined",
+    )
+    method.add_argument(
+        "--samples",
+        type=arguments.positive,
+        default=1,
+        metavar="K",
+        help="restarts of each image: their mean is the result, their spread is drawn beside it "
+        "(default: %(default)s)",
+    )
+    method.add_argument(
+        "--consistent",
+        action="store_true",
+        default=False,
+        help="end with the nearest image of the same measurement, for linear tasks without noise",
+    )
+    video = parser.add_argument_group("variables and video")
+    video.add_argument(
+        "--save-variables",
+        action="store_true",
+        default=False,
+        help="keep what was optimized, in OUT/variables",
+    )
+    video.add_argument(
+        "--start",
+        metavar="DIR",
+        help="start from the variables of the same images in the results of another run",
+    )
+    video.add_argument(
+        "--video",
+        action="store_true",
+        default=False,
+        help="the images are frames in order: each starts from the last one's variables, at the "
+        "last cut, and stays near them",
+    )
+    video.add_argument(
+        "--frame-steps", type=arguments.positive, metavar="N", help="of later frames (default: 100)"
+    )
+    video.add_argument(
+        "--frame-radii",
+        type=arguments.three_radii,
+        metavar="R,R,R",
+        help="of later frames: l1 radii of feature map, latents, and each noise map "
+        "(default: 200,200,5)",
+    )
+
+
+def add_hosts(parser: argparse.ArgumentParser) -> None:
+    """Several processes."""
+    hosts = parser.add_argument_group(
+        "several processes", "The same command for each; --images and --out on shared files."
+    )
+    hosts.add_argument(
+        "--distributed",
+        action="store_true",
+        default=False,
+        help="one of the processes that Slurm, Open MPI, Kubernetes or a TPU pod has started",
+    )
+    hosts.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="started by hand: where process 0 is reached"
+    )
+    hosts.add_argument(
+        "--processes", type=arguments.positive, metavar="N", help="how many there are"
+    )
+    hosts.add_argument(
+        "--process", type=arguments.index, metavar="I", help="which one this is, from 0"
+    )
+
+
+def _defaults(of: Callable[[Preset], str]) -> str:
+    """`(default: ...)`, with those methods behind it that differ from the first."""
+    (_, first), *others = PRESETS.items()
+    differ = [f"; {name}: {of(m)}" for name, m in others if of(m) != of(first)]
+    return f" (default: {of(first)}{''.join(differ)})"
+
+
+def _add_option(group: Any, option: Option, *notes: str, required: bool) -> None:
+    if option.default is not None:
+        notes = (*notes, f"default: {option.default}")
+    group.add_argument(
+        f"--{option.name}",
+        type=option.type if isinstance(option.type, type) else str,
+        metavar=READERS[option.type].metavar,
+        required=required,
+        help=f"{option.help} ({'; '.join(notes)})" if notes else option.help,
+    )

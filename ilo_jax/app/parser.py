@@ -1,0 +1,144 @@
+"""The options of `python -m ilo_jax.solve`."""
+
+import argparse
+from typing import Any, NoReturn
+
+from ilo_jax.app import arguments
+from ilo_jax.app.groups import (
+    add_endings,
+    add_files,
+    add_generator,
+    add_hosts,
+    add_measurement,
+    add_method,
+)
+from ilo_jax.app.tasks import TASKS, Task
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad usage is one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help shows the usage)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Of the whole command; options that were not given are not in what it returns, except where
+    help shows a default."""
+    parser = _Parser(
+        prog="python -m ilo_jax.solve",
+        description="Reconstructs images from few, noisy or indirect measurements by Intermediate "
+        "Layer Optimization over a StyleGAN2. Without a task: a demo of five tasks on the embedded "
+        "generator of 64x64 chest radiographs (research data, not for diagnosis).",
+        epilog="'TASK --help' shows the options of a task. For example: "
+        "%(prog)s superres --factor 4 --images scans/*.png --out results",
+    )
+    parser.add_argument(
+        "--out", default="ilo_demo", help="folder of the demo (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=arguments.seed, default=0, help="of the demo (default: %(default)s)"
+    )
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", title="tasks", parser_class=_Parser)
+    for task in TASKS.values():
+        _add_task(tasks, task)
+    _add_sweep(tasks)
+    _add_classify(tasks)
+    return parser
+
+
+def _add_task(subparsers: Any, task: Task) -> None:
+    parser = subparsers.add_parser(
+        task.name,
+        help=task.help,
+        description=task.help[0].upper() + task.help[1:] + ".",
+        argument_default=argparse.SUPPRESS,
+    )
+    add_measurement(parser, task)
+    add_files(
+        parser,
+        "results: images/NAME.png, metrics.csv, summary.json, contact_sheet.png; "
+        "the same command goes on where it was interrupted",
+    )
+    parser.add_argument(
+        "--measured",
+        action="store_true",
+        default=False,
+        help="the images are measurements already (masked or small ones): no truth, no PSNR",
+    )
+    add_method(parser)
+    add_endings(parser)
+    add_hosts(parser)
+
+
+def _add_sweep(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "sweep",
+        help="a task under many settings at once",
+        description="Reconstructs images under every combination of settings, in one program.",
+    )
+    tasks = parser.add_subparsers(
+        dest="swept", metavar="TASK", title="tasks", parser_class=_Parser, required=True
+    )
+    for task in TASKS.values():
+        swept = tasks.add_parser(task.name, help=task.help, argument_default=argparse.SUPPRESS)
+        add_measurement(swept, task)
+        add_files(
+            swept,
+            "results: sweep.csv, a row a run, and sweep.png; the same command goes on where it "
+            "was interrupted",
+        )
+        add_method(swept)
+        group = swept.add_argument_group("sweep")
+        group.add_argument(
+            "--grid",
+            action="append",
+            type=arguments.axis,
+            required=True,
+            metavar="NAME=V,V,...",
+            help="values to try, again for another name: lr, radii, steps, cuts, or a term of the "
+            "objective (its weight); numbers of rounds with colons: radii=300:100:30,inf",
+        )
+        group.add_argument(
+            "--restarts",
+            type=arguments.positive,
+            default=1,
+            metavar="K",
+            help="of each image and setting (default: %(default)s)",
+        )
+
+
+def _add_classify(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "classify",
+        help="make images that a classifier takes for a class",
+        description="Makes images that a classifier takes for a class: the class is the "
+        "measurement, and the radius of the l1 balls says how far from the generator's range an "
+        "image may be.",
+        argument_default=argparse.SUPPRESS,
+    )
+    for name, kind, default, metavar, text in (
+        ("classifier", str, "digits", "NAME", "embedded (digits), a folder, or MODULE:FUNCTION"),
+        ("labels", arguments.numbered, "0,1,2,3,4,5,6,7,8,9", "N,N,...", "classes, from 0"),
+        ("samples", arguments.positive, "1", "N", "images of each class and radius"),
+        (
+            "radii",
+            arguments.radii,
+            "0,30,100,300",
+            "R,R,...",
+            "l1 radii of the feature maps, side by side",
+        ),
+        ("steps", arguments.steps, "30,60", "N,N,...", "steps of each round"),
+        ("lr", arguments.rate, "0.1", "X", "learning rate"),
+    ):
+        text += " (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar=metavar, help=text)
+    add_generator(parser)
+    parser.add_argument("--seed", type=arguments.seed, help="of all that is random")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="results: images/, classes.csv, contact_sheet.png; the same command goes on where it "
+        "was interrupted",
+    )

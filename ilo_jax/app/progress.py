@@ -1,0 +1,60 @@
+"""The progress bar."""
+
+import bisect
+import itertools
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+
+
+class ProgressReporter:
+    """Shows images, round, steps and time left of a run; a `Reporter`."""
+
+    def __init__(self, console: Console, title: str = ""):
+        """Args: title: put in front."""
+        self._ends: list[int] = [0]
+        self._title = title
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),  # what gives way on a narrow terminal
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("steps,"),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            TextColumn("left"),
+            console=console,
+        )
+        self._task = self._bar.add_task(title, total=None)
+        self._prefix = ""
+
+    def __enter__(self) -> "ProgressReporter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar.live.is_started:  # it starts with the first batch
+            self._bar.stop()
+
+    def say(self, line: str) -> None:
+        self._bar.console.print(line, markup=False, soft_wrap=True)
+
+    def batch(self, done: int, count: int, total: int, rounds: Sequence[int]) -> None:
+        self._ends = list(itertools.accumulate(rounds))
+        numbers = f"image {done + 1}" if count == 1 else f"images {done + 1}-{done + count}"
+        self._prefix = f"{self._title}{numbers} of {total}"
+        self._bar.start()
+        self._bar.reset(self._task, total=self._ends[-1], description=self._prefix)
+
+    def progress(self, steps: int) -> None:
+        at = min(bisect.bisect_left(self._ends, steps), len(self._ends) - 1)
+        self._bar.update(
+            self._task,
+            completed=steps,
+            description=f"{self._prefix}, round {at + 1} of {len(self._ends)}",
+        )

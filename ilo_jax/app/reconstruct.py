@@ -1,0 +1,293 @@
+"""A task over a folder of images: from files to measurements to results."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax import solve
+from ilo_jax.app.folder import make_folder
+from ilo_jax.app.hosts import ALONE, Team
+from ilo_jax.app.methods import has_reference
+from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate
+from ilo_jax.app.pipeline import Pipeline, Reporter, padded
+from ilo_jax.app.results import Results
+from ilo_jax.app.run import Run
+from ilo_jax.app.samples import Reader, Sample, measurement_error, stack, tiles_of
+from ilo_jax.errors import InputError
+from ilo_jax.files.contact_sheet import MAX_ROWS, Tile
+from ilo_jax.files.variables import load_variables, save_variables
+from ilo_jax.ops import LinearOperator, make_batch_consistent
+from ilo_jax.solve import Choice, Result, Variables
+from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.solve.variables import with_cuts, zeros
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a run: the summary (None if there is no image), the files that cannot be read,
+    and those whose images failed."""
+
+    summary: dict[str, Any] | None
+    unreadable: list[Path]
+    failed: list[Path]
+
+
+def reconstruct(
+    run: Run, paths: Sequence[Path], out: Path | str, reporter: Reporter, team: Team = ALONE
+) -> Outcome:
+    """Reconstructs image files into the folder `out`, leaving out those that are there already.
+
+    A file that cannot be read is reported and left out, and so is an image that failed. Every
+    process of a team solves its share of the files; the first one writes what is said of all of
+    them.
+
+    Raises:
+      InputError: `out` cannot be used, the only file there is cannot be read, one image does not
+        fit into memory, or another process of the team has failed.
+    """
+    results = _open(run, paths, Path(out), team)
+    mine = _solve_missing(run, team.share(paths), results, reporter, alone=len(paths) == 1)
+    told = {name for names in team.exchange([str(file) for file in mine]) for name in names}
+    unreadable = [file for file in paths if str(file) in told]
+    found: list[Any] = [None, []]
+    if team.index == 0:
+        summary, failed = _finish(run, [p for p in paths if p not in unreadable], results)
+        found = [summary, [str(file) for file in failed]]
+    summary, failed = team.exchange(found)[0]
+    return Outcome(summary, unreadable, [Path(file) for file in failed])
+
+
+def _open(run: Run, paths: Sequence[Path], out: Path, team: Team) -> Results:
+    """The first process opens the folder before the others do."""
+    results = Results.open(out, run.description) if team.index == 0 else None
+    told = team.exchange([json.dumps(run.description), [str(file) for file in paths]])
+    for index, (settings, files) in enumerate(told):
+        if settings != told[0][0] or files != told[0][1]:
+            what = "settings" if settings != told[0][0] else "images"
+            raise InputError(
+                f"process {index}: other {what} than process 0; expected the same command, and the "
+                "same files, for all processes"
+            )
+    if results is not None:
+        return results
+    if not (out / "run.json").exists():
+        raise InputError(
+            f"{out}: process {team.index} does not see what process 0 wrote there; expected a "
+            "folder that all processes share"
+        )
+    return Results.open(out, run.description, team.index)
+
+
+def _solve_missing(
+    run: Run, paths: Sequence[Path], results: Results, reporter: Reporter, alone: bool
+) -> list[Path]:
+    """Solves the images that are not there yet; returns the files that cannot be read."""
+    missing = [file for file in paths if file.stem not in results.finished()]
+    reader = Reader(run, reporter.say)
+
+    def with_start(sample: Sample) -> Sample:
+        return _with_start(run, sample, _frame_before(run, results, paths, sample.file))
+
+    tried = len(paths) - len(missing)
+
+    def begin(batch: list[Sample], size: int) -> None:
+        method = _method(run, batch)
+        rounds = np.asarray(method.steps).tolist() * -(-len(batch) * run.restarts // size)
+        if run.auto is not None:
+            rounds = [sum(rounds) * run.auto.runs * len(batch)]
+        reporter.batch(tried, len(batch), len(paths) - len(reader.unreadable), rounds)
+
+    def write(batch: list[Sample], found: _Found, seconds: float) -> None:
+        nonlocal tried
+        _write(run, results, batch, found, seconds, reporter)
+        tried += len(batch)
+
+    Pipeline(
+        solve=lambda batch, size: _solve(run, batch, size, reporter),
+        write=write,
+        begin=begin,
+        name=lambda sample: sample.file,
+        runs=run.restarts,
+        width=run.width * run.restarts,
+        at_once=1 if run.settings.video else None,
+        remedies="fewer --samples, or a smaller generator",
+    ).run(reader.read(missing, with_start, alone), reporter.say)
+    return reader.unreadable
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """Of `n` images: image and spread `[n, H, W, C]`, whether each is finite, and what they come
+    from, with the images along the first axis."""
+
+    image: np.ndarray
+    spread: np.ndarray
+    finite: np.ndarray
+    source: Result | Choice
+
+
+def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
+    if run.auto is not None:
+        return _choose(run, batch, size, reporter)
+    method, restarts = _method(run, batch), run.restarts
+    runs = [(sample, k + 1) for sample in batch for k in range(restarts)]
+    parts: list[Result] = []
+    for program in padded(runs, size):
+        before = len(parts) * (method.max_steps or 0)
+        result = _solve_program(run, method, program, reporter, before)
+        parts.append(jax.tree.map(np.asarray, result))
+    result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *parts)
+    image = jnp.clip(result.image, -1, 1)
+    if run.settings.consistent:
+        assert isinstance(run.operator, LinearOperator)
+        measurement = stack([sample.measurement for sample, _ in runs])
+        image = jnp.clip(make_batch_consistent(run.operator, measurement, image), -1, 1)
+    image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
+    finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
+    return _Found(image.mean(1), image.std(1), finite, result)
+
+
+def _solve_program(
+    run: Run,
+    method: solve.Method,
+    runs: list[tuple[Sample, int]],
+    reporter: Reporter,
+    before: int,
+) -> Result:
+    """Of samples, each with the number of the restart, from 1."""
+    samples = [sample for sample, _ in runs]
+    measurement, reference = (
+        None if field[0] is None else stack(field)
+        for field in zip(*((s.measurement, s.reference) for s in samples), strict=True)
+    )
+    keys = jnp.stack([run.image_key(sample.file) for sample in samples])
+    keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
+
+    def progress(steps: int, error: jax.Array) -> None:
+        jax.block_until_ready(error)  # JAX runs ahead of its results; the bar must not
+        reporter.progress(before + steps)
+
+    return solve.reconstruct(
+        run.prior,
+        run.operator,
+        measurement,
+        keys,
+        method,
+        reference=reference,
+        initial=_initial(run, samples),
+        progress=progress,
+        mesh=batch_mesh(len(runs)),
+    )
+
+
+def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
+    assert run.auto is not None
+    steps = run.method.max_steps or 0
+    choice = solve.reconstruct_auto(
+        run.prior,
+        run.operator,
+        stack([sample.measurement for sample in batch]),
+        jnp.stack([run.image_key(sample.file) for sample in batch]),
+        run.method,
+        run.auto,
+        batch_size=size,
+        progress=lambda done, _: reporter.progress(done * steps),
+    )
+    return _Found(choice.image, choice.spread, choice.status == solve.OK, choice)
+
+
+def _method(run: Run, batch: list[Sample]) -> solve.Method:
+    return run.method if batch[0].initial is None else run.from_variables
+
+
+def _initial(run: Run, samples: list[Sample]) -> Variables | None:
+    """Stacked, each with a deviation at the cuts of all."""
+    given = [sample.initial for sample in samples if sample.initial is not None]
+    if not given:
+        return None
+    cuts = tuple(sorted({cut for x in given for cut in x.v}))
+    return stack([with_cuts(x, zeros(run.prior, cuts)) for x in given])
+
+
+def _frame_before(run: Run, results: Results, paths: Sequence[Path], file: Path) -> Path | None:
+    """The nearest earlier frame of a video that is finished."""
+    if not run.settings.video:
+        return None
+    finished = results.finished()
+    before = [p for p in paths[: paths.index(file)] if p.stem in finished]
+    return results.variables(before[-1].stem) if before else None
+
+
+def _with_start(run: Run, sample: Sample, frame_before: Path | None) -> Sample:
+    """With the variables to start from: the last frame's, or those of another run."""
+    if frame_before is not None:
+        initial, reference = load_variables(frame_before, run.prior), sample.reference
+        if reference is None and has_reference(run.from_variables):
+            reference = np.asarray(jax.jit(solve.image)(run.prior, initial))
+        return dataclasses.replace(sample, initial=initial, reference=reference)
+    if run.settings.start is None:
+        return sample
+    path = Path(run.settings.start) / "variables" / f"{sample.file.stem}.npz"
+    return dataclasses.replace(sample, initial=load_variables(path, run.prior))
+
+
+def _write(
+    run: Run,
+    results: Results,
+    batch: list[Sample],
+    found: _Found,
+    seconds: float,
+    reporter: Reporter,
+) -> None:
+    rows = []
+    for i, sample in enumerate(batch):
+        name, image = sample.file.stem, found.image[i]
+        if not found.finite[i]:
+            reporter.say(f"failed: {sample.file}: {NOT_FINITE}")
+            rows.append(Row(name, None, None, None, seconds, NOT_FINITE))
+            continue
+        scores = (None, None) if sample.truth is None else evaluate(sample.truth, image)
+        error = measurement_error(run.operator, jnp.asarray(image), sample.measurement)
+        rows.append(Row(name, *scores, float(error), seconds, OK))
+        if run.restarts > 1:
+            results.add_spread(name, found.spread[i])
+        if isinstance(found.source, Choice):
+            results.add_choice(name, found.source.of_image(i))
+        elif run.settings.save_variables or run.settings.video:
+            one: Result = jax.tree.map(lambda leaf, i=i: leaf[i], found.source)
+            make_folder(results.variables(name).parent)
+            save_variables(results.variables(name), one.x, one.image, one.error)
+    results.add(rows, list(found.image))
+
+
+def _finish(
+    run: Run, paths: Sequence[Path], results: Results
+) -> tuple[dict[str, Any] | None, list[Path]]:
+    """Summary and contact sheet, of the results of all processes, and the files that failed."""
+    results.merge()
+    rows, failed = results.finished(), results.failed()
+    lost = [file.stem for file in paths if file.stem not in rows | failed]
+    if lost:
+        raise InputError(
+            f"{results.out}: {len(lost)} results are not there, of {lost[0]} the first; expected a "
+            "folder that all processes share: the same command computes them"
+        )
+    finished = [file for file in paths if file.stem in rows]
+    without_image = [file for file in paths if file.stem in failed]
+    shown = finished[:MAX_ROWS]
+    if not shown:
+        return None, without_image
+    tiles = [tiles_of(run, file, [(results.image(file.stem), rows[file.stem])]) for file in shown]
+    labels = ["measurement", run.settings.method.upper()]
+    if run.restarts > 1:
+        labels.append("spread")
+        for row, file in zip(tiles, shown, strict=True):
+            row.append(Tile(results.spread(file.stem)))
+    labels = labels if run.settings.measured else ["truth", *labels]
+    return results.finish(labels, tiles, run.prior.facts.notice), without_image

@@ -1,0 +1,185 @@
+"""The output folder of a run over images.
+
+    DIR/run.json           what was run; a folder holds one run only
+    DIR/images/NAME.png    reconstructions
+    DIR/variables/NAME.npz with --save-variables: what was optimized
+    DIR/spread/NAME.png    with --samples or --auto: standard deviation of the restarts
+    DIR/chosen/NAME.json   with --auto: the image's setting
+    DIR/metrics.csv        one row an image, in natural order
+    DIR/.metrics-I.csv     of several processes: what process I knows, until all are done
+    DIR/summary.json       when all are done: settings, and mean and std of each metric
+    DIR/contact_sheet.png  when all are done
+
+Every file appears whole or not at all, so an interrupted run goes on where it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ilo_jax.app.folder import as_json, make_folder, open_folder
+from ilo_jax.app.metrics import METRICS, OK, Row, read_rows, statistics, write_rows
+from ilo_jax.errors import InputError
+from ilo_jax.files.atomic import write_atomically
+from ilo_jax.files.contact_sheet import Tile, contact_sheet
+from ilo_jax.files.find import natural_key
+from ilo_jax.files.images import encode_png, from_uint8, write_png
+
+_PARTS = ".metrics-*.csv"
+
+WHITE_SPREAD = 0.25
+"""Standard deviation of restarts that is white on their picture, for images in [-1, 1]."""
+
+
+class Results:
+    """An output folder in use; `Results.open` makes one.
+
+    Attributes:
+      out: the folder.
+      run: JSON-able description of the run: task, method, steps, seed and all other settings.
+      process: which of the processes that share the folder this is.
+    """
+
+    def __init__(self, out: Path, run: dict, rows: dict[str, Row], process: int = 0):
+        self.out = out
+        self.run = run
+        self.process = process
+        self._rows = rows
+
+    @classmethod
+    def open(cls, out: Path | str, run: Mapping[str, Any], process: int = 0) -> "Results":
+        """Starts a run in a new or empty folder, or goes on with the same run.
+
+        Args:
+          run: as for `open_folder`.
+          process: each writes a table of its own; that of the first is `metrics.csv`.
+
+        Raises:
+          InputError: as `open_folder`, or a damaged table.
+        """
+        out = Path(out)
+        described = open_folder(out, run)
+        make_folder(out / "images")
+        return cls(out, described, _read_tables(out), process)
+
+    def finished(self) -> dict[str, Row]:
+        """Rows of all processes whose image is there and whole, by name, in natural order: those
+        from before `open` or `merge`, and this process's own since."""
+        return {name: row for name, row in self._in_order() if row.status == OK}
+
+    def failed(self) -> dict[str, Row]:
+        """Rows of images that were tried and have none, as `finished`."""
+        return {name: row for name, row in self._in_order() if row.status != OK}
+
+    def image(self, name: str) -> np.ndarray:
+        """A finished image as it was saved: float32 `[H, W, C]` in [-1, 1]."""
+        return read_png(self.out / "images" / f"{name}.png")
+
+    def variables(self, name: str) -> Path:
+        """The file of an image's variables."""
+        return self.out / "variables" / f"{name}.npz"
+
+    def add_choice(self, name: str, chosen: Mapping[str, float | list[float]]) -> None:
+        """Saves what `--auto` chose for an image."""
+        make_folder(self.out / "chosen")
+        write_atomically(self.out / "chosen" / f"{name}.json", as_json(chosen))
+
+    def spread(self, name: str) -> np.ndarray:
+        """The spread of an image's restarts as it was saved, to look at: float32 `[H, W, C]`."""
+        return read_png(self.out / "spread" / f"{name}.png")
+
+    def add_spread(self, name: str, spread: np.ndarray) -> None:
+        """Saves the standard deviation `[H, W, C]` of an image's restarts: black is none, white is
+        `WHITE_SPREAD` and more."""
+        make_folder(self.out / "spread")
+        picture = np.minimum(spread / WHITE_SPREAD, 1) * 2 - 1
+        write_png(self.out / "spread" / f"{name}.png", picture)
+
+    def add(self, rows: Sequence[Row], images: Sequence[np.ndarray]) -> None:
+        """Saves a batch: its images, then the table, so that a row has its image.
+
+        Numbers are kept to six digits.
+
+        Args:
+          images: one `[H, W, C]` in [-1, 1] a row; not looked at where the row's status is not ok.
+        """
+        for row, image in zip(rows, images, strict=True):
+            if row.status == OK:
+                write_png(self.out / "images" / f"{row.name}.png", image)
+        content = write_rows((self._rows | {row.name: row for row in rows}).values())
+        name = f".metrics-{self.process}.csv" if self.process else "metrics.csv"
+        write_atomically(self.out / name, content)
+        self._rows = {row.name: row for row in read_rows(content)}
+
+    def merge(self) -> None:
+        """Brings the tables of all processes together in `metrics.csv`."""
+        parts = list(self.out.glob(_PARTS))
+        if parts:
+            self._rows = _read_tables(self.out)
+            write_atomically(self.out / "metrics.csv", write_rows(self._rows.values()))
+        for part in parts:
+            part.unlink()
+
+    def finish(
+        self, labels: Sequence[str], rows: Sequence[Sequence[Tile]], footer: str = ""
+    ) -> dict:
+        """Writes `contact_sheet.png` and `summary.json`.
+
+        Args:
+          labels, rows, footer: see `contact_sheet`; the first `MAX_ROWS` images suffice.
+
+        Returns:
+          The summary: the run's settings, `images` (their number) and, under the name of each
+          metric, `mean` and (population) `std`; null where no image has that metric or where
+          they are not finite.
+        """
+        finished = list(self.finished().values())
+        sheet = contact_sheet(labels, rows, footer, total=len(finished))
+        write_atomically(self.out / "contact_sheet.png", encode_png(sheet))
+        summary = self.run | {"images": len(finished)}
+        for metric in METRICS:
+            summary[metric] = statistics([getattr(row, metric) for row in finished])
+        write_atomically(self.out / "summary.json", as_json(summary))
+        return summary
+
+    def _in_order(self) -> list[tuple[str, Row]]:
+        return sorted(self._rows.items(), key=lambda item: natural_key(item[0]))
+
+
+def read_png(path: Path) -> np.ndarray:
+    """A picture of this package: float32 `[H, W, C]` in [-1, 1]."""
+    with Image.open(path) as file:
+        pixels = np.asarray(file)
+    return from_uint8(pixels[..., None] if pixels.ndim == 2 else pixels)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a PNG is there and can be read to its end."""
+    try:
+        with Image.open(path, formats=("PNG",)) as file:
+            file.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _read_tables(out: Path) -> dict[str, Row]:
+    """Rows of `metrics.csv` and of other processes' tables, which go before; without those whose
+    image is gone."""
+    rows = {}
+    for path in [*out.glob("metrics.csv"), *sorted(out.glob(_PARTS))]:
+        try:
+            rows |= {row.name: row for row in read_rows(path.read_bytes())}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: damaged; expected columns name, {', '.join(METRICS)}, status: choose "
+                "another --out"
+            ) from error
+    return {
+        name: row
+        for name, row in rows.items()
+        if row.status != OK or is_whole(out / "images" / f"{name}.png")
+    }

@@ -1,0 +1,198 @@
+"""Settings turned into what computes."""
+
+import dataclasses
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.app.memory import images_that_fit
+from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
+from ilo_jax.app.options import build_operator, links
+from ilo_jax.app.settings import Settings
+from ilo_jax.app.tasks import TASKS
+from ilo_jax.errors import InputError
+from ilo_jax.files.find import find_images
+from ilo_jax.files.generators import load
+from ilo_jax.files.images import read_image
+from ilo_jax.ops import LinearOperator, Operator
+from ilo_jax.priors import Prior
+from ilo_jax.solve import Auto, Data, Method
+from ilo_jax.stylegan2 import StyleGAN2, with_label
+
+
+def load_prior(generator: str, label: int | None, seed: int) -> StyleGAN2:
+    """A generator by name or folder; a class-conditional one of one class.
+
+    Raises:
+      InputError: there is none, it needs a label, or it has none or no such one.
+    """
+    prior = load(generator)
+    classes = prior.generator.config.label_dim
+    if label is None and classes:
+        raise InputError(f"--label: {generator} is class-conditional; expected 0 to {classes - 1}")
+    if label is None:
+        return prior
+    if not classes:
+        raise InputError(f"--label {label}: {generator} has no classes; expected no label")
+    if label >= classes:
+        raise InputError(f"--label {label}: expected 0 to {classes - 1}, a class of {generator}")
+    key = jax.random.fold_in(jax.random.key(seed), 2)
+    return prior.replace(generator=with_label(prior.generator, label, key))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Settings turned into what computes.
+
+    Attributes:
+      prior: the generator.
+      operator: the forward operator.
+      method: of images that start at random.
+      from_variables: of those that start from variables; in a video, its later frames.
+      auto: what `--auto` tries; None without.
+      restarts: of each image, whose mean is the result.
+      width: images at a time on one device, each with all its restarts.
+      description: JSON-able: what was chosen, and what the method has by default.
+    """
+
+    settings: Settings
+    prior: Prior
+    operator: Operator
+    method: Method
+    from_variables: Method
+    auto: Auto | None
+    restarts: int
+    width: int
+    description: dict[str, Any]
+
+    @classmethod
+    def create(
+        cls, settings: Settings, prior: Prior, width: int | Literal["auto"] | None = None
+    ) -> "Run":
+        """Checks the settings and builds the operator.
+
+        Args:
+          width: as many as fit into memory if `auto`; the generator's usual number if None.
+
+        Raises:
+          InputError: a setting is out of range, or does not go with another.
+        """
+        operator = operator_of(settings, prior)
+        method = method_of(settings, prior)
+        description = _description(settings, method)
+        later = of_frames(method, settings.video) if settings.video else method
+        if has_reference(method) and settings.reference is None:
+            if not settings.video:
+                raise InputError("--weights reference: no reference image; expected --reference")
+            method = without_reference(method)  # the first frame has no last one
+        _check_terms(prior, operator, method)
+        auto, restarts = None, settings.samples
+        if settings.auto:
+            _check_auto(settings, method)
+            restarts = max(Auto().restarts, settings.samples)
+            auto = Auto(restarts=restarts)
+        if settings.video:
+            width = 1
+        elif width == "auto":
+            width = images_that_fit(prior, operator, method, restarts)
+        elif width is None:
+            width = usual_width(prior, restarts)
+        return cls(settings, prior, operator, method, later, auto, restarts, width, description)
+
+    def reference(self, file: Path) -> np.ndarray | None:
+        """`[H, W, C]`, the reference of an image file; None without.
+
+        Raises:
+          InputError: it is not there or cannot be read.
+        """
+        if self.settings.reference is None:
+            return None
+        path = Path(self.settings.reference)
+        if path.is_dir():
+            found = {other.stem: other for other in find_images([str(path)])}
+            if file.stem not in found:
+                raise InputError(f"{path}: no image named {file.stem}; expected a reference of it")
+            path = found[file.stem]
+        return read_image(path, self.prior.image_shape)[0]
+
+    def image_key(self, file: Path) -> jax.Array:
+        """Depends on the seed and the file's name alone, not on what else is in the folder."""
+        key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
+        return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
+
+
+def operator_of(settings: Settings, prior: Prior) -> Operator:
+    """The task's operator.
+
+    Raises:
+      InputError: an option is out of range, or does not go with another setting.
+    """
+    task = TASKS[settings.task]
+    if settings.measured and any("observed" in o for _, o in links(task, settings.options)):
+        raise InputError("--observed with --measured: expected --mask FILE, the pixels observed")
+    key = jax.random.fold_in(jax.random.key(settings.seed), 0)
+    operator = build_operator(key, task, settings.options, prior.image_shape)
+    if settings.measured and not operator.measures_image:
+        raise InputError(
+            f"{task.name} --measured: its measurements are not images; "
+            "expected images to be measured, without --measured"
+        )
+    if settings.consistent and not isinstance(operator, LinearOperator):
+        raise InputError(
+            f"--consistent: {task.name} is not linear, or adds noise; expected a task whose "
+            "measurements an image can meet exactly"
+        )
+    if settings.samples > 1 and (settings.save_variables or settings.video):
+        raise InputError(
+            "--samples: expected without --video and --save-variables, which go on from one "
+            "solution"
+        )
+    return operator
+
+
+def usual_width(prior: Prior, restarts: int) -> int:
+    """Images at a time on a device: what is about as fast an image as any more are
+    (docs/scale.md). The cores of a processor share what is usual."""
+    pixels = prior.image_shape[0] * prior.image_shape[1]
+    if jax.default_backend() == "cpu":
+        usual = prior.facts.batch or min(32, 2**18 // pixels)
+        usual //= jax.local_device_count()
+    else:
+        usual = max(prior.facts.batch, min(256, 2**20 // pixels))
+    return max(1, usual // restarts)
+
+
+def _description(settings: Settings, method: Method) -> dict[str, Any]:
+    given = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None}
+    options = given.pop("options")
+    return given | describe(settings, method) | options
+
+
+def _check_terms(prior: Prior, operator: Operator, method: Method) -> None:
+    """Tries on shapes whether the terms of the objective are defined, before anything is read."""
+    image = jax.ShapeDtypeStruct(prior.image_shape, jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    measurement = jax.eval_shape(operator.measure, key, image)
+
+    def prepare(measurement: Any, reference: jax.Array) -> Any:
+        return method.objective.prepare(prior, operator, Data(measurement, reference))
+
+    jax.eval_shape(prepare, measurement, image)
+
+
+def _check_auto(settings: Settings, method: Method) -> None:
+    others = {
+        "--video": settings.video,
+        "--save-variables": settings.save_variables,
+        "--start": settings.start,
+        "--reference": settings.reference,
+    }
+    for name, value in others.items():
+        if value:
+            raise InputError(f"--auto with {name}: expected one of them")
+    if not method.cuts:
+        raise InputError(f"--auto: {settings.method} has no radii; expected a method that cuts")

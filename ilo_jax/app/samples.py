@@ -1,0 +1,119 @@
+"""From image files to measurements, and to what a contact sheet shows of them."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.app.metrics import Row
+from ilo_jax.app.run import Run
+from ilo_jax.errors import InputError
+from ilo_jax.files import images
+from ilo_jax.files.contact_sheet import Tile
+from ilo_jax.ops import Operator
+from ilo_jax.solve import Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """An image file: its truth `[H, W, C]` (None with `measured`), its measurement, the reference
+    and where to start from, if there are any."""
+
+    file: Path
+    truth: np.ndarray | None
+    measurement: Any
+    reference: np.ndarray | None = None
+    initial: Variables | None = None
+
+
+def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
+    """Reads and measures an image file, or reads a measurement; with a note on what was changed.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    reference = run.reference(file)
+    if run.settings.measured:
+        image, note = images.read_exact(file, run.operator.measurement_shape)
+        return Sample(file, None, run.operator.restrict(jnp.asarray(image)), reference), note
+    truth, note = images.read_image(file, run.prior.image_shape)
+    key = jax.random.fold_in(run.image_key(file), 0)
+    return Sample(file, truth, _measure(run.operator, key, jnp.asarray(truth)), reference), note
+
+
+@dataclasses.dataclass
+class Reader:
+    """Reads what can be read, one after the other.
+
+    Attributes:
+      run: what measures it.
+      say: gets a line on what was changed or left out.
+      unreadable: the files that were left out so far.
+    """
+
+    run: Run
+    say: Callable[[str], None]
+    unreadable: list[Path] = dataclasses.field(default_factory=list)
+
+    def read(
+        self,
+        files: Iterable[Path],
+        complete: Callable[[Sample], Sample] = lambda sample: sample,
+        alone: bool = False,
+    ) -> Iterator[Sample]:
+        """Samples of files, each when it is asked for.
+
+        Args:
+          complete: adds to a sample, or raises `InputError` as reading does.
+          alone: whether there is only one file, which is not left out.
+
+        Raises:
+          InputError: the only file cannot be read.
+        """
+        for file in files:
+            try:
+                sample, note = read_sample(self.run, file)
+                sample = complete(sample)
+            except InputError as error:
+                if alone:
+                    raise
+                self.say(f"skipped: {error}")
+                self.unreadable.append(file)
+                continue
+            if note:
+                self.say(note)
+            yield sample
+
+
+@jax.jit
+def _measure(operator: Operator, key: jax.Array, x: jax.Array) -> Any:
+    return operator.measure(key, x)
+
+
+@jax.jit
+def measurement_error(operator: Operator, x: jax.Array, measurement: Any) -> jax.Array:
+    """Of one image `[H, W, C]`."""
+    return operator.error(operator(x), measurement)
+
+
+def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:
+    """A row of a contact sheet: truth (if there is one), measurement, reconstructions."""
+    sample, _ = read_sample(run, file)
+    picture = np.clip(np.asarray(run.operator.picture(sample.measurement)), -1, 1)
+    if sample.truth is None:
+        return [Tile(picture, file.stem), *(Tile(image) for image, _ in found)]
+    numbers = {k: v for k, v in run.settings.options.items() if isinstance(v, (int, float))}
+    return [
+        Tile(sample.truth, file.stem),
+        Tile(picture, " ".join(f"{name} {value:g}" for name, value in numbers.items())),
+        *(Tile(image, f"{row.psnr_db:.2f} dB") for image, row in found),
+    ]
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Pytrees along a new first axis of each leaf."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

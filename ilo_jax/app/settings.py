@@ -1,0 +1,72 @@
+"""What a user chooses; `run.py` turns it into what computes."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ilo_jax.files.generators import EMBEDDED_DEFAULT
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """Frames in order, each started from the last one's variables and held near them.
+
+    Attributes:
+      steps: for each frame after the first, at the last cut.
+      radii: l1 radii of code, latents and each noise map around the last frame's.
+    """
+
+    steps: int = 100
+    radii: tuple[float, float, float] = (200.0, 200.0, 5.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a user chooses; two runs with equal settings are the same run. None is the method's
+    default, or the generator's.
+
+    Attributes:
+      task: name in `TASKS`.
+      options: of the task, as given: JSON-able.
+      method: name in `PRESETS`.
+      seed: of everything random: operator, noise, initial latents.
+      steps: of each round.
+      cuts: of each round.
+      lr: learning rate, one or one a round.
+      radii: l1 radius of the code, one or one for each round that has a code.
+      weights: of the terms of the objective, each one or one a round.
+      tolerance: of the term `dead_zone`.
+      sna: Stochastic Noise Addition; None leaves it to the operator.
+      measured: whether the files hold measurements rather than images to be measured.
+      generator: name or folder.
+      label: the class, of a class-conditional generator.
+      reference: image, or folder of images of the same names, for the term `reference`.
+      start: output folder of a run with `save_variables`, from whose variables to start.
+      save_variables: whether each image's variables are kept.
+      video: frames in order; None for independent images.
+      samples: restarts of each image, whose mean is the result.
+      consistent: whether results are moved to the nearest image of the same measurement.
+      auto: whether radii, learning rate, depth and steps are chosen for each image.
+    """
+
+    task: str
+    options: Mapping[str, Any]
+    method: str
+    seed: int
+    steps: tuple[int, ...] | None = None
+    cuts: tuple[int, ...] | None = None
+    lr: tuple[float, ...] | None = None
+    radii: tuple[float, ...] | None = None
+    weights: Mapping[str, tuple[float, ...]] | None = None
+    tolerance: float | None = None
+    sna: bool | None = None
+    measured: bool = False
+    generator: str = EMBEDDED_DEFAULT
+    label: int | None = None
+    reference: str | None = None
+    start: str | None = None
+    save_variables: bool = False
+    video: Video | None = None
+    samples: int = 1
+    consistent: bool = False
+    auto: bool = False

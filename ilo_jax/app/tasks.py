@@ -1,0 +1,284 @@
+"""The table of tasks: which operators the command line offers, and how they are asked for."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ilo_jax import ops
+from ilo_jax.errors import InputError
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A command-line option of a task.
+
+    Attributes:
+      name: `--name`, and the keyword of the task's `build`.
+      type: `float`, `int`, or what a text names, such as "mask": see `READERS` in `options.py`.
+      help: one line.
+      default: None if it must be given.
+    """
+
+    name: str
+    type: type | str
+    help: str
+    default: Any = None
+
+
+Form = tuple[Option, ...]
+"""Options that go together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A row of the table: how a kind of measurement is named, asked for, and built.
+
+    Attributes:
+      name: on the command line.
+      help: one line.
+      build: `(key, image_shape, **options) -> Operator`, with all options of one of the forms;
+        raises `InputError` for a bad value.
+      forms: ways to ask for it, of which a user takes one. Where there are several, each begins
+        with an option of its own that has no default.
+      examples: options that the tests run, sizes up to 16x16x3.
+      demo: options of the demo; None if it is not in the demo.
+    """
+
+    name: str
+    help: str
+    build: Callable[..., ops.Operator]
+    forms: tuple[Form, ...] = ((),)
+    examples: tuple[Mapping[str, Any], ...] = ({},)
+    demo: Mapping[str, Any] | None = None
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """Those of all forms."""
+        return tuple(option for form in self.forms for option in form)
+
+    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of the form that was taken, with their defaults.
+
+        Raises:
+          InputError: what is given is none of the forms.
+        """
+        for form in self.forms:
+            required = {option.name for option in form if option.default is None}
+            if required <= given.keys() <= {option.name for option in form}:
+                return {option.name: given.get(option.name, option.default) for option in form}
+        forms = " | ".join(
+            " ".join(o.name if o.default is None else f"[{o.name}]" for o in form) or "no options"
+            for form in self.forms
+        )
+        raise InputError(f"{' '.join([self.name, *given])}: expected {forms}")
+
+
+MEASUREMENTS = Option(
+    "measurements", float, "their number, as a fraction of the image's values, in (0, 1]"
+)
+
+
+def _count(image_shape: Shape, measurements: float) -> int:
+    """The number of measurements that a fraction of an image's values is, at least 1."""
+    if not 0 < measurements <= 1:
+        raise InputError(f"measurements {measurements}: expected a fraction of n in (0, 1]")
+    return max(round(measurements * math.prod(image_shape)), 1)
+
+
+def _inpaint(
+    key: jax.Array,
+    image_shape: Shape,
+    observed: float | None = None,
+    box: int | None = None,
+    mask: np.ndarray | None = None,
+) -> ops.Inpaint:
+    if observed is not None:
+        return ops.random_inpainting(key, image_shape, observed)
+    if box is not None:
+        return ops.box_inpainting(image_shape, box)
+    assert mask is not None
+    return ops.inpainting(image_shape, mask)
+
+
+def _compress(key: jax.Array, image_shape: Shape, measurements: float) -> ops.PartialCirculant:
+    return ops.partial_circulant(key, image_shape, _count(image_shape, measurements))
+
+
+def _gaussian(key: jax.Array, image_shape: Shape, measurements: float) -> ops.GaussianMatrix:
+    return ops.gaussian_matrix(key, image_shape, _count(image_shape, measurements))
+
+
+def _blur(
+    _: jax.Array,
+    image_shape: Shape,
+    sigma: float | None = None,
+    motion: int | None = None,
+    angle: float = 0.0,
+    kernel: np.ndarray | None = None,
+) -> ops.Blur:
+    if sigma is not None:
+        return ops.gaussian_blur(image_shape, sigma)
+    if motion is not None:
+        return ops.motion_blur(image_shape, motion, angle)
+    assert kernel is not None
+    return ops.blur(image_shape, kernel)
+
+
+def _mri(
+    key: jax.Array,
+    image_shape: Shape,
+    acceleration: float | None = None,
+    centre: float = 0.08,
+    spokes: int | None = None,
+) -> ops.UndersampledFourier:
+    if acceleration is not None:
+        return ops.cartesian_mri(key, image_shape, acceleration, centre)
+    assert spokes is not None
+    return ops.radial_mri(image_shape, spokes)
+
+
+def _compose(
+    key: jax.Array,
+    image_shape: Shape,
+    chain: Sequence[Callable[[jax.Array, Shape], ops.Operator]],
+) -> ops.Composed:
+    operators: list[ops.Operator] = []
+    for i, build in enumerate(chain):
+        operators.append(build(jax.random.fold_in(key, i), image_shape))
+        image_shape = operators[-1].measurement_shape
+        if i + 1 < len(chain) and not operators[-1].measures_image:
+            raise InputError(
+                f"chain: task {i + 1} measures {image_shape}, which is no image; "
+                "expected it to be the last"
+            )
+    return ops.composition(*operators)
+
+
+def _without_key(make: Callable[..., ops.Operator]) -> Callable[..., ops.Operator]:
+    """`build` of an operator without random parts, whose options are the arguments of `make`."""
+    return lambda _, image_shape, **options: make(image_shape, **options)
+
+
+_ROWS = (
+    Task(
+        "invert",
+        "find the image in the range of the generator",
+        _without_key(ops.identity),
+        demo={},
+    ),
+    Task(
+        "inpaint",
+        "fill in the pixels that are not observed",
+        _inpaint,
+        forms=(
+            (Option("observed", float, "fraction of the pixels, at random, in (0, 1]"),),
+            (Option("box", int, "side of a square in the middle that is missing"),),
+            (Option("mask", "mask", "image file, white = observed"),),
+        ),
+        examples=({"observed": 0.1}, {"observed": 1.0}, {"box": 5}),
+        demo={"observed": 0.1},
+    ),
+    Task(
+        "superres",
+        "undo bicubic down-sampling",
+        _without_key(ops.superresolution),
+        forms=((Option("factor", int, "down-sampling factor, a divisor of the image size"),),),
+        examples=({"factor": 2}, {"factor": 4}, {"factor": 1}, {"factor": 16}),
+        demo={"factor": 4},
+    ),
+    Task(
+        "denoise",
+        "remove Gaussian noise",
+        _without_key(ops.denoising),
+        forms=((Option("sigma", float, "standard deviation of the noise, on the 0-255 scale"),),),
+        examples=({"sigma": 25.0},),
+        demo={"sigma": 25.0},
+    ),
+    Task(
+        "compress",
+        "compressed sensing: random circulant measurements",
+        _compress,
+        forms=((MEASUREMENTS,),),
+        examples=({"measurements": 0.1}, {"measurements": 1.0}),
+        demo={"measurements": 0.1},
+    ),
+    Task(
+        "gaussian",
+        "compressed sensing: random Gaussian measurements",
+        _gaussian,
+        forms=((MEASUREMENTS,),),
+        examples=({"measurements": 0.1}, {"measurements": 1.0}),
+    ),
+    Task(
+        "blur",
+        "remove a known blur",
+        _blur,
+        forms=(
+            (Option("sigma", float, "Gaussian blur, standard deviation in pixels"),),
+            (
+                Option("motion", int, "motion blur, length in pixels"),
+                Option(
+                    "angle", float, "degrees counter-clockwise from the horizontal", default=0.0
+                ),
+            ),
+            (Option("kernel", "kernel", "image file, grey values scaled to sum 1"),),
+        ),
+        examples=({"sigma": 1.5}, {"motion": 6, "angle": 30.0}),
+    ),
+    Task("colourise", "give a grey image its colours", _without_key(ops.grey)),
+    Task(
+        "mri",
+        "magnetic resonance imaging from a part of k-space",
+        _mri,
+        forms=(
+            (
+                Option("acceleration", float, "Cartesian: one in so many columns is sampled, >= 1"),
+                Option(
+                    "centre", float, "fraction of the columns, sampled in the middle", default=0.08
+                ),
+            ),
+            (Option("spokes", int, "radial: number of diameters that are sampled"),),
+        ),
+        examples=({"acceleration": 4.0}, {"acceleration": 1.0, "centre": 0.0}, {"spokes": 5}),
+    ),
+    Task(
+        "phase",
+        "phase retrieval from Fourier magnitudes",
+        ops.phase_retrieval,
+        forms=(
+            (
+                Option("patterns", int, "random sign patterns on the image; 0: none", default=1),
+                Option("oversampling", int, "zero-padding to so many times the size", default=2),
+            ),
+        ),
+        examples=({"patterns": 2, "oversampling": 1}, {"patterns": 0, "oversampling": 2}),
+    ),
+    Task(
+        "compose",
+        "several of the other tasks, one after the other",
+        _compose,
+        forms=((Option("chain", "chain", "first one first: 'blur sigma=2, denoise sigma=10'"),),),
+        examples=(
+            {"chain": "superres factor=2, blur motion=3"},
+            {"chain": "inpaint observed=0.5, denoise sigma=10, mri spokes=4"},
+        ),
+    ),
+    Task(
+        "custom",
+        "any function of JAX operations",
+        _without_key(ops.custom),
+        forms=(
+            (Option("function", "function", "of images [..., H, W, C] in [-1, 1], in Python"),),
+        ),
+        examples=({"function": "jax.numpy:tanh"}, {"function": "jax.numpy:matrix_transpose"}),
+    ),
+)
+
+TASKS = {task.name: task for task in _ROWS}
+"""By the name on the command line, in the order in which help and demo show them."""

@@ -1,0 +1,1 @@
+"""Files and formats: images, generators, variables; written whole or not at all."""

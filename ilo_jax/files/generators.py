@@ -1,0 +1,82 @@
+"""Generators on disk: a folder with `generator.json` (what it is) and `arrays/` (orbax)."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+
+from ilo_jax.files.checkpoint import CheckpointError, Checkpoints
+from ilo_jax.priors import NO_FACTS, Facts
+from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, derive, random_generator
+
+EMBEDDED_DEFAULT = "chest64"
+_GENERATORS = Checkpoints(
+    kind="generator",
+    embedded=pathlib.Path(__file__).parents[1] / "stylegan2" / "pretrained",
+    again="python -m convert_weights SOURCE OUT",
+)
+
+
+def save(
+    path: str | pathlib.Path, generator: Generator, about: dict, facts: Facts = NO_FACTS
+) -> None:
+    """Writes a generator to the folder `path`, whole or not at all.
+
+    Args:
+      about: JSON-serializable notes on where the weights are from.
+      facts: what the generator says of itself.
+
+    Raises:
+      CheckpointError: `path` exists already, or cannot be written.
+    """
+    told: dict[str, Any] = {name: value for name, value in vars(facts).items() if value}
+    if facts.radii:
+        told["radii"] = {str(cut): radius for cut, radius in facts.radii}
+    config = dataclasses.asdict(generator.config)
+    _GENERATORS.save(path, config, _stored(generator), about, told)
+
+
+def load(path: str | pathlib.Path = EMBEDDED_DEFAULT) -> StyleGAN2:
+    """Reads a generator by folder, or by the name of an embedded one (`chest64`), as a prior with
+    the facts that came with it: default radii, notice, licence, usual batch.
+
+    Raises:
+      CheckpointError: there is none, or it is damaged or of another format version.
+    """
+    folder = _GENERATORS.locate(path)
+    stored, told = _GENERATORS.describe(folder)
+    try:
+        config = GeneratorConfig(**stored | {"channels": tuple(stored["channels"])})
+        facts = _facts(told, config)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise _GENERATORS.damaged(folder) from error
+    shapes = jax.eval_shape(lambda: _stored(random_generator(config, jax.random.key(0))))
+    arrays = _GENERATORS.arrays(folder, shapes)
+    generator = Generator(config=config, synthesis=derive(arrays.pop("synthesis")), **arrays)
+    return StyleGAN2(generator, facts)
+
+
+def _facts(told: dict[str, Any], config: GeneratorConfig) -> Facts:
+    radii = tuple(sorted((int(cut), float(r)) for cut, r in told.get("radii", {}).items()))
+    if any(not 1 <= cut <= config.num_layers or not r >= 0 for cut, r in radii):
+        raise ValueError(f"radii {radii}")
+    return Facts(
+        radii=radii,
+        notice=str(told.get("notice", "")),
+        licence=str(told.get("licence", "")),
+        batch=int(told.get("batch", 0)),
+    )
+
+
+def _stored(generator: Generator) -> dict:
+    return {
+        "mapping": generator.mapping,
+        "synthesis": generator.synthesis["params"],
+        "w_avg": generator.w_avg,
+        "noises": generator.noises,
+        "proxy": generator.proxy,
+    }
+
+
+__all__ = ["EMBEDDED_DEFAULT", "CheckpointError", "load", "save"]

@@ -1,0 +1,128 @@
+"""The loop over a batch: a step mapped over images and divided over devices."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ilo_jax.ops import batch_axes
+from ilo_jax.solve import loop
+from ilo_jax.solve.loop import Problem, Search
+from ilo_jax.solve.variables import Variables
+
+
+def batch_mesh(batch: int) -> Mesh | None:
+    """The most local devices that a batch can be divided over evenly; None if that is one."""
+    devices = jax.local_devices()
+    count = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
+    return None if count == 1 else Mesh(np.array(devices[:count]), ("batch",))
+
+
+def put(
+    problem: Problem, keys: jax.Array, initial: Variables | None, mesh: Mesh | None
+) -> tuple[Problem, jax.Array, Variables | None]:
+    """On the devices of a mesh: what has a batch axis in parts, the rest on each of them."""
+    if mesh is None:
+        return problem, keys, initial
+    shardings = _specs(_problem_axes(problem), functools.partial(NamedSharding, mesh))
+    over = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    return jax.device_put(problem, shardings), *jax.device_put((keys, initial), over)
+
+
+# What is not used is kept, so that the state is committed to the devices of the weights, as it is
+# after every step: else the second call of `run_steps` would compile again.
+@functools.partial(jax.jit, static_argnames="mesh", keep_unused=True)
+def init_batch(
+    problem: Problem, keys: jax.Array, initial: Variables | None, mesh: Mesh | None
+) -> tuple[Any, Search]:
+    """What the terms of the objective prepared, and the state before the first step."""
+
+    def one(problem: Problem, key: jax.Array, initial: Variables | None) -> tuple[Any, Search]:
+        prior, method = problem.prior, problem.method
+        targets = method.objective.prepare(prior, problem.operator, problem.data)
+        return targets, loop.start(prior, method, key, initial)
+
+    axes = (_problem_axes(problem), 0, None if initial is None else 0)
+    return _over_devices(jax.vmap(one, axes), axes, mesh)(problem, keys, initial)
+
+
+@functools.partial(jax.jit, static_argnames="mesh")
+def run_steps(
+    problem: Problem, search: Search, first: jax.Array, count: jax.Array, mesh: Mesh | None
+) -> Search:
+    """`count` steps, which is not in the program, from step `first` on."""
+
+    def run(problem: Problem, search: Search, first: jax.Array, count: jax.Array) -> Search:
+        body = _body(problem)
+        last = first + count
+        if not problem.method.by_image:
+            last = jnp.minimum(last, problem.method.stop)
+        return jax.lax.fori_loop(first, last, lambda t, search: body(search, t), search)
+
+    axes = (_problem_axes(problem), 0, None, None)
+    return _over_devices(run, axes, mesh)(problem, search, first, count)
+
+
+def scan_steps(problem: Problem, search: Search, count: int) -> Search:
+    """The same from the first step on, so that it can be differentiated: a run keeps its states,
+    and computes each step again."""
+    body = jax.checkpoint(_body(problem), prevent_cse=False)
+
+    def step(search: Search, t: jax.Array) -> tuple[Search, None]:
+        after = body(search, t)
+        if problem.method.by_image:
+            return after, None
+        return loop.choose(t < problem.method.stop, after, search), None
+
+    return jax.lax.scan(step, search, jnp.arange(count, dtype=jnp.int32))[0]
+
+
+def _body(problem: Problem) -> Callable[[Search, jax.Array], Search]:
+    """A step of the batch; the loop is around the map, not in it, since a loop's body is traced
+    once more to be mapped."""
+
+    def one(problem: Problem, search: Search, t: jax.Array) -> Search:
+        after = loop.step(problem, search, t)
+        if not by_image:
+            return after
+        return loop.choose(t < problem.method.stop, after, search)
+
+    by_image = problem.method.by_image
+    mapped = jax.vmap(one, (_problem_axes(problem), 0, None))
+    return lambda search, t: mapped(problem, search, t)
+
+
+def _over_devices(batched: Callable, axes: Any, mesh: Mesh | None) -> Callable:
+    """A batch's function; with a mesh, each device takes its part of the batch."""
+    if mesh is None:
+        return batched
+    specs = _specs(axes, lambda spec: spec)
+    return jax.shard_map(
+        batched, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False
+    )
+
+
+def _problem_axes(problem: Problem) -> Any:
+    """Which leaves of a problem have a batch axis, for `jax.vmap`."""
+    batch = jax.tree.leaves(problem.data)[0].shape[0]
+    return Problem(
+        prior=None,  # pyright: ignore[reportArgumentType]
+        operator=batch_axes(problem.operator, batch),
+        method=problem.method.axes(),
+        data=0,  # pyright: ignore[reportArgumentType]
+        targets=0,  # pyright: ignore[reportArgumentType]
+        center=None if problem.center is None else 0,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _specs(axes: Any, make: Callable[[PartitionSpec], Any]) -> Any:
+    """Axes of `jax.vmap` as shardings."""
+    return jax.tree.map(
+        lambda axis: make(PartitionSpec() if axis is None else PartitionSpec("batch")),
+        axes,
+        is_leaf=lambda axis: axis is None,
+    )

@@ -1,0 +1,297 @@
+"""What a run does, as data: a method is a list of rounds, and a round says only what is free, how
+large the balls are, how long and how fast."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from ilo_jax.errors import InputError
+from ilo_jax.priors import Prior
+from ilo_jax.solve.objective import Objective, Term, as_objective
+from ilo_jax.solve.ramps import ilo_ramp
+from ilo_jax.solve.terms import usual_objective
+from ilo_jax.solve.variables import Variables, zeros
+
+ADAM = optax.adam(1.0)
+"""One object, since programs are found again by it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One round of Algorithm 1, or of a method like it.
+
+    Attributes:
+      steps: how many.
+      inputs: `(start, stop)`: the inputs of these layers are free; None for none.
+      deviation: the cut whose `v` is free; None for none.
+      radius: of `v`'s l1 ball around its value at the start of the round (line 4).
+      back_to: a cut: the inputs are moved so that `G1` of them is nearest to the code found there,
+        and `v = 0` (line 5); no measurement is looked at. None where one is.
+      rate: learning rate, at the top of the ramp.
+      noise_maps: which round of ILO's this is, for the noise maps that it searches.
+    """
+
+    steps: int
+    inputs: tuple[int, int] | None = None
+    deviation: int | None = None
+    radius: float = math.inf
+    back_to: int | None = None
+    rate: float = 0.1
+    noise_maps: int = 0
+
+    @property
+    def depth(self) -> int:
+        """How deep the round cuts: deviations of a round before it that lie deeper end here."""
+        return self.deviation or self.back_to or 0
+
+
+class Method(flax.struct.PyTreeNode):
+    """A whole run, for one program: leaves have the axis `[rounds]` in front, or `[B, rounds]` to
+    differ by image. `Method.create` makes one of rounds, `presets.py` those with names.
+
+    Attributes:
+      free: masks of what is searched.
+      radii: l1 radii, infinite for none: of each `v` as one vector, and of each array of the
+        inputs; None leaves the projection of the inputs, or of some of them, out of the program.
+      reset: whether `v` at a cut is 0 from the start of the round on.
+      back: the cuts of line 5, and in which rounds it is taken there; empty leaves it out of the
+        program.
+      constraint: how inputs are kept where they belong, as `Prior.keep` takes it.
+      steps: of each round; 0 leaves it out.
+      rate: learning rates.
+      objective: what is minimized, weights `[rounds]`.
+      exploration: strength of `Prior.explore`; None leaves it out of the program.
+      stop: `[]` or `[B]`, steps over all rounds after which nothing changes any more (early
+        stopping).
+      max_steps: of any run with this method, over all rounds; static.
+      start: one of `Prior.starts`.
+      ramp: factor on the learning rate, of the fraction of the round in [0, 1) that is done.
+      optimizer: any of optax's, its updates scaled by rate and ramp, made anew each round; a
+        random key in its state is each image's own.
+      sna: Stochastic Noise Addition (Section 4.2): the operator's noise is added to what the
+        objective sees; None where the operator adds any.
+      keep: `best`, the image with the least error of its noiseless measurement, or `last`.
+    """
+
+    free: Variables
+    radii: Variables
+    reset: dict[int, jax.Array]
+    back: dict[int, jax.Array]
+    constraint: Any
+    steps: jax.Array
+    rate: jax.Array
+    objective: Objective
+    exploration: jax.Array | None
+    stop: jax.Array
+    max_steps: int | None = flax.struct.field(pytree_node=False)
+    start: str = flax.struct.field(pytree_node=False, default="random")
+    ramp: Callable[[jax.Array], jax.Array] = flax.struct.field(pytree_node=False, default=ilo_ramp)
+    optimizer: optax.GradientTransformation = flax.struct.field(pytree_node=False, default=ADAM)
+    sna: bool | None = flax.struct.field(pytree_node=False, default=None)
+    keep: str = flax.struct.field(pytree_node=False, default="best")
+
+    @classmethod
+    def create(
+        cls,
+        prior: Prior,
+        rounds: Sequence[Round],
+        objective: Term | Objective | None = None,
+        *,
+        cuts: Sequence[int] = (),
+        space: str | None = None,
+        constraint: str | None = None,
+        radii_inputs: Any = None,
+        exploration: float | None = None,
+        start: str = "random",
+        ramp: Callable[[jax.Array], jax.Array] = ilo_ramp,
+        optimizer: optax.GradientTransformation = ADAM,
+        sna: bool | None = None,
+        keep: str = "best",
+    ) -> "Method":
+        """The method of some rounds, in order.
+
+        Args:
+          objective: by default `usual_objective`.
+          cuts: with a deviation beside those that the rounds name, so that methods with other
+            rounds share a program.
+          space: which of `Prior.spaces` is searched.
+          constraint: which of `Prior.constraints`; the first by default.
+          radii_inputs: l1 radii of the inputs, a number each or one a round: a tree whose leaves
+            stand for everything below them in `Inputs`, None for no ball.
+
+        Raises:
+          InputError: no rounds, no steps, a cut, layer or name that is not there, a radius or
+            rate out of range, or a weight that does not go with the rounds.
+        """
+        _check(prior, rounds, constraint, start, keep)
+        at = tuple(sorted({r.deviation for r in rounds if r.deviation is not None} | {*cuts}))
+        zeros(prior, at)  # raises for a cut that is not there
+        masks = [prior.free(*(r.inputs or (0, 0)), index=r.noise_maps, space=space) for r in rounds]
+        goals = sorted({r.back_to for r in rounds if r.back_to is not None})
+        kept = prior.constraints()
+        kept = kept[constraint or next(iter(kept))]
+        steps = jnp.asarray([r.steps for r in rounds], jnp.int32)
+        total = sum(r.steps for r in rounds)
+        return cls(
+            free=Variables(
+                jax.tree.map(lambda *m: jnp.stack([jnp.asarray(x) for x in m]), *masks),
+                {c: jnp.asarray([r.deviation == c for r in rounds]) for c in at},
+            ),
+            radii=Variables(
+                jax.tree.map(lambda x: _each(x, len(rounds)), radii_inputs),
+                {
+                    c: _floats(r.radius if r.deviation == c else math.inf for r in rounds)
+                    for c in at
+                },
+            ),
+            reset={c: jnp.asarray(_resets(rounds, c)) for c in at},
+            back={c: jnp.asarray([r.back_to == c for r in rounds]) for c in goals},
+            constraint=jax.tree.map(lambda x: _each(x, len(rounds)), kept),
+            steps=steps,
+            rate=_floats(r.rate for r in rounds),
+            objective=as_objective(objective or usual_objective(prior)).over(len(rounds)),
+            exploration=None if exploration is None else _each(exploration, len(rounds)),
+            stop=jnp.int32(total),
+            max_steps=total,
+            start=start,
+            ramp=ramp,
+            optimizer=optimizer,
+            sna=sna,
+            keep=keep,
+        )
+
+    @property
+    def rounds(self) -> int:
+        """How many."""
+        return self.steps.shape[-1]
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Those with a deviation."""
+        return tuple(sorted(self.free.v))
+
+    @property
+    def by_image(self) -> bool:
+        """Whether leaves are `[B, rounds]`."""
+        return self.steps.ndim == 2
+
+    def position(self, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The round that step `t` over all rounds belongs to, and which of its steps it is."""
+        ends = jnp.cumsum(self.steps, dtype=jnp.int32)
+        r = jnp.minimum(jnp.sum(t >= ends, dtype=jnp.int32), self.rounds - 1)
+        return r, t - (ends[r] - self.steps[r])
+
+    def at(self, r: jax.Array) -> "Method":
+        """One round's numbers, without the axis of rounds."""
+
+        def pick(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: leaf[r], tree)
+
+        objective = self.objective.replace(weights=pick(self.objective.weights))
+        return self.replace(objective=objective, **{n: pick(getattr(self, n)) for n in _BY_ROUND})
+
+    def number_axes(self) -> Any:
+        """The method's structure with 0 at its numbers, and None at the terms of the objective:
+        what they hold, such as LPIPS's network, is shared."""
+        mapped = jax.tree.map(lambda _: 0, self)
+        return mapped.replace(objective=mapped.objective.replace(terms=None))
+
+    def axes(self) -> Any:
+        """For `jax.vmap` over images: which leaves have a batch axis."""
+        return self.number_axes() if self.by_image else None
+
+    def for_images(self, batch: int) -> "Method":
+        """With leaves `[B, rounds]`, equal for all images."""
+        return self if self.by_image else self.map(lambda a: jnp.broadcast_to(a, (batch, *a.shape)))
+
+    def map(self, function: Callable[[jax.Array], jax.Array]) -> "Method":
+        """A function of each of the method's numbers."""
+        terms = self.objective.terms
+        bare = self.replace(objective=self.objective.replace(terms=()))
+        found = jax.tree.map(function, bare)
+        return found.replace(objective=found.objective.replace(terms=terms))
+
+    def padded(self, rounds: int) -> "Method":
+        """With so many rounds: those that are added have no steps."""
+        more = rounds - self.rounds
+        if not more:
+            return self
+        objective = self.objective
+        weights = tuple(jnp.pad(w, (0, more)) for w in objective.weights)
+
+        def pad(leaf: jax.Array, value: float = 0) -> jax.Array:
+            widths = [(0, more)] + [(0, 0)] * (leaf.ndim - 1)
+            return jnp.pad(leaf, widths, constant_values=value)
+
+        added = {name: jax.tree.map(pad, getattr(self, name)) for name in _BY_ROUND}
+        added["radii"] = jax.tree.map(lambda leaf: pad(leaf, math.inf), self.radii)
+        return self.replace(objective=objective.replace(weights=weights), **added)
+
+    def with_cuts(self, cuts: Sequence[int]) -> "Method":
+        """With deviations at further cuts, which no round searches."""
+        off = jnp.zeros_like(self.steps, bool)
+        v, radii = dict(self.free.v), dict(self.radii.v)
+        for cut in cuts:
+            v.setdefault(cut, off)
+            radii.setdefault(cut, jnp.full(off.shape, jnp.inf, jnp.float32))
+        return self.replace(
+            free=self.free.replace(v=v),
+            radii=self.radii.replace(v=radii),
+            reset=dict.fromkeys(v, off) | self.reset,
+        )
+
+
+_BY_ROUND = ("free", "radii", "reset", "back", "constraint", "steps", "rate", "exploration")
+
+
+def _resets(rounds: Sequence[Round], cut: int) -> list[bool]:
+    """The rounds that begin with `v = 0` at a cut: those that go back to its range, or to an
+    earlier cut after a round of this run has been there."""
+    visited, found = False, []
+    for r in rounds:
+        found.append(visited and (cut > r.depth or r.back_to == cut))
+        visited = (visited and not found[-1]) or r.deviation == cut
+    return found
+
+
+def _check(
+    prior: Prior, rounds: Sequence[Round], constraint: str | None, start: str, keep: str
+) -> None:
+    steps = ",".join(str(r.steps) for r in rounds)
+    if not rounds or min(r.steps for r in rounds) < 0 or not any(r.steps for r in rounds):
+        raise InputError(f"steps {steps}: expected positive numbers, one a round")
+    for r in rounds:
+        start_layer, stop_layer = r.inputs or (0, 0)
+        if not 0 <= start_layer <= stop_layer <= prior.depth:
+            raise InputError(
+                f"inputs of layers {start_layer} to {stop_layer}: expected 0 to {prior.depth}"
+            )
+        if r.back_to is not None and not 1 <= r.back_to <= prior.depth:
+            raise InputError(f"cut {r.back_to}: expected 1 to {prior.depth}")
+        if not r.radius >= 0:
+            raise InputError(f"radius {r.radius:g}: expected 0 or more, inf for no ball")
+        if not 0 <= r.rate < math.inf:
+            raise InputError(f"rate {r.rate:g}: expected 0 or more")
+    _named("constraint", constraint, prior.constraints())
+    _named("start", start, prior.starts())
+    _named("keep", keep, {"best": None, "last": None})
+
+
+def _named(what: str, name: str | None, table: Mapping[str, Any]) -> None:
+    if name is not None and name not in table:
+        raise InputError(f"{what} {name}: expected one of {', '.join(table)}")
+
+
+def _floats(values: Any) -> jax.Array:
+    return jnp.asarray(list(values), jnp.float32)
+
+
+def _each(value: Any, rounds: int) -> jax.Array:
+    """`[rounds]` of one number, or of one a round."""
+    return jnp.broadcast_to(jnp.asarray(value, jnp.float32), (rounds,))

@@ -1,0 +1,134 @@
+"""Small priors, and a problem for each: what the tests of solvers share, so that they share
+compiled programs, too."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.ops import Inpaint, partial_circulant
+from ilo_jax.priors import Sequential
+from ilo_jax.solve import Method, Result, Round, Variables, image, reconstruct
+from ilo_jax.solve.batch import run_steps
+from ilo_jax.stylegan2 import GeneratorConfig, StyleGAN2, random_generator
+
+LATENT, WIDTHS, SHAPE = 6, (10, 14, 16), (4, 4, 1)
+CUTS = (1, 2, 3)
+ROUNDS = 5
+IMAGES = 3
+KEYS = jax.random.split(jax.random.key(2), IMAGES)
+
+
+def dense(p, x):
+    return jnp.tanh(p["kernel"] @ x + p["bias"])
+
+
+def to_image(p, x):
+    return dense(p, x).reshape(SHAPE)
+
+
+def parameters():
+    sizes = (LATENT, *WIDTHS)
+    keys = jax.random.split(jax.random.key(0), len(WIDTHS))
+    params = []
+    for key, before, after in zip(keys, sizes, sizes[1:], strict=False):
+        k_kernel, k_bias = jax.random.split(key)
+        kernel = 1.5 * jax.random.normal(k_kernel, (after, before), jnp.float32)
+        bias = 0.1 * jax.random.normal(k_bias, (after,), jnp.float32)
+        params.append({"kernel": kernel / np.float32(np.sqrt(before)), "bias": bias})
+    return tuple(params)
+
+
+MLP = Sequential.create((dense, dense, to_image), parameters(), LATENT)
+"""Three layers."""
+
+OPERATOR = partial_circulant(jax.random.key(1), SHAPE, 10)
+
+MASKS = jnp.stack([jax.random.bernoulli(key, 0.7, (4, 4, 1)) for key in KEYS]).astype(jnp.float32)
+MASKED = Inpaint(SHAPE, MASKS)
+"""A mask for each image."""
+
+CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
+"""8 px: three layers and noise maps, four latents."""
+
+
+@functools.cache
+def stylegan2() -> StyleGAN2:
+    return StyleGAN2(jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0)))
+
+
+def stylegan2_operator():
+    return partial_circulant(jax.random.key(1), CONFIG.image_shape, 60)
+
+
+render = jax.jit(jax.vmap(image, (None, 0)))
+"""The images of variables `[B, ...]`."""
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def starts(prior, key, count: int = IMAGES) -> Variables:
+    """Random points of a prior's range."""
+    return Variables(jax.vmap(prior.starts()["random"])(jax.random.split(key, count)), {})
+
+
+@functools.cache
+def truth() -> jax.Array:
+    """Images of the MLP."""
+    return render(MLP, starts(MLP, jax.random.key(3)))
+
+
+@functools.cache
+def stylegan2_truth() -> jax.Array:
+    return render(stylegan2(), starts(stylegan2(), jax.random.key(3)))
+
+
+def shared(method: Method) -> Method:
+    """A method for the MLP with as many rounds and cuts as all others, for one program."""
+    return method.with_cuts(CUTS).padded(ROUNDS)
+
+
+def rounds_of(*rounds: Round, **options: Any) -> Method:
+    return shared(Method.create(MLP, rounds, **options))
+
+
+def run(method: Method, **changed: Any) -> Result:
+    """Of the MLP's problem."""
+    problem = {"prior": MLP, "operator": OPERATOR, "key": KEYS} | changed
+    if "measurement" not in problem:
+        problem["measurement"] = problem["operator"](truth())
+    return reconstruct(method=method, **problem)
+
+
+@jax.jit
+def begun(prior) -> Variables:
+    """Where a run with `KEYS` starts, without deviations."""
+    keys = jax.vmap(jax.random.split)(KEYS)[:, 0]
+    return Variables(jax.vmap(prior.starts()["random"])(keys), {})
+
+
+def programs() -> int:
+    """Compiled so far for the steps of runs."""
+    return run_steps._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def at(tree, index):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def assert_same(a, b):
+    def same(x, y):
+        if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            x, y = jax.random.key_data(x), jax.random.key_data(y)
+        np.testing.assert_array_equal(x, y)
+
+    jax.tree.map(same, a, b)
+
+
+def assert_close(a, b, tolerance=1e-4):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=tolerance), a, b)
+
+
+def norms(x, axes):
+    return np.sum(np.abs(np.asarray(x)), axes)

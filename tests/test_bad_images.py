@@ -1,0 +1,101 @@
+"""Files that are no images, or damaged ones."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from test_images import GREY, RGB, SHAPE, pillow
+
+from ilo_jax.errors import InputError
+from ilo_jax.files.images import read_exact, read_image, read_mask
+
+
+def save_text(path: Path) -> None:
+    path.write_text("this is not a picture\n" * 100)
+
+
+def save_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def save_eps(path: Path) -> None:
+    pillow(RGB).save(path, format="EPS")
+
+
+def save_truncated(path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    pillow(noise).save(path)
+    path.write_bytes(path.read_bytes()[:6000])
+
+
+def save_nothing(path: Path) -> None:
+    pass
+
+
+def save_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def save_large_integers(path: Path) -> None:
+    pillow(GREY.astype(np.int32) * 100_000).save(path, format="TIFF")
+
+
+def save_negative_floats(path: Path) -> None:
+    pillow(GREY.astype(np.float32) - 100).save(path, format="TIFF")
+
+
+def save_nan(path: Path) -> None:
+    pillow(np.full((8, 8), np.nan, np.float32)).save(path, format="TIFF")
+
+
+BAD_FILES = {
+    "text": (save_text, "not an image"),
+    "empty": (save_empty, "not an image"),
+    "eps": (save_eps, "not an image"),
+    "truncated": (save_truncated, "cannot be read"),
+    "missing": (save_nothing, "No such file"),
+    "folder": (save_folder, "cannot be read"),
+    "large integers": (save_large_integers, "0..65535"),
+    "negative floats": (save_negative_floats, r"\[0, 1\] or \[0, 255\]"),
+    "nan": (save_nan, "values from nan"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+@pytest.mark.parametrize("read", [read_image, read_exact, lambda p, s: read_mask(p, s[:2])])
+def test_a_bad_file_is_refused_in_one_line(kind, read, tmp_path):
+    save, expected = BAD_FILES[kind]
+    path = tmp_path / "x.png"
+    save(path)
+    with pytest.raises(InputError, match=expected) as caught:
+        read(path, SHAPE)
+    assert str(path) in str(caught.value)
+    assert "expected" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", [40, 10], ids=["warning", "error"])
+def test_a_decompression_bomb_is_refused(limit, tmp_path, monkeypatch):
+    pillow(RGB).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(InputError, match=f"too large; expected at most {limit} pixels"):
+        read_image(tmp_path / "x.png", SHAPE)
+
+
+@given(data=st.data(), suffix=st.sampled_from(["png", "jpg", "tif", "gif", "webp", "bmp"]))
+def test_a_damaged_file_is_read_or_refused_but_nothing_else(data, suffix, tmp_path_factory):
+    path = tmp_path_factory.mktemp("damaged") / f"x.{suffix}"
+    pillow(RGB).save(path)
+    content = bytearray(path.read_bytes())
+    stop = data.draw(st.integers(0, len(content)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[:stop])
+    with contextlib.suppress(InputError):
+        image, _ = read_image(path, SHAPE)
+        assert image.shape == SHAPE
+        assert np.abs(image).max() <= 1

@@ -1,0 +1,137 @@
+"""The automatic choice: what is held out, whose choice it is, and that it is a run like others."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import IMAGES, KEYS, MASKED, MLP, OPERATOR, SHAPE, at, shared, truth
+
+from ilo_jax.errors import InputError
+from ilo_jax.ops import box_inpainting, denoising, inpainting, map_images
+from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, ilo, reconstruct_auto
+
+METHOD = shared(ilo(MLP, (12, 12), radii=20.0))
+AUTO = Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2)
+
+
+@pytest.fixture
+def held_out(monkeypatch):
+    """What the trial of a choice holds out."""
+    from ilo_jax.solve import auto
+
+    seen = []
+
+    def sweep(*args, held_out=None, **options):
+        seen.append(held_out)
+        raise StopIteration
+
+    monkeypatch.setattr(auto, "sweep", sweep)
+
+    def of(operator, measurement, keys):
+        seen.clear()
+        with pytest.raises(StopIteration):
+            reconstruct_auto(MLP, operator, measurement, keys, METHOD, AUTO)
+        return np.asarray(seen[0])
+
+    return of
+
+
+@functools.cache
+def reference():
+    """Of images that have a mask each."""
+    measurement = map_images(lambda operator, x: operator(x), MASKED, truth())
+    return reconstruct_auto(MLP, MASKED, measurement, KEYS, METHOD, AUTO)
+
+
+def test_what_is_held_out_of_an_image_depends_on_its_key_alone(held_out):
+    operator = box_inpainting(SHAPE, 1)
+    together = held_out(operator, operator(truth()), KEYS)
+    assert together.shape[0] == IMAGES
+    assert (together[0] != together[1]).any()
+    assert 0 < together.sum() < together.size
+    for i in (0, 2):
+        alone = held_out(operator, operator(truth())[i : i + 1], KEYS[i : i + 1])
+        np.testing.assert_array_equal(alone[0], together[i])
+    turned = held_out(operator, operator(truth())[::-1], KEYS[::-1])
+    np.testing.assert_array_equal(turned[::-1], together)
+
+
+def test_what_is_held_out_of_an_image_is_in_its_own_mask(held_out):
+    measurement = map_images(lambda operator, x: operator(x), MASKED, truth())
+    chosen = held_out(MASKED, measurement, KEYS)
+    assert (chosen <= np.asarray(MASKED.mask)).all()
+    assert (chosen.sum((1, 2, 3)) >= 1).all()
+
+
+def test_noise_and_held_out_pixels_have_nothing_in_common(held_out):
+    """Not the least noisy ones, as when both come from one key."""
+    keys = jax.random.split(jax.random.key(5), 20)
+    operator = denoising(SHAPE, 25.0)
+    y = jax.vmap(operator.measure)(jax.random.split(jax.random.key(6), 3), truth())
+    noise = np.abs(np.asarray(y - truth()))
+    inside = np.abs(np.asarray(y)) < 1
+    found = []
+    for key in keys:
+        chosen = held_out(operator, y, jax.random.split(key, IMAGES)) > 0
+        chosen = np.broadcast_to(chosen, noise.shape)
+        found.append(noise[chosen & inside].mean() - noise[~chosen & inside].mean())
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(len(found))
+
+
+def test_a_choice_does_not_depend_on_the_neighbours():
+    found = reference()
+    operator = inpainting(SHAPE, MASKED.mask[1])
+    alone = reconstruct_auto(
+        *(MLP, operator, operator(truth()[1:2]), KEYS[1:2], METHOD, AUTO), batch_size=6
+    )
+    assert alone.scale[0] == found.scale[1]
+    np.testing.assert_allclose(alone.image[0], found.image[1], atol=5e-3)
+    assert (found.status == OK).all()
+
+
+def test_the_chosen_image_meets_what_was_measured():
+    """Linear and without noise: exactly, where nothing is clipped."""
+    found = reference().image
+    inside = (np.abs(found) < 0.999) & (np.asarray(MASKED.mask) > 0)
+    assert inside.any()
+    np.testing.assert_allclose(found[inside], np.asarray(truth())[inside], atol=1e-3)
+
+
+def test_an_image_without_a_finite_error_is_told():
+    y = OPERATOR(truth()).at[1].set(jnp.nan)
+    found = reconstruct_auto(MLP, OPERATOR, y, KEYS, METHOD, AUTO)
+    np.testing.assert_array_equal(found.status, [OK, NOT_FINITE, OK])
+    good = reconstruct_auto(MLP, OPERATOR, OPERATOR(truth()), KEYS, METHOD, AUTO)
+    np.testing.assert_array_equal(at(found.image, 0), at(good.image, 0))
+
+
+class Brightness(Term):
+    """Draws images to white."""
+
+    def __call__(self, target, view):
+        del target
+        return jnp.mean((view.image - 1) ** 2)
+
+
+def test_terms_of_a_users_own_are_taken():
+    white = shared(ilo(MLP, (12, 12), radii=20.0, objective=Mse() + 10.0 * Brightness()))
+    operator = denoising(SHAPE, 0.0)  # not linear: no projection at the end
+    y = operator(truth())
+    plain = reconstruct_auto(MLP, operator, y, KEYS, METHOD, AUTO)
+    drawn = reconstruct_auto(MLP, operator, y, KEYS, white, AUTO)
+    assert drawn.image.mean() > plain.image.mean() + 0.1
+
+
+@pytest.mark.parametrize(
+    ("operator", "objective", "match"),
+    [
+        (inpainting(SHAPE, jnp.zeros((4, 4, 1)).at[0, 0].set(1)), None, "fewer than two"),
+        (OPERATOR, DeadZone(), "dead_zone: looks at all entries"),
+    ],
+)
+def test_what_cannot_be_held_out_is_refused(operator, objective, match):
+    method = ilo(MLP, (2, 2), radii=20.0, objective=objective)
+    with pytest.raises(InputError, match=match):
+        reconstruct_auto(MLP, operator, operator(truth()), KEYS, method, AUTO)
