@@ -30,6 +30,20 @@ def pytest_configure():
     start_quickly()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_programs(request):
+    """Compiled programs go with their file, and their memory. Those of files that look at what a
+    command writes and says, `looks_at_files = True`, have few optimizations; all others are
+    compiled as users have them."""
+    import jax
+
+    few = getattr(request.module, "looks_at_files", False)
+    jax.config.update("jax_disable_most_optimizations", few)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
+
+
 def pytest_unconfigure():
     if _cache is not None:
         _cache.cleanup()

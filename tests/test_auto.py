@@ -15,6 +15,8 @@ from ilo_jax.ops import Identity, Noisy
 from ilo_jax.solve import NOT_FINITE, OK, Auto, Choice, Mse, csgm, ilo, reconstruct_auto
 from ilo_jax.solve.auto import knowing_noise, with_usual_radii
 
+looks_at_files = True
+
 METHOD = shared(ilo(MLP, (12, 12), radii=20.0))
 
 

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+looks_at_files = True
+
 ONE = " --images photos/a.png --out {out} --generator gen"
 HERE = " --images photos/a.png --out {out}"
 TWO_ROUNDS = " --steps 2,2" + ONE

@@ -17,6 +17,8 @@ from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
 
+looks_at_files = True
+
 MESSAGES = [
     "RESOURCE_EXHAUSTED: failed to allocate 9.00GiB",
     "INTERNAL: Out of memory while trying to allocate 5 bytes.",

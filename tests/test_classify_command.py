@@ -8,6 +8,8 @@ from PIL import Image
 
 from ilo_jax.app import classify
 
+looks_at_files = True
+
 LINE = "classify --labels 3,7 --radii 0,20 --steps 4,8 --samples 2 --generator gen --out {tmp}/"
 NAMES = [f"class{c}-{s}-radius{r}" for c in (3, 7) for s in (0, 1) for r in (0, 20)]
 

@@ -15,6 +15,8 @@ from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
 from ilo_jax.files.images import encode_png, from_uint8, read_image, to_pillow
 
+looks_at_files = True
+
 SIDE = 8
 INVERT = "invert --images photos --out {out} --generator gen --steps 2,2"
 

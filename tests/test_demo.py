@@ -14,6 +14,8 @@ from ilo_jax.files.generators import load
 from ilo_jax.solve import loop
 from ilo_jax.solve.batch import run_steps
 
+looks_at_files = True
+
 
 def trace_counts(monkeypatch) -> list[int]:
     """How often a step is traced, by each of the demo's runs."""

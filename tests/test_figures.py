@@ -18,6 +18,8 @@ from benchmarks.figures_page import CASES, CURVES, PICTURES, SHOWN, draw, pictur
 from benchmarks.methods import PANELS, STEPS, Row, append_rows, read_rows
 from ilo_jax.files.images import write_png
 
+looks_at_files = True
+
 CELL = ("superres 4x", "bicubic")
 
 

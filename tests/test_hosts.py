@@ -19,6 +19,8 @@ from ilo_jax.app.hosts import Team, join
 from ilo_jax.app.results import Results
 from ilo_jax.errors import InputError
 
+looks_at_files = True
+
 
 @pytest.fixture
 def command(inputs) -> list[str]:
@@ -44,6 +46,7 @@ def summary(out) -> dict:
     return {k: v for k, v in stored.items() if k != "seconds"}
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_with_what_three_began_and_give_the_bytes_of_one(command, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert main([*command, str(whole)]) == 0

@@ -88,7 +88,7 @@ def test_equals_the_original(name, case):
     np.testing.assert_allclose(got, GOLDEN[f"{name} {case}"][:, 0], rtol=2e-5)
 
 
-@pytest.mark.parametrize("name", lpips.NETWORKS)
+@pytest.mark.parametrize("name", ["alex", pytest.param("vgg", marks=pytest.mark.slow)])
 def test_gradient_equals_the_original_s(name):
     images = TRIPLES["100x75x3"]
     others = jax.tree.map(lambda f: f[1:], features(lpips.load(name), images))

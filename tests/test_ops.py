@@ -240,6 +240,7 @@ print(seconds, (after - before) * 1024)
 """
 
 
+@pytest.mark.slow
 def test_circulant_at_1024_px_takes_memory_and_time_of_an_fft():
     # In a process of its own: the peak is that of the process. The matrix would take 3 TB.
     run = [sys.executable, "-c", CIRCULANT_AT_1024_PX]

@@ -27,6 +27,7 @@ def run_blocks(page: pathlib.Path) -> dict:
     return names
 
 
+@pytest.mark.slow
 def test_the_python_blocks_of_the_readme_run_in_order():
     names = run_blocks(ROOT / "README.md")
     assert names["image"].shape == names["in_range"].shape == (2, 64, 64, 3)

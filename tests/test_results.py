@@ -17,6 +17,8 @@ from ilo_jax.errors import InputError
 from ilo_jax.files.contact_sheet import Tile
 from ilo_jax.files.images import from_uint8, to_uint8
 
+looks_at_files = True
+
 RUN = {"task": "inpaint", "method": "ilo", "steps": (50, 50), "seed": 0, "observed": 0.1}
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
 IMAGE = from_uint8(PIXELS)

@@ -12,6 +12,8 @@ from ilo_jax.app.settings import Settings, Video
 from ilo_jax.errors import InputError
 from ilo_jax.solve import PRESETS, DeadZone, Geocross, Mse, Reference
 
+looks_at_files = True
+
 
 @pytest.fixture(scope="module")
 def prior(inputs):

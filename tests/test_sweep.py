@@ -12,6 +12,8 @@ from ilo_jax.app import sweep as sweep_module
 from ilo_jax.app.settings import Settings
 from ilo_jax.solve import Runs, csgm, ilo, sweep
 
+looks_at_files = True
+
 METHOD = shared(ilo(MLP, (12, 12), radii=20.0))
 
 

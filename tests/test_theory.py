@@ -188,6 +188,7 @@ def test_the_norms_of_both_parts_and_of_the_whole_are_those_of_their_jacobians()
     np.testing.assert_allclose(whole, np.linalg.norm(of_g, 2, (1, 2)), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_norms_of_stylegan2_are_those_of_its_latents():
     """Of latents to features and RGB, and of those to the image, with noise maps held fixed."""
     prior = stylegan2()
@@ -295,6 +296,7 @@ def test_the_ratios_are_those_of_the_norms():
     np.testing.assert_allclose(theory.isometry_ratios(operator, differences), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_report_has_a_row_a_cut():
     constants, bounds = command.report(stylegan2(), 3, 0.5, jax.random.key(8))
     columns = [list(column.cells) for column in constants.columns]

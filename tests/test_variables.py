@@ -18,6 +18,8 @@ from ilo_jax.files.variables import load_variables, save_variables
 from ilo_jax.solve import Variables
 from ilo_jax.solve.variables import zeros
 
+looks_at_files = True
+
 INVERT = "invert --images photos --out {out} --generator gen --steps 2,2"
 
 

@@ -57,11 +57,21 @@ def run_steps(
     """`count` steps, which is not in the program, from step `first` on."""
 
     def run(problem: Problem, search: Search, first: jax.Array, count: jax.Array) -> Search:
-        body = _body(problem)
-        last = first + count
-        if not problem.method.by_image:
-            last = jnp.minimum(last, problem.method.stop)
-        return jax.lax.fori_loop(first, last, lambda t, search: body(search, t), search)
+        method, last = problem.method, first + count
+        if method.by_image:
+            body = _mapped(problem, _step_of_image)
+            return jax.lax.fori_loop(first, last, lambda t, search: body(search, t), search)
+        last = jnp.minimum(last, method.stop)
+        begin, step = (_mapped(problem, f) for f in (loop.begin_if_first, loop.step))
+
+        def rest_of_round(carry: tuple[jax.Array, Search]) -> tuple[jax.Array, Search]:
+            t, search = carry
+            r, i = method.position(t)
+            end = jnp.minimum(t + method.steps[r] - i, last)
+            search = begin(search, t)
+            return end, jax.lax.fori_loop(t, end, lambda t, search: step(search, t), search)
+
+        return jax.lax.while_loop(lambda carry: carry[0] < last, rest_of_round, (first, search))[1]
 
     axes = (_problem_axes(problem), 0, None, None)
     return _over_devices(run, axes, mesh)(problem, search, first, count)
@@ -70,40 +80,28 @@ def run_steps(
 def scan_steps(problem: Problem, search: Search, count: int) -> Search:
     """The same from the first step on, so that it can be differentiated: a run keeps its states,
     and computes each step again."""
-    body = jax.checkpoint(_body(problem), prevent_cse=False)
+    body = jax.checkpoint(_mapped(problem, _step_of_image), prevent_cse=False)
 
     def step(search: Search, t: jax.Array) -> tuple[Search, None]:
-        after = body(search, t)
-        if problem.method.by_image:
-            return after, None
-        return loop.choose(t < problem.method.stop, after, search), None
+        return body(search, t), None
 
     return jax.lax.scan(step, search, jnp.arange(count, dtype=jnp.int32))[0]
 
 
-def _body(problem: Problem) -> Callable[[Search, jax.Array], Search]:
-    """A step of the batch; the loop is around the map, not in it, since a loop's body is traced
-    once more to be mapped."""
+def _step_of_image(problem: Problem, search: Search, t: jax.Array) -> Search:
+    """A step with whatever belongs to it, nothing if the method has stopped: for images whose
+    rounds begin and end at different steps."""
+    after = loop.step(problem, loop.begin_if_first(problem, search, t), t)
+    return loop.choose(t < problem.method.stop, after, search)
 
-    def one(problem: Problem, search: Search, t: jax.Array) -> Search:
-        after = loop.step(problem, search, t)
-        if not by_image:
-            return after
-        return loop.choose(t < problem.method.stop, after, search)
 
-    by_image = problem.method.by_image
+def _mapped(
+    problem: Problem, one: Callable[[Problem, Search, jax.Array], Search]
+) -> Callable[[Search, jax.Array], Search]:
+    """One image's function over a batch. Loops are around the map, not in it, since a loop's body
+    is traced once more to be mapped."""
     mapped = jax.vmap(one, (_problem_axes(problem), 0, None))
     return lambda search, t: mapped(problem, search, t)
-
-
-def _over_devices(batched: Callable, axes: Any, mesh: Mesh | None) -> Callable:
-    """A batch's function; with a mesh, each device takes its part of the batch."""
-    if mesh is None:
-        return batched
-    specs = _specs(axes, lambda spec: spec)
-    return jax.shard_map(
-        batched, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False
-    )
 
 
 def _problem_axes(problem: Problem) -> Any:
@@ -125,4 +123,14 @@ def _specs(axes: Any, make: Callable[[PartitionSpec], Any]) -> Any:
         lambda axis: make(PartitionSpec() if axis is None else PartitionSpec("batch")),
         axes,
         is_leaf=lambda axis: axis is None,
+    )
+
+
+def _over_devices(batched: Callable, axes: Any, mesh: Mesh | None) -> Callable:
+    """A batch's function; with a mesh, each device takes its part of the batch."""
+    if mesh is None:
+        return batched
+    specs = _specs(axes, lambda spec: spec)
+    return jax.shard_map(
+        batched, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("batch"), check_vma=False
     )

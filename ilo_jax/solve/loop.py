@@ -1,7 +1,7 @@
 """Algorithm 1, for one image; `reconstruct.py` maps it over a batch.
 
-`step` is all of it: a round begins (`begin`), a step down the gradient (`descend`), back into the
-l1 balls (`constrain`), and the best image is kept. Which of the paper's lines a round is (line 1,
+A round begins (`begin`); a `step` goes down the gradient (`descend`), back into the l1 balls
+(`constrain`), and keeps the best image. Which of the paper's lines a round is (line 1,
 CSGM; line 4, the best code in a ball; line 5, back to the range of G1) only its numbers say.
 """
 
@@ -106,31 +106,14 @@ def start(prior: Prior, method: Method, key: jax.Array, initial: Variables | Non
     )
 
 
-def step(problem: Problem, search: Search, t: jax.Array) -> Search:
-    """Step `t`, counted over all rounds."""
-    r, i = problem.method.position(t)
-    now = problem.method.at(r)
-    key = jax.random.fold_in(search.key, r)
-    search = begin(problem, now, key, i == 0, search)
-    done = i.astype(jnp.float32) / now.steps.astype(jnp.float32)
-    x, found, search = descend(problem, now, jax.random.fold_in(key, i), done, search)
-    better = jnp.isfinite(found.error)
-    better &= now.keep == "last" or found.error < search.best.error
-    found = found.replace(found_at=t)
-    best = choose(better, found, search.best)
-    rounds = jax.tree.map(lambda kept, new: kept.at[r].set(new), search.rounds, best)
-    return search.replace(best=best, best_x=choose(better, x, search.best_x), rounds=rounds)
-
-
-def begin(
-    problem: Problem, now: Method, key: jax.Array, first: jax.Array, search: Search
-) -> Search:
-    """In the first step of a round: `z^p` is noted if it goes back to the range (line 5),
-    deviations that end here become 0, the optimizer starts anew. In the others nothing."""
-    x = search.x
+def begin(problem: Problem, search: Search, t: jax.Array) -> Search:
+    """The round of step `t` begins: `z^p` is noted if it goes back to the range (line 5),
+    deviations that end here become 0, the optimizer starts anew."""
+    r, _ = problem.method.position(t)
+    now, x = problem.method.at(r), search.x
     goals = {
         cut: lax.cond(
-            first & now.back[cut],
+            now.back[cut],
             lambda x, _, cut=cut: code(problem.prior, x, cut),
             lambda _, goal: goal,
             x,
@@ -138,14 +121,32 @@ def begin(
         )
         for cut, goal in search.goals.items()
     }
-    ends = {cut: first & now.reset[cut] for cut in x.v}
-    x = x.replace(v={cut: jnp.where(ends[cut], jnp.zeros_like(v), v) for cut, v in x.v.items()})
-    # Selected, not branched over: what is selected is read by the step anyway.
-    center = choose(first, x, search.center) if problem.center is None else problem.center
-    optimizer = _with_key(now.optimizer.init(x), key)  # pyright: ignore[reportArgumentType]
-    return search.replace(
-        x=x, center=center, goals=goals, optimizer=choose(first, optimizer, search.optimizer)
-    )
+    x = x.replace(v={c: jnp.where(now.reset[c], jnp.zeros_like(v), v) for c, v in x.v.items()})
+    center = x if problem.center is None else problem.center
+    optimizer = now.optimizer.init(x)  # pyright: ignore[reportArgumentType]
+    optimizer = _with_key(optimizer, jax.random.fold_in(search.key, r))
+    return search.replace(x=x, center=center, goals=goals, optimizer=optimizer)
+
+
+def begin_if_first(problem: Problem, search: Search, t: jax.Array) -> Search:
+    """`begin` if step `t` is the first of its round."""
+    _, i = problem.method.position(t)
+    return lax.cond(i == 0, begin, lambda problem, search, t: search, problem, search, t)
+
+
+def step(problem: Problem, search: Search, t: jax.Array) -> Search:
+    """Step `t`, counted over all rounds, of a round that has begun."""
+    r, i = problem.method.position(t)
+    now = problem.method.at(r)
+    key = jax.random.fold_in(jax.random.fold_in(search.key, r), i)
+    done = i.astype(jnp.float32) / now.steps.astype(jnp.float32)
+    x, found, search = descend(problem, now, key, done, search)
+    better = jnp.isfinite(found.error)
+    better &= now.keep == "last" or found.error < search.best.error
+    found = found.replace(found_at=t)
+    best = choose(better, found, search.best)
+    rounds = jax.tree.map(lambda kept, new: kept.at[r].set(new), search.rounds, best)
+    return search.replace(best=best, best_x=choose(better, x, search.best_x), rounds=rounds)
 
 
 def choose(condition: jax.Array, a: Any, b: Any) -> Any:

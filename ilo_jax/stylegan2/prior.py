@@ -190,11 +190,11 @@ class StyleGAN2(Prior):
         latents = rescale_to_norm(inputs.latents, euclidean_norm(center.latents, -1), -1)
 
         def noise(x: jax.Array, x0: jax.Array) -> jax.Array:
-            on_sphere = rescale_to_norm(x, euclidean_norm(x0, (-3, -2)), (-3, -2))
-            centred = x - jnp.mean(x)
-            white = centred * jax.lax.rsqrt(jnp.mean(centred**2) + 1e-8)
-            x = jnp.where(constraint.noises > 0, on_sphere, x)
-            return jnp.where(constraint.white > 0, white, x)
+            axes, white = (-3, -2), constraint.white > 0
+            x = x - jnp.where(white, jnp.mean(x), 0)
+            norm = euclidean_norm(x, axes)
+            kept = jnp.where(constraint.noises > 0, euclidean_norm(x0, axes), norm)
+            return x * (jnp.where(white, x.size**0.5, kept) / norm)
 
         return inputs._replace(
             latents=jnp.where(constraint.latents > 0, latents, inputs.latents),
