@@ -2,69 +2,14 @@
 
 import json
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from outputs import table
-from small import KEYS, MLP, OPERATOR, SHAPE, shared, truth
 
-import ilo_jax
 from ilo_jax.app import reconstruct as reconstruct_module
-from ilo_jax.errors import InputError
-from ilo_jax.ops import Identity, Noisy
-from ilo_jax.solve import NOT_FINITE, OK, Auto, Choice, Mse, csgm, ilo, reconstruct_auto
-from ilo_jax.solve.auto import knowing_noise, with_usual_radii
+from ilo_jax.solve import NOT_FINITE, OK, Auto, Choice
 
 looks_at_files = True
-
-METHOD = shared(ilo(MLP, (12, 12), radii=20.0))
-
-
-def test_the_automatic_choice_is_measured_and_bounded():
-    done = []
-    found = reconstruct_auto(
-        MLP,
-        OPERATOR,
-        OPERATOR(truth()),
-        KEYS,
-        METHOD,
-        Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2),
-        batch_size=6,
-        progress=lambda *runs: done.append(runs),
-    )
-    assert done == [(6, 12), (12, 12)]
-    assert set(found.scale) <= {np.float32(0.1), np.float32(10.0), 0.1, 10.0}
-    assert ((found.steps >= 1) & (found.steps <= 24)).all()
-    np.testing.assert_array_equal(found.round, (found.steps > 12).astype(int))
-    measurement = OPERATOR(truth())
-    error = np.mean((OPERATOR(jnp.asarray(found.image)) - measurement) ** 2)
-    assert error < 0.3 * np.mean(measurement**2)
-
-
-def test_known_noise_ends_the_squared_error():
-    operator = Noisy(SHAPE, Identity(SHAPE), jnp.float32(0.3), False)
-    assert operator.noise_variance == pytest.approx(0.09)
-    known = knowing_noise(ilo(MLP, (2, 2), objective=Mse() + 0.1 * Mse(floor=0.5)))
-    assert known.objective.terms == (Mse(discrepancy=True), Mse(floor=0.5, discrepancy=True))
-
-
-def test_usual_radii_where_there_are_none():
-    usual = with_usual_radii(MLP, ilo(MLP, (2, 2)))
-    radius = np.asarray(usual.radii.v[1])
-    assert np.isinf(radius[0])
-    assert 0 < radius[1] < np.inf
-    assert with_usual_radii(MLP, METHOD) is METHOD
-    with pytest.raises(InputError, match="auto: no round has a deviation"):
-        with_usual_radii(MLP, csgm(MLP, 2))
-
-
-@pytest.mark.slow
-def test_usual_radii_of_the_embedded_generator_are_near_the_chosen_ones():
-    prior = ilo_jax.load("chest64")
-    method = ilo(prior, (1, 1, 1, 1), radii=float("inf"))
-    usual = with_usual_radii(prior, method).radii.v
-    found = [float(usual[cut][r]) for r, cut in enumerate((1, 3, 5), 1)]
-    np.testing.assert_allclose(found, [300, 100, 30], rtol=0.5)
 
 
 def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch):

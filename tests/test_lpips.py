@@ -102,7 +102,7 @@ def test_gradient_equals_the_original_s(name):
         np.testing.assert_allclose(jnp.linalg.norm(gradient), norm, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", lpips.NETWORKS)
+@pytest.mark.parametrize("name", ["alex", pytest.param("vgg", marks=pytest.mark.slow)])
 def test_black_images_are_equal(name):
     black = np.full((3, 100, 75, 3), -1, np.float32)
     others = jax.tree.map(lambda f: f[1:], features(lpips.load(name), black))

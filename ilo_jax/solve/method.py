@@ -9,6 +9,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ilo_jax.errors import InputError
@@ -16,7 +17,7 @@ from ilo_jax.priors import Prior
 from ilo_jax.solve.objective import Objective, Term, as_objective
 from ilo_jax.solve.ramps import ilo_ramp
 from ilo_jax.solve.terms import usual_objective
-from ilo_jax.solve.variables import Variables, zeros
+from ilo_jax.solve.variables import Variables, check_cuts
 
 ADAM = optax.adam(1.0)
 """One object, since programs are found again by it."""
@@ -130,34 +131,31 @@ class Method(flax.struct.PyTreeNode):
             rate out of range, or a weight that does not go with the rounds.
         """
         _check(prior, rounds, constraint, start, keep)
+        # NumPy's, since each small operation of JAX would be compiled.
+        check_cuts(prior, cuts)
         at = tuple(sorted({r.deviation for r in rounds if r.deviation is not None} | {*cuts}))
-        zeros(prior, at)  # raises for a cut that is not there
         masks = [prior.free(*(r.inputs or (0, 0)), index=r.noise_maps, space=space) for r in rounds]
         goals = sorted({r.back_to for r in rounds if r.back_to is not None})
         kept = prior.constraints()
         kept = kept[constraint or next(iter(kept))]
-        steps = jnp.asarray([r.steps for r in rounds], jnp.int32)
         total = sum(r.steps for r in rounds)
         return cls(
             free=Variables(
-                jax.tree.map(lambda *m: jnp.stack([jnp.asarray(x) for x in m]), *masks),
-                {c: jnp.asarray([r.deviation == c for r in rounds]) for c in at},
+                jax.tree.map(lambda *m: np.stack(m), *masks),
+                {c: _array((r.deviation == c for r in rounds), bool) for c in at},
             ),
             radii=Variables(
                 jax.tree.map(lambda x: _each(x, len(rounds)), radii_inputs),
-                {
-                    c: _floats(r.radius if r.deviation == c else math.inf for r in rounds)
-                    for c in at
-                },
+                {c: _array(r.radius if r.deviation == c else math.inf for r in rounds) for c in at},
             ),
-            reset={c: jnp.asarray(_resets(rounds, c)) for c in at},
-            back={c: jnp.asarray([r.back_to == c for r in rounds]) for c in goals},
+            reset={c: _array(_resets(rounds, c), bool) for c in at},
+            back={c: _array((r.back_to == c for r in rounds), bool) for c in goals},
             constraint=jax.tree.map(lambda x: _each(x, len(rounds)), kept),
-            steps=steps,
-            rate=_floats(r.rate for r in rounds),
+            steps=_array((r.steps for r in rounds), np.int32),
+            rate=_array(r.rate for r in rounds),
             objective=as_objective(objective or usual_objective(prior)).over(len(rounds)),
             exploration=None if exploration is None else _each(exploration, len(rounds)),
-            stop=jnp.int32(total),
+            stop=np.asarray(total, np.int32),  # pyright: ignore[reportArgumentType]
             max_steps=total,
             start=start,
             ramp=ramp,
@@ -183,15 +181,16 @@ class Method(flax.struct.PyTreeNode):
 
     def position(self, t: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The round that step `t` over all rounds belongs to, and which of its steps it is."""
-        ends = jnp.cumsum(self.steps, dtype=jnp.int32)
+        steps = jnp.asarray(self.steps)
+        ends = jnp.cumsum(steps, dtype=jnp.int32)
         r = jnp.minimum(jnp.sum(t >= ends, dtype=jnp.int32), self.rounds - 1)
-        return r, t - (ends[r] - self.steps[r])
+        return r, t - (ends[r] - steps[r])
 
     def at(self, r: jax.Array) -> "Method":
         """One round's numbers, without the axis of rounds."""
 
         def pick(tree: Any) -> Any:
-            return jax.tree.map(lambda leaf: leaf[r], tree)
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf)[r], tree)
 
         objective = self.objective.replace(weights=pick(self.objective.weights))
         return self.replace(objective=objective, **{n: pick(getattr(self, n)) for n in _BY_ROUND})
@@ -223,23 +222,25 @@ class Method(flax.struct.PyTreeNode):
         if not more:
             return self
         objective = self.objective
-        weights = tuple(jnp.pad(w, (0, more)) for w in objective.weights)
 
-        def pad(leaf: jax.Array, value: float = 0) -> jax.Array:
+        def pad(leaf: Any, value: float = 0) -> Any:
             widths = [(0, more)] + [(0, 0)] * (leaf.ndim - 1)
-            return jnp.pad(leaf, widths, constant_values=value)
+            pad = np.pad if isinstance(leaf, np.ndarray) else jnp.pad
+            return pad(leaf, widths, constant_values=value)
 
         added = {name: jax.tree.map(pad, getattr(self, name)) for name in _BY_ROUND}
         added["radii"] = jax.tree.map(lambda leaf: pad(leaf, math.inf), self.radii)
+        weights = tuple(map(pad, objective.weights))
         return self.replace(objective=objective.replace(weights=weights), **added)
 
     def with_cuts(self, cuts: Sequence[int]) -> "Method":
         """With deviations at further cuts, which no round searches."""
-        off = jnp.zeros_like(self.steps, bool)
+        off: Any = np.zeros(self.steps.shape, bool)
+        none: Any = np.full(off.shape, np.inf, np.float32)
         v, radii = dict(self.free.v), dict(self.radii.v)
         for cut in cuts:
             v.setdefault(cut, off)
-            radii.setdefault(cut, jnp.full(off.shape, jnp.inf, jnp.float32))
+            radii.setdefault(cut, none)
         return self.replace(
             free=self.free.replace(v=v),
             radii=self.radii.replace(v=radii),
@@ -266,14 +267,13 @@ def _check(
     steps = ",".join(str(r.steps) for r in rounds)
     if not rounds or min(r.steps for r in rounds) < 0 or not any(r.steps for r in rounds):
         raise InputError(f"steps {steps}: expected positive numbers, one a round")
+    check_cuts(prior, (cut for r in rounds for cut in (r.deviation, r.back_to) if cut is not None))
     for r in rounds:
         start_layer, stop_layer = r.inputs or (0, 0)
         if not 0 <= start_layer <= stop_layer <= prior.depth:
             raise InputError(
                 f"inputs of layers {start_layer} to {stop_layer}: expected 0 to {prior.depth}"
             )
-        if r.back_to is not None and not 1 <= r.back_to <= prior.depth:
-            raise InputError(f"cut {r.back_to}: expected 1 to {prior.depth}")
         if not r.radius >= 0:
             raise InputError(f"radius {r.radius:g}: expected 0 or more, inf for no ball")
         if not 0 <= r.rate < math.inf:
@@ -288,10 +288,12 @@ def _named(what: str, name: str | None, table: Mapping[str, Any]) -> None:
         raise InputError(f"{what} {name}: expected one of {', '.join(table)}")
 
 
-def _floats(values: Any) -> jax.Array:
-    return jnp.asarray(list(values), jnp.float32)
+def _array(values: Any, dtype: Any = np.float32) -> Any:
+    return np.asarray(list(values), dtype)
 
 
-def _each(value: Any, rounds: int) -> jax.Array:
+def _each(value: Any, rounds: int) -> Any:
     """`[rounds]` of one number, or of one a round."""
-    return jnp.broadcast_to(jnp.asarray(value, jnp.float32), (rounds,))
+    if isinstance(value, jax.Array):
+        return jnp.broadcast_to(value.astype(jnp.float32), (rounds,))
+    return np.broadcast_to(np.asarray(value, np.float32), (rounds,))

@@ -10,6 +10,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Measurement, Operator
@@ -103,7 +104,9 @@ class Objective(flax.struct.PyTreeNode):
 
     def __mul__(self, weight: jax.typing.ArrayLike | Sequence[float]) -> "Objective":
         """All weights times a number, or times one a round."""
-        factor = jnp.asarray(weight, jnp.float32)
+        if not isinstance(weight, jax.Array):
+            weight = np.asarray(weight, np.float32)  # JAX's operations would be compiled
+        factor = weight.astype(np.float32)
         return self.replace(weights=tuple(w * factor for w in self.weights))
 
     __rmul__ = __mul__
@@ -120,7 +123,7 @@ class Objective(flax.struct.PyTreeNode):
                     f"weight of {type(term).__name__}: shape {list(weight.shape)}; expected one "
                     f"number, or one for each of {rounds} rounds"
                 )
-        return self.replace(weights=tuple(jnp.broadcast_to(w, (rounds,)) for w in self.weights))
+        return self.replace(weights=tuple(_each(w, rounds) for w in self.weights))
 
     def prepare(self, prior: Prior, operator: Operator, data: Data) -> tuple[Target, ...]:
         """What the terms prepare for one image."""
@@ -134,6 +137,14 @@ class Objective(flax.struct.PyTreeNode):
         return total
 
 
+def _each(weight: Any, rounds: int) -> Any:
+    broadcast = jnp.broadcast_to if isinstance(weight, jax.Array) else np.broadcast_to
+    return broadcast(weight, (rounds,))
+
+
+_ONE: Any = (np.float32(1),)
+
+
 def as_objective(term: Term | Objective) -> Objective:
     """A term alone as a sum of weight one; a sum as it is."""
-    return term if isinstance(term, Objective) else Objective((term,), (jnp.float32(1),))
+    return term if isinstance(term, Objective) else Objective((term,), _ONE)

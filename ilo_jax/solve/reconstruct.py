@@ -158,7 +158,7 @@ def init(
         check_variables(name, x, prior, batch)
     cuts = sorted({cut for x in given.values() for cut in x.v})
     # The number of steps is not in the program.
-    method = method.with_cuts(cuts).replace(max_steps=None)
+    method = method.with_cuts(cuts).replace(max_steps=None).map(jnp.asarray)
     problem = Problem(prior, operator, method, Data(measurement, reference, held_out), (), center)
     problem, keys, initial = put(problem, keys, initial, mesh)
     targets, search = init_batch(problem, keys, initial, mesh)
@@ -178,7 +178,12 @@ def steps(run: Run, count: int, mesh: Mesh | None = None) -> Run:
 
 def finish(run: Run) -> Result:
     """What came of it."""
-    method, best = run.problem.method, run.search.best
+    return _finish(run.problem.method, run.search)
+
+
+@jax.jit
+def _finish(method: Method, search: Search) -> Result:
+    best = search.best
     batch = best.error.shape[0]
     ran = functools.partial(_last_round, rounds=method.rounds)
     # A round that had no step ends where the one before it did.
@@ -187,13 +192,13 @@ def finish(run: Run) -> Result:
         if method.by_image
         else jnp.broadcast_to(ran(method.steps, method.stop), (batch, method.rounds))
     )
-    rounds = jax.tree.map(lambda leaf: jax.vmap(lambda a, i: a[i])(leaf, last), run.search.rounds)
+    rounds = jax.tree.map(lambda leaf: jax.vmap(lambda a, i: a[i])(leaf, last), search.rounds)
     return Result(
         image=best.image,
         error=best.error,
         found_at=best.found_at,
         status=jnp.where(jnp.isfinite(best.error), OK, NOT_FINITE).astype(jnp.int32),
-        x=run.search.best_x,
+        x=search.best_x,
         rounds=tuple(
             jax.tree.map(lambda leaf, r=r: leaf[:, r], rounds) for r in range(method.rounds)
         ),

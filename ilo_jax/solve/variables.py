@@ -1,6 +1,6 @@
 """What is searched, and the one place where `G2(G1(inputs) + v)` is composed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import flax.struct
 import jax
@@ -49,11 +49,16 @@ def zeros(prior: Prior, cuts: tuple[int, ...]) -> dict[int, jax.Array]:
     Raises:
       InputError: a cut that is not there.
     """
+    check_cuts(prior, cuts)
+    shapes = jax.eval_shape(lambda: _codes(prior, cuts))
+    return {cut: jnp.zeros(shape.shape, jnp.float32) for cut, shape in shapes.items()}
+
+
+def check_cuts(prior: Prior, cuts: Iterable[int]) -> None:
+    """Raises `InputError` for a cut that is not there."""
     for cut in cuts:
         if not 1 <= cut <= prior.depth:
             raise InputError(f"cut {cut}: expected 1 to {prior.depth}, the generator's layers")
-    shapes = jax.eval_shape(lambda: _codes(prior, cuts))
-    return {cut: jnp.zeros(shape.shape, jnp.float32) for cut, shape in shapes.items()}
 
 
 def with_cuts(x: Variables, v: Mapping[int, jax.Array]) -> Variables:
