@@ -117,7 +117,7 @@ def compare(prior: Sequential, truth: jax.Array, steps: int) -> Table:
     return table
 
 
-RADII = [20.0, 10.0]
+RADII = [10.0, 3.0]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The choice among methods without the truth: of the library, and as a command."""
+"""`--auto`: what the command writes of a choice, and what goes with it."""
 
 import json
 

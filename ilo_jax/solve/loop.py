@@ -20,14 +20,17 @@ from ilo_jax.solve.method import Method
 from ilo_jax.solve.objective import Data, Target, View
 from ilo_jax.solve.variables import Variables, code, image, zeros
 
+_JUDGE = 2**31
+"""Folded into an image's key; the others are numbers of rounds."""
+
 
 class Solution(flax.struct.PyTreeNode):
     """The best image of a search so far.
 
     Attributes:
       image: `[H, W, C]`, of the generator, not clipped.
-      error: `Operator.error` of its noiseless measurement, over the entries held out if there are
-        any; infinite before the first finite one.
+      error: `Operator.error` of its measurement, over the entries held out if there are any;
+        infinite before the first finite one.
       found_at: its step, counted over all rounds.
     """
 
@@ -172,7 +175,8 @@ def descend(
     if now.exploration is not None:
         strength = now.exploration * jnp.maximum(0, 1 - done / 0.75) ** 2
         x = x.replace(inputs=problem.prior.explore(x.inputs, k_explore, strength))
-    loss = functools.partial(objective, problem, now, k_noise)
+    k_judge = jax.random.fold_in(search.key, _JUDGE)
+    loss = functools.partial(objective, problem, now, k_noise, k_judge)
     if search.goals:
         loss = functools.partial(
             lax.cond,
@@ -195,18 +199,24 @@ def descend(
 
 
 def objective(
-    problem: Problem, now: Method, key: jax.Array, x: Variables
+    problem: Problem, now: Method, key: jax.Array, judge: jax.Array, x: Variables
 ) -> tuple[jax.Array, Solution]:
     """What a round minimizes that looks at the measurement (lines 1 and 4, Section 4.2), and with
-    it the image and its error."""
+    it the image and its error.
+
+    Args:
+      key: of the noise that SNA adds, another one in each step.
+      judge: of the noise that it adds where images are compared, the same in all steps of an
+        image, so that the best is not the one with the luckiest draw.
+    """
     prior, operator, data = problem.prior, problem.operator, problem.data
     generated = image(prior, x)
-    predicted = noiseless = operator(generated)
+    predicted = judged = operator(generated)
     if problem.sna:
-        predicted = operator.measure(key, generated)
+        predicted, judged = (operator.measure(k, generated) for k in (key, judge))
     view = View(prior, operator, data, generated, predicted, x, now.free.inputs)
     value = now.objective(problem.targets, view)
-    error = operator.error(noiseless, data.measurement, data.held_out)
+    error = operator.error(judged, data.measurement, data.held_out)
     return value, Solution(generated, error, jnp.int32(0))
 
 

@@ -77,7 +77,7 @@ class Method(flax.struct.PyTreeNode):
         random key in its state is each image's own.
       sna: Stochastic Noise Addition (Section 4.2): the operator's noise is added to what the
         objective sees; None where the operator adds any.
-      keep: `best`, the image with the least error of its noiseless measurement, or `last`.
+      keep: `best`, the image with the least error, or `last`.
     """
 
     free: Variables
