@@ -13,7 +13,7 @@ from PIL import Image
 
 from ilo_jax.app.options import build_operator, links, read_kernel
 from ilo_jax.app.parser import make_parser
-from ilo_jax.app.tasks import TASKS, Option, Task
+from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Composed, LinearOperator, composition, custom
 
@@ -33,32 +33,6 @@ def build(task, shape=SHAPE, **options):
 
 def image(shape=SHAPE):
     return jax.random.uniform(KEY, shape, minval=-1)
-
-
-def test_options_of_a_form_go_together():
-    a, b = Option("a", int, ""), Option("b", float, "", default=2.5)
-    c, d = Option("c", str, ""), Option("d", str, "")
-    task = Task("task", "", TASKS["invert"].build, forms=((a, b), (c, d)))
-    assert task.options == (a, b, c, d)
-    assert task.complete({"a": 1}) == {"a": 1, "b": 2.5}
-    assert task.complete({"b": 0.0, "a": 1}) == {"a": 1, "b": 0.0}
-    assert task.complete({"c": "x", "d": "y"}) == {"c": "x", "d": "y"}
-    for names in ("", "b", "c", "ac", "bcd", "ax"):
-        with pytest.raises(InputError) as raised:
-            task.complete(dict.fromkeys(names, 1))
-        assert str(raised.value) == f"{' '.join(['task', *names])}: expected a [b] | c d"
-    with pytest.raises(InputError, match="invert a: expected no options"):
-        TASKS["invert"].complete({"a": 1})
-
-
-@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
-def test_the_table_keeps_its_rules(task):
-    names = [option.name for option in task.options]
-    assert len(set(names)) == len(names)
-    if len(task.forms) > 1:
-        assert all(form[0].default is None for form in task.forms)
-    for options in (*task.examples, *([] if task.demo is None else [task.demo])):
-        assert task.complete(options).items() >= options.items()
 
 
 def test_a_chain_applies_its_tasks_in_order():

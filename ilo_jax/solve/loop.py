@@ -18,7 +18,7 @@ from ilo_jax.ops import Operator, project_l1_ball
 from ilo_jax.priors import Prior
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.objective import Data, Target, View
-from ilo_jax.solve.variables import Variables, code, image, zeros
+from ilo_jax.solve.variables import Variables, code, image, with_cuts, zeros
 
 _JUDGE = 2**31
 """Folded into an image's key; the others are numbers of rounds."""
@@ -95,12 +95,12 @@ def start(prior: Prior, method: Method, key: jax.Array, initial: Variables | Non
     if initial is None:
         x = Variables(prior.starts()[method.start](k_start), v)
     else:
-        x = initial.replace(v={**v, **initial.v})
+        x = with_cuts(initial, v)
     best = Solution(jnp.zeros(prior.image_shape, jnp.float32), jnp.float32(jnp.inf), jnp.int32(0))
     return Search(
         x=x,
         center=x,
-        goals={cut: zeros(prior, (cut,))[cut] for cut in method.back},
+        goals=zeros(prior, tuple(method.back)),
         optimizer=method.optimizer.init(x),  # pyright: ignore[reportArgumentType]
         best=best,
         best_x=x,

@@ -209,12 +209,12 @@ class Method(flax.struct.PyTreeNode):
         """With leaves `[B, rounds]`, equal for all images."""
         return self if self.by_image else self.map(lambda a: jnp.broadcast_to(a, (batch, *a.shape)))
 
-    def map(self, function: Callable[[jax.Array], jax.Array]) -> "Method":
-        """A function of each of the method's numbers."""
-        terms = self.objective.terms
-        bare = self.replace(objective=self.objective.replace(terms=()))
-        found = jax.tree.map(function, bare)
-        return found.replace(objective=found.objective.replace(terms=terms))
+    def map(self, function: Callable[..., jax.Array], *others: "Method") -> "Method":
+        """A function of each of the method's numbers, and of those of others of its structure; the
+        terms of the objective are the method's own."""
+        bare = (m.replace(objective=m.objective.replace(terms=())) for m in (self, *others))
+        found = jax.tree.map(function, *bare)
+        return found.replace(objective=found.objective.replace(terms=self.objective.terms))
 
     def padded(self, rounds: int) -> "Method":
         """With so many rounds: those that are added have no steps."""

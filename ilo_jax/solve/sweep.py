@@ -59,10 +59,8 @@ def align(methods: Sequence[Method]) -> list[Method]:
 def stack(methods: Sequence[Method]) -> Method:
     """Methods along a new first axis of every number: `[S, rounds]`. The terms of the objective
     are those of the first."""
-    first, *_ = aligned = align(methods)
-    plain = [m.replace(objective=m.objective.replace(terms=())) for m in aligned]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *plain)
-    return stacked.replace(objective=stacked.objective.replace(terms=first.objective.terms))
+    first, *others = align(methods)
+    return first.map(lambda *leaves: jnp.stack(leaves), *others)
 
 
 def sweep(
