@@ -193,9 +193,8 @@ def descend(
         )
     rate = now.rate * now.ramp(done)
     moved = jax.tree.map(lambda a, u: a + rate * u, search.x, updates)
-    moved = constrain(problem.prior, now, moved, search.center)
-    free = jax.tree.map(jnp.where, now.free, moved, search.x)  # the rest stays to the bit
-    return x, found, search.replace(x=free, optimizer=optimizer)
+    moved = constrain(problem.prior, now, moved, search.x, search.center)
+    return x, found, search.replace(x=moved, optimizer=optimizer)
 
 
 def objective(
@@ -233,36 +232,32 @@ def range_distance(
     return value, Solution(none, jnp.float32(jnp.inf), jnp.int32(0))
 
 
-def constrain(prior: Prior, now: Method, x: Variables, center: Variables) -> Variables:
-    """The inputs back to where they belong (Section 4.1), then everything into its l1 ball around
-    the centre (Algorithm 1, line 4)."""
-    inputs = prior.keep(x.inputs, center.inputs, now.constraint)
+def constrain(
+    prior: Prior, now: Method, moved: Variables, before: Variables, center: Variables
+) -> Variables:
+    """What is free moves: the inputs back to where they belong (Section 4.1), then everything into
+    its l1 ball around the centre (Algorithm 1, line 4). The rest stays as it was, to the bit."""
+    moved = moved.replace(inputs=prior.keep(moved.inputs, center.inputs, now.constraint))
 
-    def balls(radius: jax.Array | None, x: Any, x0: Any, free: Any) -> Any:
-        if radius is None:
-            return x
-        return jax.tree.map(functools.partial(_ball, radius), x, x0, free)
+    def balls(radius: jax.Array | None, *parts: Any) -> Any:
+        return jax.tree.map(functools.partial(_ball, radius), *parts)
 
-    return Variables(
-        jax.tree.map(
-            balls,
-            now.radii.inputs,
-            inputs,
-            center.inputs,
-            now.free.inputs,
-            is_leaf=lambda leaf: leaf is None,
-        ),
-        {cut: _ball(now.radii.v[cut], v, center.v[cut], now.free.v[cut]) for cut, v in x.v.items()},
+    return jax.tree.map(
+        balls, now.radii, moved, before, center, now.free, is_leaf=lambda leaf: leaf is None
     )
 
 
-def _ball(radius: jax.Array, x: jax.Array, center: jax.Array, free: jax.Array) -> jax.Array:
-    """The nearest point of the l1 ball around the centre, where there is one and `x` is free."""
+def _ball(
+    radius: jax.Array | None, moved: jax.Array, before: jax.Array, center: jax.Array, free: Any
+) -> jax.Array:
+    """The nearest point of the l1 ball around the centre, where there is one and it is free."""
+    if radius is None:
+        return jnp.where(free, moved, before)
     return lax.cond(
         jnp.any(free) & (radius < jnp.inf),
-        lambda x: center + project_l1_ball(x - center, radius),
-        lambda x: x,
-        x,
+        lambda x: jnp.where(free, center + project_l1_ball(x - center, radius), before),
+        lambda x: jnp.where(free, x, before),
+        moved,
     )
 
 
