@@ -124,7 +124,7 @@ BAD = {
     "invert --images photos": "the following arguments are required: --out",
     "invert --out {out}": "the following arguments are required: --images",
     "invert --speed 3" + ONE: "unrecognized arguments: --speed 3",
-    "--out text.png": "cannot be made .*; expected a writable folder",
+    "--out text.png": "text.png: is a file; expected a folder",
 }
 
 

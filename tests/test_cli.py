@@ -1,6 +1,8 @@
 """The contract of `python -m ilo_jax.solve`, on a tiny generator with random weights."""
 
 import math
+import os
+import signal
 
 import jax
 import numpy as np
@@ -9,6 +11,7 @@ from outputs import interrupt_second_batch, pictures, rows, summary
 from PIL import Image
 
 import ilo_jax
+from ilo_jax.app import cli, reconstruct
 from ilo_jax.app.metrics import METRICS, evaluate
 from ilo_jax.app.results import WHITE_SPREAD
 from ilo_jax.app.run import Run
@@ -51,7 +54,7 @@ def test_every_task_writes_what_the_contract_says(task, solve, tmp_path, inputs)
         *("contact_sheet.png", "run.json"),
     }
     found = rows(out)
-    assert list(found[0]) == ["name", *METRICS, "status"]
+    assert list(found[0]) == ["name", *METRICS, "input", "status"]
     assert [row["name"] for row in found] == ["a", "b"]
     for row in found:
         assert row["status"] == "ok"
@@ -125,7 +128,7 @@ def test_the_same_command_again_skips_what_is_finished(solve, tmp_path):
     assert solve(INVERT).code == 0
     before, kept = pictures(tmp_path / "out"), (images / "b.png").stat().st_mtime_ns
     again = solve(INVERT)
-    assert (again.code, again.err) == (0, "")
+    assert (again.code, again.err) == (0, "2 of 2 were there already\n")
     (images / "a.png").unlink()
     again = solve(INVERT)
     assert again.code == 0
@@ -182,19 +185,33 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(solve, tmp_path, mo
     assert summary(out)["images"] == 5
 
 
+def test_the_system_ends_a_run_as_a_user_does(solve, tmp_path, monkeypatch):
+    def ended(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("not reached")
+
+    monkeypatch.setattr(reconstruct, "_solve", ended)
+    before = signal.signal(signal.SIGTERM, cli._terminate)
+    stopped = solve(INVERT)
+    signal.signal(signal.SIGTERM, before)
+    assert stopped.code == 143
+    assert "interrupted: the same command goes on where this one stopped\n" in stopped.err
+    assert not (tmp_path / "out" / ".lock").exists()
+
+
 def test_one_unreadable_image_among_many_is_skipped(solve, tmp_path):
     line = INVERT.replace("photos", "mixed") + " --batch-size 2"
     for _ in range(2):
         done = solve(line)
         assert done.code == 1
         assert "skipped: mixed/text.png: not an image; expected a PNG, JPEG" in done.err
-        assert done.err.endswith("1 of 3 images could not be read\n")
+        assert done.err.endswith("1 of 3 images failed: why is in metrics.csv\n")
         assert list(pictures(tmp_path / "out")) == ["a.png", "b.png"]
         assert summary(tmp_path / "out")["images"] == 2
     # The rest of the folder being finished helps an unreadable image no more than an empty one.
     alone = solve(INVERT.replace("photos", "text.png truncated.png"))
     assert alone.code == 2
-    assert alone.err.endswith("error: text.png truncated.png: none of the images can be read\n")
+    assert alone.err.endswith("error: text.png truncated.png: none of 2 has a result\n")
 
 
 def test_an_image_of_another_size_is_fitted_and_the_output_says_so(solve, tmp_path):
@@ -228,7 +245,7 @@ def test_restarts_are_averaged_and_their_spread_is_drawn(solve, tmp_path):
     np.testing.assert_allclose(spread, white, atol=9)
     with Image.open(tmp_path / "2" / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 128
-    assert solve(samples).err == ""
+    assert solve(samples).err == "1 of 1 were there already\n"
 
 
 def test_consistent_results_meet_the_measurement(solve, tmp_path):
@@ -271,7 +288,7 @@ def test_an_image_that_fails_costs_the_others_nothing(solve, tmp_path):
         done = solve(line)
         assert done.code == 1
         assert "failed: photos/a.png: not finite\n" in done.err
-        assert done.err.endswith("1 of 2 images failed\n")
+        assert done.err.endswith("1 of 2 images failed: why is in metrics.csv\n")
         assert done.out.startswith("1 image, PSNR ")
         assert list(pictures(out)) == ["b.png"]
         failed, good = rows(out)
@@ -289,6 +306,6 @@ def test_a_run_without_any_image_says_so(solve, tmp_path):
     assert solve(line.replace("{out}", "{tmp}/1") + " --save-variables").code == 0
     spoil(tmp_path / "1" / "variables" / "a.npz")
     done = solve(line + f" --start {tmp_path}/1")
-    assert (done.code, done.out) == (1, "")
-    assert done.err.endswith("1 of 1 images failed\n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("error: photos/a.png: none of 1 has a result\n")
     assert not (tmp_path / "out" / "summary.json").exists()

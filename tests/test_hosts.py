@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import types
-from typing import Any
 
 import jax
 import pytest
@@ -147,8 +145,7 @@ def test_a_failure_is_heard_where_the_others_wait(team):
 
 def test_other_settings_and_folders_that_are_not_shared_are_refused(team, tmp_path):
     def opened(member, out, **description):
-        run: Any = types.SimpleNamespace(description=description)
-        return lambda: reconstruct_module._open(run, [], tmp_path / out, member)
+        return lambda: reconstruct_module._open(description, [], tmp_path / out, member)
 
     found = both(opened(team[0], "a", seed=0), opened(team[1], "a", seed=1))
     expected = "process 1: other settings than process 0; expected the same command"

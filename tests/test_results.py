@@ -25,7 +25,7 @@ IMAGE = from_uint8(PIXELS)
 
 
 def row(name: str, psnr_db: float | None = 20.0, ssim: float | None = 0.5) -> Row:
-    return Row(name, psnr_db, ssim, measurement_mse=0.001, seconds=1.5)
+    return Row(name, psnr_db, ssim, measurement_mse=0.001, seconds=1.5, input="ab12")
 
 
 def saved_names(out) -> list[str]:
@@ -68,8 +68,8 @@ def test_rows_and_images_are_saved_in_natural_order(tmp_path):
     assert saved_names(tmp_path) == ["x1", "x9", "x10"]
     assert list(results.finished()) == ["x1", "x9", "x10"]
     assert (tmp_path / "metrics.csv").read_text().splitlines()[:2] == [
-        "name,psnr_db,ssim,measurement_mse,seconds,status",
-        "x1,,,0.001,1.5,ok",
+        "name,psnr_db,ssim,measurement_mse,seconds,input,status",
+        "x1,,,0.001,1.5,ab12,ok",
     ]
     np.testing.assert_array_equal(to_uint8(results.image("x10")), PIXELS)
     assert results.image("x1").shape == (16, 16, 1)
@@ -101,8 +101,8 @@ def test_an_image_that_is_not_whole_is_not_finished(damage, tmp_path):
 
 def test_an_image_that_failed_is_in_the_table_only(tmp_path):
     results = Results.open(tmp_path, RUN)
-    failed = Row("b", None, None, None, 1.5, NOT_FINITE)
-    results.add([row("a"), failed], [IMAGE, np.full_like(IMAGE, np.nan)])
+    failed = Row("b", None, None, None, 1.5, "ab12", NOT_FINITE)
+    results.add([row("a"), failed], [IMAGE, None])
     again = Results.open(tmp_path, RUN)
     for found in (results, again):
         assert (list(found.finished()), list(found.failed())) == (["a"], ["b"])
@@ -145,9 +145,9 @@ characters = st.characters(codec="utf-8", exclude_characters="\r\n") | odd_bytes
     status=st.sampled_from(["ok", NOT_FINITE]),
 )
 def test_rows_survive_the_csv_file(name, psnr_db, ssim, mse, status):
-    written = Row(name, psnr_db, ssim, mse, 1.5, status)
+    written = Row(name, psnr_db, ssim, mse, 1.5, "ab12", status)
     (read,) = read_rows(write_rows([written]))
-    assert (read.name, read.status) == (name, status)
+    assert (read.name, read.input, read.status) == (name, "ab12", status)
     for before, after in ((psnr_db, read.psnr_db), (ssim, read.ssim), (mse, read.measurement_mse)):
         assert after == (None if before is None else pytest.approx(before, rel=1e-5, abs=0))
 

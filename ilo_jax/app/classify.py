@@ -18,6 +18,7 @@ from rich.console import Console
 
 from ilo_jax import classifiers, solve
 from ilo_jax.app.folder import make_folder, open_folder, without_infinity
+from ilo_jax.app.lock import locked
 from ilo_jax.app.metrics import NOT_FINITE, OK
 from ilo_jax.app.pipeline import Pipeline, padded
 from ilo_jax.app.progress import ProgressReporter
@@ -25,15 +26,17 @@ from ilo_jax.app.results import is_whole, read_png
 from ilo_jax.app.run import load_prior, usual_width
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
+from ilo_jax.files import generators
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.contact_sheet import MAX_ROWS, Tile, contact_sheet
+from ilo_jax.files.digest import combined, digest_of
 from ilo_jax.files.images import encode_png, write_png
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.priors import Prior
 from ilo_jax.solve import Method, Result
 from ilo_jax.solve.batch import batch_mesh
 
-COLUMNS = ("name", "label", "sample", "radius", "probability", "deviation", "status")
+COLUMNS = ("name", "label", "sample", "radius", "probability", "deviation", "input", "status")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,29 +181,39 @@ def run_classify(args: argparse.Namespace, console: Console) -> int:
     names = [f.name for f in dataclasses.fields(ClassifySettings)]
     settings = ClassifySettings(**{n: getattr(args, n) for n in names if hasattr(args, n)})
     classes, out = Classes.create(settings), Path(args.out)
-    open_folder(out, settings.description())
-    make_folder(out / "images")
-    table = Table.open(out / "classes.csv", COLUMNS)
-    table.rows = [r for r in table.rows if r["status"] == OK and is_whole(_picture(out, r["name"]))]
     wanted = [
         Wanted(label, sample, radius)
         for label in settings.labels
         for sample in range(settings.samples)
         for radius in settings.radii
     ]
-    with ProgressReporter(console) as reporter:
-        _solve_missing(classes, wanted, out, table, reporter)
-    by_name = {row["name"]: row for row in table.rows}
-    return _report([by_name[one.name] for one in wanted], out, classes.prior.facts.notice)
+    inputs = {settings.generator: digest_of(generators.locate(settings.generator))}
+    inputs[settings.classifier] = classifiers.digest_of(settings.classifier)
+    with locked(out, args.take_over):
+        open_folder(out, settings.description() | {"inputs": inputs})
+        make_folder(out / "images")
+        table = Table.open(out / "classes.csv", COLUMNS)
+        with ProgressReporter(console) as reporter:
+            _solve_missing(classes, wanted, combined(inputs), out, table, reporter)
+        by_name = {row["name"]: row for row in table.rows}
+        return _report([by_name[one.name] for one in wanted], out, classes.prior.facts.notice)
 
 
 def _solve_missing(
     classes: Classes,
     wanted: Sequence[Wanted],
+    digest: str,
     out: Path,
     table: Table,
     reporter: ProgressReporter,
 ) -> None:
+    rows = [r for r in table.rows if r["status"] == OK and is_whole(_picture(out, r["name"]))]
+    table.rows = [row for row in rows if row["input"] == digest]
+    if table.rows:
+        reporter.say(f"{len(table.rows)} of {len(wanted)} were there already")
+    if len(table.rows) < len(rows):
+        more = len(rows) - len(table.rows)
+        reporter.say(f"{more} were made of other inputs, and are computed again")
     done = {row["name"] for row in table.rows}
     missing = [one for one in wanted if one.name not in done]
 
@@ -218,7 +231,8 @@ def _solve_missing(
                 write_png(_picture(out, one.name), found.image[i])
                 row["probability"] = f"{found.probability[i]:.6g}"
                 row["deviation"] = f"{found.deviation[i]:.6g}"
-            rows.append(row | {"status": OK if found.finite[i] else NOT_FINITE})
+            status = OK if found.finite[i] else NOT_FINITE
+            rows.append(row | {"input": digest, "status": status})
         table.add(rows)
 
     Pipeline(

@@ -3,11 +3,13 @@
 import argparse
 import gc
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import jax
 import platformdirs
@@ -18,9 +20,10 @@ from ilo_jax.app.classify import run_classify
 from ilo_jax.app.demo import demo
 from ilo_jax.app.flags import with_flags
 from ilo_jax.app.hosts import ALONE, join
+from ilo_jax.app.lock import locked
 from ilo_jax.app.parser import make_parser
 from ilo_jax.app.progress import ProgressReporter
-from ilo_jax.app.reconstruct import Outcome, reconstruct
+from ilo_jax.app.reconstruct import reconstruct
 from ilo_jax.app.run import Run, load_prior
 from ilo_jax.app.settings import Settings, Video
 from ilo_jax.app.sweep import run_sweep
@@ -38,18 +41,20 @@ def run() -> None:
     """
     if jax.config.values["jax_num_cpu_devices"] < 0:
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 0 all done, 1 some images could not be read or
-    failed, 2 bad input, 130 interrupted."""
+    """Runs the command and returns its exit code: 0 all done, 1 some images failed, 2 bad input,
+    130 interrupted, 143 ended by the system."""
     args = make_parser().parse_args(argv)
     console = Console(stderr=True, highlight=False)
     start_quickly()
     try:
         if args.task is None:
-            demo(Path(args.out), args.seed, console)
+            with locked(Path(args.out)):
+                demo(Path(args.out), args.seed, console)
             return 0
         commands = {"classify": run_classify, "sweep": run_sweep}
         return commands.get(args.task, _run_task)(args, console)
@@ -57,9 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         tasks = (args.task or "", getattr(args, "swept", ""))
         print(f"error: {with_flags(error, tasks)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stopped, _Terminated) else 130
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends as Ctrl-C does."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 _BY_HAND = {"coordinator": "coordinator", "count": "processes", "index": "process"}
@@ -90,26 +103,25 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         paths = find_images(args.images)
         prior = load_prior(settings.generator, settings.label, settings.seed)
         run = Run.create(settings, prior, getattr(args, "batch_size", None))
-        with ProgressReporter(console, f"process {team.index}: " if together else "") as reporter:
+        prefix = f"process {team.index}: " if together else ""
+        first = locked(Path(args.out), args.take_over) if team.index == 0 else nullcontext()
+        with first, ProgressReporter(console, prefix) as reporter:
             outcome = reconstruct(run, paths, args.out, reporter, team)
-    if outcome.summary is None and not outcome.failed:
-        raise InputError(f"{' '.join(args.images)}: none of the images can be read")
+    if outcome.summary is None:
+        raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
     if team.index == 0:
-        _report(args, outcome, len(paths))
-    return 1 if outcome.unreadable or outcome.failed else 0
+        _report(args, outcome.summary, len(outcome.failed), len(paths))
+    return 1 if outcome.failed else 0
 
 
-def _report(args: argparse.Namespace, outcome: Outcome, files: int) -> None:
-    if outcome.summary is not None:
-        psnr, count = outcome.summary["psnr_db"], outcome.summary["images"]
-        known = psnr["mean"] is not None
-        quality = f", PSNR {psnr['mean']:.2f} ± {psnr['std']:.2f} dB" if known else ""
-        images_done = "1 image" if count == 1 else f"{count} images"
-        print(f"{images_done}{quality}: {Path(args.out) / 'contact_sheet.png'}")
-    if outcome.unreadable:
-        print(f"{len(outcome.unreadable)} of {files} images could not be read", file=sys.stderr)
-    if outcome.failed:
-        print(f"{len(outcome.failed)} of {files} images failed", file=sys.stderr)
+def _report(args: argparse.Namespace, summary: dict[str, Any], failed: int, files: int) -> None:
+    psnr, count = summary["psnr_db"], summary["images"]
+    known = psnr["mean"] is not None
+    quality = f", PSNR {psnr['mean']:.2f} ± {psnr['std']:.2f} dB" if known else ""
+    images_done = "1 image" if count == 1 else f"{count} images"
+    print(f"{images_done}{quality}: {Path(args.out) / 'contact_sheet.png'}")
+    if failed:
+        print(f"{failed} of {files} images failed: why is in metrics.csv", file=sys.stderr)
 
 
 def start_quickly() -> None:

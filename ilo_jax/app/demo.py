@@ -8,7 +8,6 @@ from rich.table import Table
 
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.reconstruct import reconstruct
-from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import tiles_of
 from ilo_jax.app.settings import Settings
@@ -52,7 +51,7 @@ def demo(out: Path, seed: int, console: Console) -> None:
                 outcome = reconstruct(run, paths, folder, reporter)
             assert outcome.summary is not None
             psnr[method] = outcome.summary["psnr_db"]["mean"]
-            finished.append(Results.open(folder, run.description))
+            finished.append(outcome.results)
         ratio = 10 ** ((psnr["ilo"] - psnr["csgm"]) / 10)
         table.add_row(name, f"{psnr['csgm']:.2f}", f"{psnr['ilo']:.2f}", f"{ratio:.2f}")
         for path in paths[:_SHOWN]:

@@ -15,7 +15,7 @@ def open_folder(out: Path, run: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
       run: JSON-able description of the run; must equal that of the run in the folder, if that has
-        a table or an image yet.
+        a table or an image yet, but for `inputs`: digests, which rows are compared with.
 
     Returns:
       The description as `run.json` has it.
@@ -25,7 +25,7 @@ def open_folder(out: Path, run: Mapping[str, Any]) -> dict[str, Any]:
         holds anything else, or cannot be written to.
     """
     described = json.loads(json.dumps(run))
-    _check_folder(out)
+    check_folder(out)
     stored = _read_run(out)
     if stored is None and any(not name.startswith(".") for name in os.listdir(out)):
         raise InputError(f"{out}: holds other files; expected a new or empty folder for --out")
@@ -56,7 +56,12 @@ def without_infinity(values: Sequence[float]) -> list[float | str]:
     return [str(value) if value == float("inf") else value for value in values]
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
+    """Makes it where it is not there.
+
+    Raises:
+      InputError: it is a file, or cannot be made or written to.
+    """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; expected a folder for --out")
     make_folder(out)
@@ -77,7 +82,7 @@ def _read_run(out: Path) -> dict | None:
 
 
 def _check_same_run(out: Path, stored: dict, run: dict) -> None:
-    keys = dict.fromkeys([*run, *stored])
+    keys = [key for key in dict.fromkeys([*run, *stored]) if key != "inputs"]
     different = [key for key in keys if key not in run or stored.get(key, _ABSENT) != run[key]]
     if different:
         found = ", ".join(_setting(key, stored) for key in different)

@@ -34,6 +34,17 @@ def add_files(parser: argparse.ArgumentParser, out: str) -> None:
         "--images", nargs="+", required=True, metavar="PATH", help="image files, folders or globs"
     )
     files.add_argument("--out", required=True, metavar="DIR", help=out)
+    add_take_over(files)
+
+
+def add_take_over(group: Any) -> None:
+    """Of a folder that another command seems to use."""
+    group.add_argument(
+        "--take-over",
+        action="store_true",
+        default=False,
+        help="use a folder that a run of another machine has left in use: it must have ended",
+    )
 
 
 def add_generator(group: Any) -> None:

@@ -25,7 +25,8 @@ class Row:
       psnr_db, ssim: against the truth; None without one (an empty cell). See `evaluate`.
       measurement_mse: mean square error of the reconstruction's measurements; None without an
         image.
-      seconds: the image's share of its batch's time.
+      seconds: the image's share of its batch's time; None of a file that cannot be read.
+      input: digest of everything that the image is made of.
       status: `ok`, or why there is no image.
     """
 
@@ -33,7 +34,8 @@ class Row:
     psnr_db: float | None
     ssim: float | None
     measurement_mse: float | None
-    seconds: float
+    seconds: float | None
+    input: str
     status: str = OK
 
 
@@ -76,11 +78,11 @@ def write_rows(rows: Iterable[Row]) -> bytes:
     """The file's bytes; rows in natural order, numbers to six digits."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *METRICS, "status"])
+    writer.writerow(["name", *METRICS, "input", "status"])
     for row in sorted(rows, key=lambda row: natural_key(row.name)):
         values = [getattr(row, metric) for metric in METRICS]
         numbers = ["" if value is None else f"{value:.6g}" for value in values]
-        writer.writerow([row.name, *numbers, row.status])
+        writer.writerow([row.name, *numbers, row.input, row.status])
     return text.getvalue().encode(errors="surrogateescape")
 
 
@@ -102,7 +104,8 @@ def read_rows(content: bytes) -> list[Row]:
             psnr_db=number(line["psnr_db"]),
             ssim=number(line["ssim"]),
             measurement_mse=number(line["measurement_mse"]),
-            seconds=float(line["seconds"]),
+            seconds=number(line["seconds"]),
+            input=line["input"],
             status=line["status"],
         )
         for line in table

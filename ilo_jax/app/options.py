@@ -10,7 +10,8 @@ from PIL import Image
 
 from ilo_jax.app.tasks import TASKS, Task
 from ilo_jax.errors import InputError
-from ilo_jax.files.functions import load_function
+from ilo_jax.files.digest import digest_of
+from ilo_jax.files.functions import digest_of_function, load_function
 from ilo_jax.files.images import read_mask
 from ilo_jax.ops import Operator
 from ilo_jax.ops.base import Shape
@@ -91,10 +92,12 @@ def _one_line(error: Exception) -> str:
 
 
 class Reader(NamedTuple):
-    """How help shows a type of option, and `(given, image_shape)` to what `build` takes."""
+    """How help shows a type of option, `(given, image_shape)` to what `build` takes, and, of what
+    the option only names, the digest."""
 
     metavar: str
     read: Callable[[Any, Shape], Any]
+    digest: Callable[[str], str] | None = None
 
 
 def _number(kind: type, expected: str) -> Callable[[Any, Shape], Any]:
@@ -122,9 +125,9 @@ def _builders(text: str, _: Shape) -> list[Callable[[jax.Array, Shape], Operator
 READERS = {
     float: Reader("X", _number(float, "a number")),
     int: Reader("N", _number(int, "a whole number")),
-    "mask": Reader("FILE", _mask),
-    "kernel": Reader("FILE", lambda path, _: read_kernel(path)),
-    "function": Reader("MODULE:FUNCTION", lambda text, _: load_function(text)),
+    "mask": Reader("FILE", _mask, digest_of),
+    "kernel": Reader("FILE", lambda path, _: read_kernel(path), digest_of),
+    "function": Reader("MODULE:FUNCTION", lambda text, _: load_function(text), digest_of_function),
     "chain": Reader("TASKS", _builders),
 }
 """By `Option.type`."""

@@ -11,6 +11,7 @@ from ilo_jax.app.groups import (
     add_hosts,
     add_measurement,
     add_method,
+    add_take_over,
 )
 from ilo_jax.app.tasks import TASKS, Task
 
@@ -142,3 +143,4 @@ def _add_classify(subparsers: Any) -> None:
         help="results: images/, classes.csv, contact_sheet.png; the same command goes on where it "
         "was interrupted",
     )
+    add_take_over(parser)

@@ -13,6 +13,7 @@ import numpy as np
 from ilo_jax import solve
 from ilo_jax.app.folder import make_folder
 from ilo_jax.app.hosts import ALONE, Team
+from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.methods import has_reference
 from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate
 from ilo_jax.app.pipeline import Pipeline, Reporter, padded
@@ -30,43 +31,44 @@ from ilo_jax.solve.variables import with_cuts, zeros
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of a run: the summary (None if there is no image), the files that cannot be read,
-    and those whose images failed."""
+    """What came of a run: the summary (None if there is no image), the files without an image, and
+    the folder."""
 
     summary: dict[str, Any] | None
-    unreadable: list[Path]
     failed: list[Path]
+    results: Results
 
 
 def reconstruct(
     run: Run, paths: Sequence[Path], out: Path | str, reporter: Reporter, team: Team = ALONE
 ) -> Outcome:
-    """Reconstructs image files into the folder `out`, leaving out those that are there already.
+    """Reconstructs image files into the folder `out`, leaving out those that are there already and
+    are of the same inputs.
 
-    A file that cannot be read is reported and left out, and so is an image that failed. Every
-    process of a team solves its share of the files; the first one writes what is said of all of
-    them.
+    A file that cannot be read, or whose image fails, is reported, and has a row that says why.
+    Every process of a team solves its share of the files; the first one writes what is said of all
+    of them.
 
     Raises:
       InputError: `out` cannot be used, the only file there is cannot be read, one image does not
         fit into memory, or another process of the team has failed.
     """
-    results = _open(run, paths, Path(out), team)
-    mine = _solve_missing(run, team.share(paths), results, reporter, alone=len(paths) == 1)
-    told = {name for names in team.exchange([str(file) for file in mine]) for name in names}
-    unreadable = [file for file in paths if str(file) in told]
+    inputs = Inputs(run, team.share(paths))
+    results = _open(run.description | {"inputs": inputs.named}, paths, Path(out), team)
+    _solve_missing(run, inputs, results, reporter, alone=len(paths) == 1)
+    team.exchange(None)  # all are done
     found: list[Any] = [None, []]
     if team.index == 0:
-        summary, failed = _finish(run, [p for p in paths if p not in unreadable], results)
+        summary, failed = _finish(run, paths, results)
         found = [summary, [str(file) for file in failed]]
     summary, failed = team.exchange(found)[0]
-    return Outcome(summary, unreadable, [Path(file) for file in failed])
+    return Outcome(summary, [Path(file) for file in failed], results)
 
 
-def _open(run: Run, paths: Sequence[Path], out: Path, team: Team) -> Results:
+def _open(described: dict[str, Any], paths: Sequence[Path], out: Path, team: Team) -> Results:
     """The first process opens the folder before the others do."""
-    results = Results.open(out, run.description) if team.index == 0 else None
-    told = team.exchange([json.dumps(run.description), [str(file) for file in paths]])
+    results = Results.open(out, described) if team.index == 0 else None
+    told = team.exchange([json.dumps(described), [str(file) for file in paths]])
     for index, (settings, files) in enumerate(told):
         if settings != told[0][0] or files != told[0][1]:
             what = "settings" if settings != told[0][0] else "images"
@@ -81,15 +83,25 @@ def _open(run: Run, paths: Sequence[Path], out: Path, team: Team) -> Results:
             f"{out}: process {team.index} does not see what process 0 wrote there; expected a "
             "folder that all processes share"
         )
-    return Results.open(out, run.description, team.index)
+    return Results.open(out, described, team.index)
 
 
 def _solve_missing(
-    run: Run, paths: Sequence[Path], results: Results, reporter: Reporter, alone: bool
-) -> list[Path]:
-    """Solves the images that are not there yet; returns the files that cannot be read."""
-    missing = [file for file in paths if file.stem not in results.finished()]
-    reader = Reader(run, reporter.say)
+    run: Run, inputs: Inputs, results: Results, reporter: Reporter, alone: bool
+) -> None:
+    """Solves the images that are not there yet, or are of other inputs."""
+    paths = inputs.files
+    finished = {name: row.input for name, row in results.finished().items()}
+    same = kept(finished, inputs, reporter.say)
+    missing = [file for file in paths if file.stem not in same]
+    results.drop(file.stem for file in missing)
+
+    def failed(file: Path, digest: str, reason: str) -> None:
+        nonlocal tried
+        results.add([Row(file.stem, None, None, None, None, digest, reason)], [None])
+        tried += 1
+
+    reader = Reader(run, inputs, reporter.say, failed)
 
     def with_start(sample: Sample) -> Sample:
         return _with_start(run, sample, _frame_before(run, results, paths, sample.file))
@@ -101,7 +113,7 @@ def _solve_missing(
         rounds = np.asarray(method.steps).tolist() * -(-len(batch) * run.restarts // size)
         if run.auto is not None:
             rounds = [sum(rounds) * run.auto.runs * len(batch)]
-        reporter.batch(tried, len(batch), len(paths) - len(reader.unreadable), rounds)
+        reporter.batch(tried, len(batch), len(paths), rounds)
 
     def write(batch: list[Sample], found: _Found, seconds: float) -> None:
         nonlocal tried
@@ -118,7 +130,6 @@ def _solve_missing(
         at_once=1 if run.settings.video else None,
         remedies="fewer --samples, or a smaller generator",
     ).run(reader.read(missing, with_start, alone), reporter.say)
-    return reader.unreadable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,9 +242,9 @@ def _with_start(run: Run, sample: Sample, frame_before: Path | None) -> Sample:
         if reference is None and has_reference(run.from_variables):
             reference = np.asarray(jax.jit(solve.image)(run.prior, initial))
         return dataclasses.replace(sample, initial=initial, reference=reference)
-    if run.settings.start is None:
+    path = run.start(sample.file)
+    if path is None:
         return sample
-    path = Path(run.settings.start) / "variables" / f"{sample.file.stem}.npz"
     return dataclasses.replace(sample, initial=load_variables(path, run.prior))
 
 
@@ -250,11 +261,11 @@ def _write(
         name, image = sample.file.stem, found.image[i]
         if not found.finite[i]:
             reporter.say(f"failed: {sample.file}: {NOT_FINITE}")
-            rows.append(Row(name, None, None, None, seconds, NOT_FINITE))
+            rows.append(Row(name, None, None, None, seconds, sample.digest, NOT_FINITE))
             continue
         scores = (None, None) if sample.truth is None else evaluate(sample.truth, image)
         error = measurement_error(run.operator, jnp.asarray(image), sample.measurement)
-        rows.append(Row(name, *scores, float(error), seconds, OK))
+        rows.append(Row(name, *scores, float(error), seconds, sample.digest, OK))
         if run.restarts > 1:
             results.add_spread(name, found.spread[i])
         if isinstance(found.source, Choice):
@@ -263,7 +274,8 @@ def _write(
             one: Result = jax.tree.map(lambda leaf, i=i: leaf[i], found.source)
             make_folder(results.variables(name).parent)
             save_variables(results.variables(name), one.x, one.image, one.error)
-    results.add(rows, list(found.image))
+    images = [image if ok else None for image, ok in zip(found.image, found.finite, strict=True)]
+    results.add(rows, images)
 
 
 def _finish(

@@ -13,7 +13,7 @@
 Every file appears whole or not at all, so an interrupted run goes on where it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Results:
         self.run = run
         self.process = process
         self._rows = rows
+        self._told = rows if process == 0 else {}  # in this process's table
 
     @classmethod
     def open(cls, out: Path | str, run: Mapping[str, Any], process: int = 0) -> "Results":
@@ -63,7 +64,10 @@ class Results:
         out = Path(out)
         described = open_folder(out, run)
         make_folder(out / "images")
-        return cls(out, described, _read_tables(out), process)
+        results = cls(out, described, _read_tables(out), process)
+        if process == 0:
+            results.merge()  # what processes of a run that was killed have left
+        return results
 
     def finished(self) -> dict[str, Row]:
         """Rows of all processes whose image is there and whole, by name, in natural order: those
@@ -73,6 +77,12 @@ class Results:
     def failed(self) -> dict[str, Row]:
         """Rows of images that were tried and have none, as `finished`."""
         return {name: row for name, row in self._in_order() if row.status != OK}
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Takes rows out, so that they are written no more."""
+        for name in names:
+            self._rows.pop(name, None)
+            self._told.pop(name, None)
 
     def image(self, name: str) -> np.ndarray:
         """A finished image as it was saved: float32 `[H, W, C]` in [-1, 1]."""
@@ -98,27 +108,32 @@ class Results:
         picture = np.minimum(spread / WHITE_SPREAD, 1) * 2 - 1
         write_png(self.out / "spread" / f"{name}.png", picture)
 
-    def add(self, rows: Sequence[Row], images: Sequence[np.ndarray]) -> None:
+    def add(self, rows: Sequence[Row], images: Sequence[np.ndarray | None]) -> None:
         """Saves a batch: its images, then the table, so that a row has its image.
 
         Numbers are kept to six digits.
 
         Args:
-          images: one `[H, W, C]` in [-1, 1] a row; not looked at where the row's status is not ok.
+          images: one `[H, W, C]` in [-1, 1] a row; None where the row's status is not ok.
         """
         for row, image in zip(rows, images, strict=True):
-            if row.status == OK:
-                write_png(self.out / "images" / f"{row.name}.png", image)
-        content = write_rows((self._rows | {row.name: row for row in rows}).values())
+            picture = self.out / "images" / f"{row.name}.png"
+            if image is not None:
+                write_png(picture, image)
+            else:
+                picture.unlink(missing_ok=True)  # of other inputs
+        told = self._told | {row.name: row for row in rows}
+        content = write_rows(told.values())
         name = f".metrics-{self.process}.csv" if self.process else "metrics.csv"
         write_atomically(self.out / name, content)
-        self._rows = {row.name: row for row in read_rows(content)}
+        self._told = {row.name: row for row in read_rows(content)}
+        self._rows |= self._told
 
     def merge(self) -> None:
         """Brings the tables of all processes together in `metrics.csv`."""
         parts = list(self.out.glob(_PARTS))
         if parts:
-            self._rows = _read_tables(self.out)
+            self._rows = self._told = _read_tables(self.out)
             write_atomically(self.out / "metrics.csv", write_rows(self._rows.values()))
         for part in parts:
             part.unlink()
@@ -175,8 +190,8 @@ def _read_tables(out: Path) -> dict[str, Row]:
             rows |= {row.name: row for row in read_rows(path.read_bytes())}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path}: damaged; expected columns name, {', '.join(METRICS)}, status: choose "
-                "another --out"
+                f"{path}: damaged; expected columns name, {', '.join(METRICS)}, input, status: "
+                "choose another --out"
             ) from error
     return {
         name: row

@@ -2,6 +2,7 @@
 
 import dataclasses
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +57,7 @@ class Run:
       auto: what `--auto` tries; None without.
       restarts: of each image, whose mean is the result.
       width: images at a time on one device, each with all its restarts.
+      references: of each image by name, or one of all; None without.
       description: JSON-able: what was chosen, and what the method has by default.
     """
 
@@ -67,6 +69,7 @@ class Run:
     auto: Auto | None
     restarts: int
     width: int
+    references: Mapping[str, Path] | Path | None
     description: dict[str, Any]
 
     @classmethod
@@ -101,7 +104,18 @@ class Run:
             width = images_that_fit(prior, operator, method, restarts)
         elif width is None:
             width = usual_width(prior, restarts)
-        return cls(settings, prior, operator, method, later, auto, restarts, width, description)
+        return cls(
+            settings=settings,
+            prior=prior,
+            operator=operator,
+            method=method,
+            from_variables=later,
+            auto=auto,
+            restarts=restarts,
+            width=width,
+            references=_references(settings),
+            description=description,
+        )
 
     def reference(self, file: Path) -> np.ndarray | None:
         """`[H, W, C]`, the reference of an image file; None without.
@@ -109,20 +123,43 @@ class Run:
         Raises:
           InputError: it is not there or cannot be read.
         """
-        if self.settings.reference is None:
-            return None
-        path = Path(self.settings.reference)
-        if path.is_dir():
-            found = {other.stem: other for other in find_images([str(path)])}
-            if file.stem not in found:
-                raise InputError(f"{path}: no image named {file.stem}; expected a reference of it")
-            path = found[file.stem]
-        return read_image(path, self.prior.image_shape)[0]
+        path = self._reference(file)
+        return None if path is None else read_image(path, self.prior.image_shape)[0]
+
+    def start(self, file: Path) -> Path | None:
+        """The variables that an image file starts from; None without `--start`."""
+        start = self.settings.start
+        return None if start is None else Path(start) / "variables" / f"{file.stem}.npz"
+
+    def files_of(self, file: Path) -> list[Path]:
+        """All files of which the image of a file is made.
+
+        Raises:
+          InputError: it has no reference where one is expected.
+        """
+        files = (file, self._reference(file), self.start(file))
+        return [path for path in files if path is not None]
+
+    def _reference(self, file: Path) -> Path | None:
+        if not isinstance(self.references, Mapping):
+            return self.references
+        if file.stem not in self.references:
+            raise InputError(
+                f"{self.settings.reference}: no image named {file.stem}; expected a reference of it"
+            )
+        return self.references[file.stem]
 
     def image_key(self, file: Path) -> jax.Array:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""
         key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
         return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
+
+
+def _references(settings: Settings) -> Mapping[str, Path] | Path | None:
+    if settings.reference is None:
+        return None
+    path = Path(settings.reference)
+    return {file.stem: file for file in find_images([str(path)])} if path.is_dir() else path
 
 
 def operator_of(settings: Settings, prior: Prior) -> Operator:

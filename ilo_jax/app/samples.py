@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ilo_jax.app.inputs import Inputs
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.run import Run
 from ilo_jax.errors import InputError
@@ -21,28 +22,37 @@ from ilo_jax.solve import Variables
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """An image file: its truth `[H, W, C]` (None with `measured`), its measurement, the reference
-    and where to start from, if there are any."""
+    and where to start from, if there are any, and the digest of all of it."""
 
     file: Path
     truth: np.ndarray | None
     measurement: Any
     reference: np.ndarray | None = None
     initial: Variables | None = None
+    digest: str = ""
 
 
 def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     """Reads and measures an image file, or reads a measurement; with a note on what was changed.
 
     Raises:
-      InputError: it cannot be read.
+      InputError: it cannot be read, or its measurement is not finite.
     """
     reference = run.reference(file)
     if run.settings.measured:
         image, note = images.read_exact(file, run.operator.measurement_shape)
-        return Sample(file, None, run.operator.restrict(jnp.asarray(image)), reference), note
+        measurement = run.operator.restrict(jnp.asarray(image))
+        return Sample(file, None, _finite(file, measurement), reference), note
     truth, note = images.read_image(file, run.prior.image_shape)
     key = jax.random.fold_in(run.image_key(file), 0)
-    return Sample(file, truth, _measure(run.operator, key, jnp.asarray(truth)), reference), note
+    measurement = _measure(run.operator, key, jnp.asarray(truth))
+    return Sample(file, truth, _finite(file, measurement), reference), note
+
+
+def _finite(file: Path, measurement: Any) -> Any:
+    if all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(measurement)):
+        return measurement
+    raise InputError(f"{file}: its measurement is not finite; expected finite numbers")
 
 
 @dataclasses.dataclass
@@ -51,13 +61,16 @@ class Reader:
 
     Attributes:
       run: what measures it.
+      inputs: digests, each noted before its file is read, so that a change in between is noticed
+        by the next run.
       say: gets a line on what was changed or left out.
-      unreadable: the files that were left out so far.
+      failed: gets the files that are left out, with digest and reason.
     """
 
     run: Run
+    inputs: Inputs
     say: Callable[[str], None]
-    unreadable: list[Path] = dataclasses.field(default_factory=list)
+    failed: Callable[[Path, str, str], None]
 
     def read(
         self,
@@ -75,6 +88,7 @@ class Reader:
           InputError: the only file cannot be read.
         """
         for file in files:
+            digest = self.inputs.digest(file)
             try:
                 sample, note = read_sample(self.run, file)
                 sample = complete(sample)
@@ -82,11 +96,11 @@ class Reader:
                 if alone:
                     raise
                 self.say(f"skipped: {error}")
-                self.unreadable.append(file)
+                self.failed(file, digest, str(error))
                 continue
             if note:
                 self.say(note)
-            yield sample
+            yield dataclasses.replace(sample, digest=digest)
 
 
 @jax.jit

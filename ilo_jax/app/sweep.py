@@ -16,6 +16,8 @@ from rich.console import Console
 from ilo_jax import solve
 from ilo_jax.app import arguments
 from ilo_jax.app.folder import open_folder
+from ilo_jax.app.inputs import Inputs, kept
+from ilo_jax.app.lock import locked
 from ilo_jax.app.methods import method_of, weights_of
 from ilo_jax.app.metrics import NOT_FINITE, OK, evaluate
 from ilo_jax.app.pipeline import Pipeline
@@ -32,6 +34,7 @@ from ilo_jax.priors import Prior
 from ilo_jax.solve import TERMS, Method, Runs
 
 METRICS = ("psnr_db", "ssim", "measurement_mse", "found_at")
+ENDINGS = ("input", "status")
 
 Setting = Mapping[str, Sequence[float]]
 """The numbers of a grid point, by the names of the axes."""
@@ -91,34 +94,41 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     paths, out = find_images(args.images), Path(args.out)
     tried = {name: [_text(value) for value in values] for name, values in axes.items()}
-    open_folder(out, {**run.description, "grid": tried, "restarts": args.restarts})
-    columns = [*axes, "image", "restart", *METRICS, "status"]
-    table = Table.open(out / "sweep.csv", columns)
-    again = {row["image"] for row in table.rows if row["status"] != OK}
-    table.rows = [row for row in table.rows if row["image"] not in again]
-    with ProgressReporter(console) as reporter:
-        reader = Reader(run, reporter.say)
-        _solve_missing(reader, paths, points, methods, args.restarts, table, reporter)
-    if not table.rows:
-        raise InputError(f"{' '.join(args.images)}: none of the images can be read")
-    whole = _report(out, list(axes), table.rows, prior.facts.notice)
-    return 0 if whole and not reader.unreadable else 1
+    with locked(out, args.take_over):
+        inputs = Inputs(run, paths)
+        described = {**run.description, "grid": tried, "restarts": args.restarts}
+        open_folder(out, described | {"inputs": inputs.named})
+        table = Table.open(out / "sweep.csv", [*axes, "image", "restart", *METRICS, *ENDINGS])
+        with ProgressReporter(console) as reporter:
+            unreadable = _solve_missing(
+                run, inputs, points, methods, args.restarts, table, reporter
+            )
+        if not table.rows:
+            raise InputError(f"{' '.join(args.images)}: none of the images can be read")
+        whole = _report(out, list(axes), table.rows, prior.facts.notice)
+    return 0 if whole and not unreadable else 1
 
 
 def _solve_missing(
-    reader: Reader,
-    paths: Sequence[Path],
+    run: Run,
+    inputs: Inputs,
     points: Sequence[Setting],
     methods: Sequence[Method],
     restarts: int,
     table: Table,
     reporter: ProgressReporter,
-) -> None:
-    steps = max(method.max_steps or 0 for method in methods)
-    run, runs = reader.run, len(methods) * restarts
-    done = {row["image"] for row in table.rows}
-    missing = [path for path in paths if path.stem not in done]
+) -> list[Path]:
+    """Images of which a run failed are solved again; returns the files that cannot be read."""
+    steps, runs = max(method.max_steps or 0 for method in methods), len(methods) * restarts
+    again = {row["image"] for row in table.rows if row["status"] != OK}
+    digests = {row["image"]: row["input"] for row in table.rows if row["image"] not in again}
+    paths, unreadable = inputs.files, list[Path]()
+    same = kept(digests, inputs, reporter.say)
+    missing = [path for path in paths if path.stem not in same]
+    again |= {path.stem for path in missing}
+    table.rows = [row for row in table.rows if row["image"] not in again]
     finished = len(paths) - len(missing)
+    reader = Reader(run, inputs, reporter.say, lambda file, *_: unreadable.append(file))
 
     def begin(batch: list[Sample], _: int) -> None:
         reporter.batch(finished, len(batch), len(paths), [runs * len(batch) * steps])
@@ -148,6 +158,7 @@ def _solve_missing(
         runs=runs,
         width=run.width,
     ).run(reader.read(missing, alone=len(paths) == 1), reporter.say)
+    return unreadable
 
 
 def _rows(
@@ -156,7 +167,7 @@ def _rows(
     """Of the table, one a run, those of an image in a row."""
     for b, s, k in np.ndindex(len(samples), *found.error.shape[:2]):
         row = {name: _text(value) for name, value in points[s].items()}
-        row |= {"image": samples[b].file.stem, "restart": str(k)}
+        row |= {"image": samples[b].file.stem, "restart": str(k), "input": samples[b].digest}
         if not np.isfinite(found.error[s, k, b]):
             yield row | dict.fromkeys(METRICS, "") | {"status": NOT_FINITE}
             continue

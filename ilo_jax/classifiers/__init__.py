@@ -1,7 +1,14 @@
 """Classifiers, for measurements of the kind 'this image shows class c' (Section 4.3)."""
 
 from ilo_jax.classifiers.convnet import ConvNet, ConvNetConfig
-from ilo_jax.classifiers.network import Classify, Network, load, random_network, save
+from ilo_jax.classifiers.network import (
+    Classify,
+    Network,
+    digest_of,
+    load,
+    random_network,
+    save,
+)
 from ilo_jax.classifiers.resnet import ResNet, ResNetConfig
 
 __all__ = [
@@ -11,6 +18,7 @@ __all__ = [
     "Network",
     "ResNet",
     "ResNetConfig",
+    "digest_of",
     "load",
     "random_network",
     "save",

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 
 from ilo_jax.classifiers.convnet import ConvNet, ConvNetConfig
 from ilo_jax.classifiers.resnet import ResNet, ResNetConfig
+from ilo_jax.files import digest
 from ilo_jax.files.checkpoint import Checkpoints
-from ilo_jax.files.functions import load_function
+from ilo_jax.files.functions import digest_of_function, load_function
 
 Config = ResNetConfig | ConvNetConfig
 Classify = Callable[[jax.Array], jax.Array]
@@ -76,7 +77,7 @@ def load(what: str | pathlib.Path) -> Classify:
       InputError: there is none, or it is damaged or of another format version.
     """
     folder = _CLASSIFIERS.locate(what)
-    if ":" in str(what) and not folder.exists():
+    if _is_function(what):
         return jax.tree_util.Partial(load_function(str(what)))
     stored, _ = _CLASSIFIERS.describe(folder)
     try:
@@ -86,3 +87,18 @@ def load(what: str | pathlib.Path) -> Classify:
     except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise _CLASSIFIERS.damaged(folder) from error
     return Network(config, _CLASSIFIERS.arrays(folder, shapes))
+
+
+def digest_of(what: str | pathlib.Path) -> str:
+    """Of what `load` reads: the folder's files, or the file of the function's module.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    if _is_function(what):
+        return digest_of_function(str(what))
+    return digest.digest_of(_CLASSIFIERS.locate(what))
+
+
+def _is_function(what: str | pathlib.Path) -> bool:
+    return ":" in str(what) and not _CLASSIFIERS.locate(what).exists()

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from ilo_jax.errors import InputError
 
+TEMPORARY = ".tmp-"
+"""Names of files that are being written begin with it."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file: a temporary one in the same folder, then `os.replace`.
@@ -13,7 +16,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
       InputError: the system refuses (permissions, a full disk, an overlong name, ...).
     """
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         try:
             temporary.write_bytes(content)

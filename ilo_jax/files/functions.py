@@ -2,11 +2,13 @@
 
 import importlib
 import os
+import platform
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from ilo_jax.errors import InputError
+from ilo_jax.files.digest import combined, digest_of
 
 
 def load_function(text: str) -> Callable[[Any], Any]:
@@ -31,3 +33,14 @@ def load_function(text: str) -> Callable[[Any], Any]:
     if not callable(function):
         raise InputError(f"{text}: is of type {type(function).__name__}; expected a function")
     return function
+
+
+def digest_of_function(text: str) -> str:
+    """Of the file of a function's module; what it imports is not looked at.
+
+    Raises:
+      InputError: as `load_function`.
+    """
+    load_function(text)
+    file = getattr(sys.modules[text.partition(":")[0]], "__file__", None)
+    return digest_of(file) if file else combined(platform.python_version())

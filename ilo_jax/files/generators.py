@@ -57,6 +57,11 @@ def load(path: str | pathlib.Path = EMBEDDED_DEFAULT) -> StyleGAN2:
     return StyleGAN2(generator, facts)
 
 
+def locate(path: str | pathlib.Path) -> pathlib.Path:
+    """The folder that `load` reads."""
+    return _GENERATORS.locate(path)
+
+
 def _facts(told: dict[str, Any], config: GeneratorConfig) -> Facts:
     radii = tuple(sorted((int(cut), float(r)) for cut, r in told.get("radii", {}).items()))
     if any(not 1 <= cut <= config.num_layers or not r >= 0 for cut, r in radii):
@@ -79,4 +84,4 @@ def _stored(generator: Generator) -> dict:
     }
 
 
-__all__ = ["EMBEDDED_DEFAULT", "CheckpointError", "load", "save"]
+__all__ = ["EMBEDDED_DEFAULT", "CheckpointError", "load", "locate", "save"]
