@@ -74,6 +74,7 @@ BAD = {
     "mri --spokes 3 --measured" + ONE: "mri --measured: its measurements are not images",
     "blur" + ONE: "one of the arguments --sigma --motion --kernel is required",
     "blur --sigma 1 --angle 30" + ONE: r"blur sigma angle: expected sigma \| motion \[angle\]",
+    "mri --acceleration 16 --centre x" + ONE: "centre x: expected a number",
     "mri --spokes 3 --acceleration 2" + ONE: "--acceleration: not allowed with argument --spokes",
     # Numbers of a method.
     "invert --steps 0" + ONE: "argument --steps: '0': expected a whole number >= 1",

@@ -37,6 +37,10 @@ def test_find_images_in_files_folders_and_globs(tmp_path):
         (["none-*.png"], r"none-\*.png: matches no file; expected"),
         (["emp*"], "emp.*: matches no file; expected"),
         (["a/x.png", "b"], "a/x.png and b/x.jpg: .*expected file names that differ"),
+        (
+            ["long"],
+            f"long/{'x' * 251}.png: a name of 251 bytes before the extension; expected at most",
+        ),
         (["breaks"], r"'breaks/a\\nb.png': a line break in a file name"),
         (
             ["dots/...png"],
@@ -48,6 +52,7 @@ def test_find_images_in_files_folders_and_globs(tmp_path):
 )
 def test_find_images_refuses(paths, expected, tmp_path, monkeypatch):
     touch(tmp_path, "breaks/a\nb.png", "one/..png", "dots/...png")
+    touch(tmp_path, f"long/{'x' * 251}.png")
     touch(tmp_path, "empty/notes.txt", "a/x.png", "b/x.jpg", "case/Y.png", "case/y.tif")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"^{expected}"):

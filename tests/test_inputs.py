@@ -5,9 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
-from outputs import interrupt_second_batch, pictures, rows, table
+from outputs import interrupt_second_batch, pictures, rows, summary, table
 from PIL import Image
 
+from ilo_jax.app import reconstruct
 from ilo_jax.errors import InputError
 from ilo_jax.files.digest import digest_of
 
@@ -150,6 +151,20 @@ def test_measurements_that_are_not_finite_are_told(solve, own):
     assert done.code == 1
     assert "a.png: its measurement is not finite; expected finite numbers\n" in done.err
     assert [row["status"] == "ok" for row in rows(own / "out")] == [False, True]
+
+
+def test_inputs_that_go_while_they_are_computed_cost_a_picture_alone(solve, own, monkeypatch):
+    solved = reconstruct._solve
+
+    def and_gone(*args):
+        (own / "in" / "a.png").unlink(missing_ok=True)
+        return solved(*args)
+
+    monkeypatch.setattr(reconstruct, "_solve", and_gone)
+    done = solve(TASK)
+    assert done.code == 0
+    assert f"not on the contact sheet: {own}/in/a.png: cannot be read (No such file" in done.err
+    assert summary(own / "out")["images"] == 2
 
 
 def test_digests_are_of_names_and_bytes(tmp_path):

@@ -139,6 +139,8 @@ def test_mri_shows_the_zero_filled_reconstruction():
         (15, 3, 0.2, 5, range(6, 9)),
         (64, 64, 0, 1, ()),
         (8, 1, 0, 8, ()),
+        (64, 4, None, 16, range(30, 35)),
+        (64, 16, None, 4, range(31, 33)),
     ],
 )
 def test_cartesian_masks_have_the_lines_they_say(width, acceleration, centre, lines, middle):

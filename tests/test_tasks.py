@@ -14,7 +14,12 @@ SHAPE = (16, 16, 3)
 
 
 def build(task, options, image_shape=SHAPE):
-    return TASKS[task].build(KEY, image_shape, **TASKS[task].complete(options))
+    values = TASKS[task].complete(options)
+    read = {
+        name: None if name == "centre" and value == "auto" else value
+        for name, value in values.items()
+    }
+    return TASKS[task].build(KEY, image_shape, **read)
 
 
 def test_options_of_a_form_go_together():

@@ -5,17 +5,16 @@ import gc
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
-import platformdirs
 from rich.console import Console
 
 from ilo_jax.app import arguments
+from ilo_jax.app.cache import mend_cache, use_cache
 from ilo_jax.app.classify import run_classify
 from ilo_jax.app.demo import demo
 from ilo_jax.app.flags import with_flags
@@ -26,6 +25,7 @@ from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.reconstruct import reconstruct
 from ilo_jax.app.run import Run, load_prior
 from ilo_jax.app.settings import Settings, Video
+from ilo_jax.app.streams import forgive_streams
 from ilo_jax.app.sweep import run_sweep
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
@@ -42,6 +42,8 @@ def run() -> None:
     if jax.config.values["jax_num_cpu_devices"] < 0:
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     signal.signal(signal.SIGTERM, _terminate)
+    forgive_streams()
+    mend_cache()
     sys.exit(main())
 
 
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     start_quickly()
     try:
+        _check_platform()
         if args.task is None:
             with locked(Path(args.out)):
                 demo(Path(args.out), args.seed, console)
@@ -65,6 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
         return 143 if isinstance(stopped, _Terminated) else 130
+
+
+def _check_platform() -> None:
+    try:
+        jax.local_devices()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"JAX finds no device ({reason}); expected JAX_PLATFORMS to name one that is here"
+        ) from error
 
 
 class _Terminated(KeyboardInterrupt):
@@ -119,7 +132,8 @@ def _report(args: argparse.Namespace, summary: dict[str, Any], failed: int, file
     known = psnr["mean"] is not None
     quality = f", PSNR {psnr['mean']:.2f} ± {psnr['std']:.2f} dB" if known else ""
     images_done = "1 image" if count == 1 else f"{count} images"
-    print(f"{images_done}{quality}: {Path(args.out) / 'contact_sheet.png'}")
+    sheet = Path(args.out) / "contact_sheet.png"
+    print(f"{images_done}{quality}: {sheet if sheet.exists() else args.out}")
     if failed:
         print(f"{failed} of {files} images failed: why is in metrics.csv", file=sys.stderr)
 
@@ -127,22 +141,15 @@ def _report(args: argparse.Namespace, summary: dict[str, Any], failed: int, file
 def start_quickly() -> None:
     """Settings of the process for which a library has no right to ask.
 
-    Programs compiled once are found again by later runs, the small ones too, of which there are a
-    hundred; JAX's own setting of the folder goes before. It writes them in place: one that another
-    process is writing cannot be read yet and is compiled, which needs no warning. XLA calls tuning
-    hints of a processor ("prefer-no-gather") errors whenever it loads such a program: its log has
-    what is fatal only, unless the user has said otherwise; 1 is what JAX says. What really fails is
-    raised. Python looks for garbage less often: what tracing makes stays, and looking through it
-    again and again was a quarter of starting.
+    XLA calls tuning hints of a processor ("prefer-no-gather") errors whenever it loads a program
+    that was compiled before: its log has what is fatal only, unless the user has said otherwise; 1
+    is what JAX says. What really fails is raised. Python looks for garbage less often: what tracing
+    makes stays, and looking through it again and again was a quarter of starting.
     """
     unset = jax.config.values["jax_logging_level"] == "NOTSET"
     if unset and os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
         jax.config.update("jax_logging_level", "CRITICAL")
         jax.config.update("jax_logging_level", "NOTSET")  # what Python logs; XLA's stays
-    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        cache = platformdirs.user_cache_path("ilo_jax") / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+    use_cache()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)

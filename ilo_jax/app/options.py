@@ -122,9 +122,12 @@ def _builders(text: str, _: Shape) -> list[Callable[[jax.Array, Shape], Operator
     return [builder(*link) for link in parse_chain(text)]
 
 
+_float = _number(float, "a number")
+
 READERS = {
-    float: Reader("X", _number(float, "a number")),
+    float: Reader("X", _float),
     int: Reader("N", _number(int, "a whole number")),
+    "number or auto": Reader("X", lambda given, _: None if given == "auto" else _float(given, _)),
     "mask": Reader("FILE", _mask, digest_of),
     "kernel": Reader("FILE", lambda path, _: read_kernel(path), digest_of),
     "function": Reader("MODULE:FUNCTION", lambda text, _: load_function(text), digest_of_function),

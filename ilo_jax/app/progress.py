@@ -2,6 +2,8 @@
 
 import bisect
 import itertools
+import math
+import time
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -14,9 +16,12 @@ from rich.progress import (
 )
 from rich.table import Column
 
+_SECONDS = 30.0
+
 
 class ProgressReporter:
-    """Shows images, round, steps and time left of a run; a `Reporter`."""
+    """Shows images, round, steps and time left of a run; a `Reporter`. Where nobody watches, such
+    as a log, it writes a line a batch instead, at most one in half a minute."""
 
     def __init__(self, console: Console, title: str = ""):
         """Args: title: put in front."""
@@ -33,6 +38,7 @@ class ProgressReporter:
         )
         self._task = self._bar.add_task(title, total=None)
         self._prefix = ""
+        self._written = -math.inf
 
     def __enter__(self) -> "ProgressReporter":
         return self
@@ -48,6 +54,11 @@ class ProgressReporter:
         self._ends = list(itertools.accumulate(rounds))
         numbers = f"image {done + 1}" if count == 1 else f"images {done + 1}-{done + count}"
         self._prefix = f"{self._title}{numbers} of {total}"
+        if not self._bar.console.is_terminal:
+            if time.monotonic() - self._written >= _SECONDS:
+                self._written = time.monotonic()
+                self.say(self._prefix)
+            return
         self._bar.start()
         self._bar.reset(self._task, total=self._ends[-1], description=self._prefix)
 

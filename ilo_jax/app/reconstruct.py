@@ -59,7 +59,7 @@ def reconstruct(
     team.exchange(None)  # all are done
     found: list[Any] = [None, []]
     if team.index == 0:
-        summary, failed = _finish(run, paths, results)
+        summary, failed = _finish(run, paths, results, reporter)
         found = [summary, [str(file) for file in failed]]
     summary, failed = team.exchange(found)[0]
     return Outcome(summary, [Path(file) for file in failed], results)
@@ -279,7 +279,7 @@ def _write(
 
 
 def _finish(
-    run: Run, paths: Sequence[Path], results: Results
+    run: Run, paths: Sequence[Path], results: Results, reporter: Reporter
 ) -> tuple[dict[str, Any] | None, list[Path]]:
     """Summary and contact sheet, of the results of all processes, and the files that failed."""
     results.merge()
@@ -292,10 +292,17 @@ def _finish(
         )
     finished = [file for file in paths if file.stem in rows]
     without_image = [file for file in paths if file.stem in failed]
-    shown = finished[:MAX_ROWS]
-    if not shown:
+    if not finished:
         return None, without_image
-    tiles = [tiles_of(run, file, [(results.image(file.stem), rows[file.stem])]) for file in shown]
+    tiles, shown = list[list[Tile]](), list[Path]()
+    for file in finished[:MAX_ROWS]:
+        try:
+            row = tiles_of(run, file, [(results.image(file.stem), rows[file.stem])])
+        except InputError as error:  # gone since it was measured
+            reporter.say(f"not on the contact sheet: {error}")
+            continue
+        tiles.append(row)
+        shown.append(file)
     labels = ["measurement", run.settings.method.upper()]
     if run.restarts > 1:
         labels.append("spread")

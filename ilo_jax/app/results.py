@@ -141,7 +141,7 @@ class Results:
     def finish(
         self, labels: Sequence[str], rows: Sequence[Sequence[Tile]], footer: str = ""
     ) -> dict:
-        """Writes `contact_sheet.png` and `summary.json`.
+        """Writes `contact_sheet.png`, where there are rows of it, and `summary.json`.
 
         Args:
           labels, rows, footer: see `contact_sheet`; the first `MAX_ROWS` images suffice.
@@ -152,8 +152,9 @@ class Results:
           they are not finite.
         """
         finished = list(self.finished().values())
-        sheet = contact_sheet(labels, rows, footer, total=len(finished))
-        write_atomically(self.out / "contact_sheet.png", encode_png(sheet))
+        if rows:
+            sheet = contact_sheet(labels, rows, footer, total=len(finished))
+            write_atomically(self.out / "contact_sheet.png", encode_png(sheet))
         summary = self.run | {"images": len(finished)}
         for metric in METRICS:
             summary[metric] = statistics([getattr(row, metric) for row in finished])

@@ -134,7 +134,7 @@ def _mri(
     key: jax.Array,
     image_shape: Shape,
     acceleration: float | None = None,
-    centre: float = 0.08,
+    centre: float | None = None,
     spokes: int | None = None,
 ) -> ops.UndersampledFourier:
     if acceleration is not None:
@@ -240,7 +240,11 @@ _ROWS = (
             (
                 Option("acceleration", float, "Cartesian: one in so many columns is sampled, >= 1"),
                 Option(
-                    "centre", float, "fraction of the columns, sampled in the middle", default=0.08
+                    "centre",
+                    "number or auto",
+                    "fraction of the columns, sampled in the middle; auto: 0.08, or half of what "
+                    "is sampled",
+                    default="auto",
                 ),
             ),
             (Option("spokes", int, "radial: number of diameters that are sampled"),),

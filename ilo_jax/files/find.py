@@ -13,6 +13,9 @@ _SUFFIXES = (
     *(".pbm", ".pgm", ".ppm", ".pnm", ".jp2"),
 )
 
+_LONGEST = 250
+"""Bytes of a name to which results add an extension."""
+
 
 def natural_key(name: str) -> tuple:
     """Sorting key by which `x2` comes before `x10`."""
@@ -29,8 +32,8 @@ def find_images(paths: Sequence[str]) -> list[Path]:
 
     Raises:
       InputError: a path that does not exist, a folder without images, a glob without a match,
-        a file name with a line break or of dots alone, or two files of the same stem, whose
-        results would overwrite each other.
+        a file name with a line break, of dots alone or too long for its results, or two files of
+        the same stem, whose results would overwrite each other.
     """
     found = {os.path.abspath(file): file for path in paths for file in _expand(path)}
     files = sorted(found.values(), key=lambda file: natural_key(str(file)))
@@ -41,6 +44,11 @@ def find_images(paths: Sequence[str]) -> list[Path]:
         if file.stem in (".", ".."):
             raise InputError(
                 f"{file}: no name before the extension; expected one that is no folder"
+            )
+        if len(os.fsencode(file.stem)) > _LONGEST:
+            raise InputError(
+                f"{file}: a name of {len(os.fsencode(file.stem))} bytes before the extension; "
+                f"expected at most {_LONGEST}"
             )
         other = by_stem.setdefault(file.stem.casefold(), file)
         if other is not file:

@@ -46,7 +46,7 @@ class UndersampledFourier(LinearOperator):
 
 
 def cartesian_mri(
-    key: jax.Array, image_shape: Shape, acceleration: float, centre: float = 0.08
+    key: jax.Array, image_shape: Shape, acceleration: float, centre: float | None = None
 ) -> UndersampledFourier:
     """One in `acceleration` columns of k-space is sampled: see `cartesian_mask`."""
     return UndersampledFourier(image_shape, cartesian_mask(key, image_shape, acceleration, centre))
@@ -58,19 +58,22 @@ def radial_mri(image_shape: Shape, spokes: int) -> UndersampledFourier:
 
 
 def cartesian_mask(
-    key: jax.Array, image_shape: Shape, acceleration: float, centre: float
+    key: jax.Array, image_shape: Shape, acceleration: float, centre: float | None = None
 ) -> jax.Array:
     """Mask `[H, W, 1]` of `W / acceleration` columns: those in the middle and random others.
 
     Args:
       acceleration: at least 1.
-      centre: fraction of all columns that is sampled in the middle, from 0 to 1 / acceleration.
+      centre: fraction of all columns that is sampled in the middle, from 0 to 1 / acceleration;
+        by default 0.08, or half of what is sampled where that is less.
 
     Raises:
       InputError: out of range.
     """
     if not 1 <= acceleration < math.inf:
         raise InputError(f"acceleration {acceleration}: expected a number >= 1")
+    if centre is None:
+        centre = min(0.08, 0.5 / acceleration)
     if not 0 <= centre <= 1 / acceleration:
         raise InputError(
             f"centre {centre}: expected a fraction from 0 to 1 / acceleration = "
