@@ -2,6 +2,8 @@ import csv
 import json
 import math
 import os
+import pathlib
+import tempfile
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from ilo_jax.app import results as results_module
-from ilo_jax.app.metrics import NOT_FINITE, Row, evaluate, read_rows, write_rows
+from ilo_jax.app import table as table_module
+from ilo_jax.app.metrics import COLUMNS, NOT_FINITE, Row, evaluate, row_of, texts_of
 from ilo_jax.app.results import Results
+from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
 from ilo_jax.files.contact_sheet import Tile
 from ilo_jax.files.images import from_uint8, to_uint8
@@ -122,7 +125,7 @@ def test_an_interrupt_loses_the_current_batch_only(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(results_module, "write_atomically", interrupted)
+        patch.setattr(table_module, "append", interrupted)
         with pytest.raises(KeyboardInterrupt):
             results.add([row("b")], [IMAGE])
     assert list(results.finished()) == ["a"]
@@ -146,10 +149,39 @@ characters = st.characters(codec="utf-8", exclude_characters="\r\n") | odd_bytes
 )
 def test_rows_survive_the_csv_file(name, psnr_db, ssim, mse, status):
     written = Row(name, psnr_db, ssim, mse, 1.5, "ab12", status)
-    (read,) = read_rows(write_rows([written]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "table.csv"
+        Table(path, COLUMNS, []).add([texts_of(written)])
+        (read,) = map(row_of, Table.open(path, COLUMNS).rows)
     assert (read.name, read.input, read.status) == (name, "ab12", status)
     for before, after in ((psnr_db, read.psnr_db), (ssim, read.ssim), (mse, read.measurement_mse)):
         assert after == (None if before is None else pytest.approx(before, rel=1e-5, abs=0))
+
+
+def test_a_row_that_a_killed_run_was_writing_does_not_count(tmp_path):
+    path = tmp_path / "table.csv"
+    table = Table(path, ["a", "b"], [])
+    table.add([{"a": "1", "b": "2"}])
+    before = path.read_bytes()
+    table.add([{"a": "3", "b": "4"}])
+    assert path.read_bytes() == before + b"3,4\n"
+    for torn in range(len(before), len(before) + 4):
+        path.write_bytes((before + b"3,4\n")[:torn])
+        again = Table.open(path, ["a", "b"])
+        assert again.rows == [{"a": "1", "b": "2"}]
+        again.add([{"a": "5", "b": "6"}])
+        assert path.read_bytes() == before + b"5,6\n"
+
+
+def test_rows_that_cannot_be_written_are_not_there(tmp_path):
+    results = Results.open(tmp_path, RUN)
+    results.add([row("b")], [IMAGE])
+    (tmp_path / "metrics.csv").unlink()
+    (tmp_path / "metrics.csv").mkdir()
+    for name in ("a", "c"):  # in front, and behind
+        with pytest.raises(InputError, match=r"metrics\.csv: cannot be written"):
+            results.add([row(name)], [IMAGE])
+        assert list(results.finished()) == ["b"]
 
 
 def test_names_need_not_be_utf8(tmp_path):

@@ -208,7 +208,8 @@ def _solve_missing(
     reporter: ProgressReporter,
 ) -> None:
     rows = [r for r in table.rows if r["status"] == OK and is_whole(_picture(out, r["name"]))]
-    table.rows = [row for row in rows if row["input"] == digest]
+    good = {row["name"] for row in rows if row["input"] == digest}
+    table.keep(lambda row: row["name"] in good)
     if table.rows:
         reporter.say(f"{len(table.rows)} of {len(wanted)} were there already")
     if len(table.rows) < len(rows):

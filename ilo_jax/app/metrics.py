@@ -1,14 +1,11 @@
 """What is said of an image: a row of `metrics.csv`."""
 
-import csv
 import dataclasses
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
 
-from ilo_jax.files.find import natural_key
 from ilo_jax.files.images import to_uint8
 
 SSIM_WINDOW = 7
@@ -40,6 +37,7 @@ class Row:
 
 
 METRICS = ("psnr_db", "ssim", "measurement_mse", "seconds")
+COLUMNS = ("name", *METRICS, "input", "status")
 
 
 def evaluate(truth: np.ndarray, image: np.ndarray) -> tuple[float, float | None]:
@@ -74,39 +72,18 @@ def statistics(values: Sequence[float | None]) -> dict[str, float | None]:
     return {"mean": float(np.mean(known)), "std": float(np.std(known))}
 
 
-def write_rows(rows: Iterable[Row]) -> bytes:
-    """The file's bytes; rows in natural order, numbers to six digits."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *METRICS, "input", "status"])
-    for row in sorted(rows, key=lambda row: natural_key(row.name)):
-        values = [getattr(row, metric) for metric in METRICS]
-        numbers = ["" if value is None else f"{value:.6g}" for value in values]
-        writer.writerow([row.name, *numbers, row.input, row.status])
-    return text.getvalue().encode(errors="surrogateescape")
+def texts_of(row: Row) -> dict[str, str]:
+    """As the file has it, numbers to six digits."""
+    values = {metric: getattr(row, metric) for metric in METRICS}
+    numbers = {k: "" if value is None else f"{value:.6g}" for k, value in values.items()}
+    return {"name": row.name, **numbers, "input": row.input, "status": row.status}
 
 
-def read_rows(content: bytes) -> list[Row]:
-    """Of the file's bytes.
+def row_of(texts: Mapping[str, str]) -> Row:
+    """Of a line of the file.
 
     Raises:
-      ValueError, KeyError, TypeError: it is damaged.
+      ValueError: not a number.
     """
-    text = content.decode(errors="surrogateescape")
-    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-
-    def number(text: str) -> float | None:
-        return float(text) if text else None
-
-    return [
-        Row(
-            name=line["name"],
-            psnr_db=number(line["psnr_db"]),
-            ssim=number(line["ssim"]),
-            measurement_mse=number(line["measurement_mse"]),
-            seconds=number(line["seconds"]),
-            input=line["input"],
-            status=line["status"],
-        )
-        for line in table
-    ]
+    numbers = {metric: float(texts[metric]) if texts[metric] else None for metric in METRICS}
+    return Row(texts["name"], **numbers, input=texts["input"], status=texts["status"])

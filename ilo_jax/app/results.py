@@ -10,9 +10,11 @@
     DIR/summary.json       when all are done: settings, and mean and std of each metric
     DIR/contact_sheet.png  when all are done
 
-Every file appears whole or not at all, so an interrupted run goes on where it was.
+A table grows by rows, and every other file appears whole or not at all, so an interrupted run goes
+on where it was.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ import numpy as np
 from PIL import Image
 
 from ilo_jax.app.folder import as_json, make_folder, open_folder
-from ilo_jax.app.metrics import METRICS, OK, Row, read_rows, statistics, write_rows
+from ilo_jax.app.metrics import COLUMNS, METRICS, OK, Row, row_of, statistics, texts_of
+from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.contact_sheet import Tile, contact_sheet
@@ -29,6 +32,9 @@ from ilo_jax.files.find import natural_key
 from ilo_jax.files.images import encode_png, from_uint8, write_png
 
 _PARTS = ".metrics-*.csv"
+
+_FIRST = b"\x89PNG\r\n\x1a\n"
+_LAST = bytes(4) + b"IEND\xaeB`\x82"
 
 WHITE_SPREAD = 0.25
 """Standard deviation of restarts that is white on their picture, for images in [-1, 1]."""
@@ -40,15 +46,13 @@ class Results:
     Attributes:
       out: the folder.
       run: JSON-able description of the run: task, method, steps, seed and all other settings.
-      process: which of the processes that share the folder this is.
     """
 
-    def __init__(self, out: Path, run: dict, rows: dict[str, Row], process: int = 0):
+    def __init__(self, out: Path, run: dict, rows: dict[str, Row], table: Table):
         self.out = out
         self.run = run
-        self.process = process
         self._rows = rows
-        self._told = rows if process == 0 else {}  # in this process's table
+        self._table = table
 
     @classmethod
     def open(cls, out: Path | str, run: Mapping[str, Any], process: int = 0) -> "Results":
@@ -64,25 +68,28 @@ class Results:
         out = Path(out)
         described = open_folder(out, run)
         make_folder(out / "images")
-        results = cls(out, described, _read_tables(out), process)
-        if process == 0:
-            results.merge()  # what processes of a run that was killed have left
+        rows = _read_tables(out)
+        if process:
+            return cls(out, described, rows, Table(out / f".metrics-{process}.csv", COLUMNS, []))
+        results = cls(out, described, rows, Table.open(out / "metrics.csv", COLUMNS))
+        results.drop(())
+        results.merge()  # what processes of a run that was killed have left
         return results
 
     def finished(self) -> dict[str, Row]:
         """Rows of all processes whose image is there and whole, by name, in natural order: those
         from before `open` or `merge`, and this process's own since."""
-        return {name: row for name, row in self._in_order() if row.status == OK}
+        return {name: row for name, row in self._sorted() if row.status == OK}
 
     def failed(self) -> dict[str, Row]:
         """Rows of images that were tried and have none, as `finished`."""
-        return {name: row for name, row in self._in_order() if row.status != OK}
+        return {name: row for name, row in self._sorted() if row.status != OK}
 
     def drop(self, names: Iterable[str]) -> None:
         """Takes rows out, so that they are written no more."""
         for name in names:
             self._rows.pop(name, None)
-            self._told.pop(name, None)
+        self._table.keep(lambda row: row["name"] in self._rows)
 
     def image(self, name: str) -> np.ndarray:
         """A finished image as it was saved: float32 `[H, W, C]` in [-1, 1]."""
@@ -122,19 +129,22 @@ class Results:
                 write_png(picture, image)
             else:
                 picture.unlink(missing_ok=True)  # of other inputs
-        told = self._told | {row.name: row for row in rows}
-        content = write_rows(told.values())
-        name = f".metrics-{self.process}.csv" if self.process else "metrics.csv"
-        write_atomically(self.out / name, content)
-        self._told = {row.name: row for row in read_rows(content)}
-        self._rows |= self._told
+        texts = [texts_of(row) for row in rows]
+        names = {row.name for row in rows}
+        with_last = [*self._table.rows[-1:], *texts]
+        if names.isdisjoint(self._rows) and _in_order(with_last) == with_last:
+            self._table.add(texts)
+        else:
+            others = [row for row in self._table.rows if row["name"] not in names]
+            self._table.replace(_in_order([*others, *texts]))
+        self._rows |= {row.name: row for row in map(row_of, texts)}
 
     def merge(self) -> None:
         """Brings the tables of all processes together in `metrics.csv`."""
         parts = list(self.out.glob(_PARTS))
         if parts:
-            self._rows = self._told = _read_tables(self.out)
-            write_atomically(self.out / "metrics.csv", write_rows(self._rows.values()))
+            self._rows = _read_tables(self.out)
+            self._table.replace(_in_order([texts_of(row) for row in self._rows.values()]))
         for part in parts:
             part.unlink()
 
@@ -161,7 +171,7 @@ class Results:
         write_atomically(self.out / "summary.json", as_json(summary))
         return summary
 
-    def _in_order(self) -> list[tuple[str, Row]]:
+    def _sorted(self) -> list[tuple[str, Row]]:
         return sorted(self._rows.items(), key=lambda item: natural_key(item[0]))
 
 
@@ -173,13 +183,15 @@ def read_png(path: Path) -> np.ndarray:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a PNG is there and can be read to its end."""
+    """Whether a PNG is there, from its first bytes to its last ones."""
     try:
-        with Image.open(path, formats=("PNG",)) as file:
-            file.load()
-    except (OSError, SyntaxError, ValueError):
+        with path.open("rb") as file:
+            if file.read(len(_FIRST)) != _FIRST:
+                return False
+            file.seek(-len(_LAST), os.SEEK_END)
+            return file.read() == _LAST
+    except OSError:
         return False
-    return True
 
 
 def _read_tables(out: Path) -> dict[str, Row]:
@@ -188,14 +200,15 @@ def _read_tables(out: Path) -> dict[str, Row]:
     rows = {}
     for path in [*out.glob("metrics.csv"), *sorted(out.glob(_PARTS))]:
         try:
-            rows |= {row.name: row for row in read_rows(path.read_bytes())}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}: damaged; expected columns name, {', '.join(METRICS)}, input, status: "
-                "choose another --out"
-            ) from error
+            rows |= {row["name"]: row_of(row) for row in Table.open(path, COLUMNS).rows}
+        except ValueError as error:
+            raise InputError(f"{path}: damaged ({error}); choose another --out") from error
     return {
         name: row
         for name, row in rows.items()
         if row.status != OK or is_whole(out / "images" / f"{name}.png")
     }
+
+
+def _in_order(rows: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    return sorted(rows, key=lambda row: natural_key(row["name"]))

@@ -126,7 +126,7 @@ def _solve_missing(
     same = kept(digests, inputs, reporter.say)
     missing = [path for path in paths if path.stem not in same]
     again |= {path.stem for path in missing}
-    table.rows = [row for row in table.rows if row["image"] not in again]
+    table.keep(lambda row: row["image"] not in again)
     finished = len(paths) - len(missing)
     reader = Reader(run, inputs, reporter.say, lambda file, *_: unreadable.append(file))
 

@@ -25,7 +25,24 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); expected a folder with "
-            "write permission and free space"
-        ) from error
+        raise _refused(path, error) from error
+
+
+def append(path: Path, content: bytes) -> None:
+    """Writes behind what a file has; a part of it may be there after an error.
+
+    Raises:
+      InputError: as `write_atomically`.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(content)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot be written ({error.strerror}); expected a folder with "
+        "write permission and free space"
+    )
