@@ -186,7 +186,7 @@ def test_an_animation_shows_its_first_frame_and_says_so(tmp_path):
     frames = [Image.new("L", (8, 8), level) for level in (51, 102, 204)]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     image, note = read_image(tmp_path / "x.gif", SHAPE)
-    assert note == "x.gif: first of 3 frames"
+    assert note == "x.gif: first of several frames"
     np.testing.assert_array_equal(to_uint8(image), 51)
 
 

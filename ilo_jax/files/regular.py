@@ -1,9 +1,9 @@
 """Regular files alone are read: a FIFO would wait for ever, a device may never end."""
 
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from ilo_jax.errors import InputError
 
@@ -16,7 +16,7 @@ _KINDS = {
 }
 
 
-def open_regular(path: Path | str, limit: int | None = None) -> BinaryIO:
+def open_regular(path: Path | str, limit: int | None = None) -> io.BufferedReader:
     """Opens a regular file, or a link to one, for reading; never waits.
 
     Args:
