@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from ilo_jax.errors import InputError
-from ilo_jax.files import decode, picture, profiles
+from ilo_jax.files import decode, profiles
 from ilo_jax.files.images import read_exact, read_mask, to_uint8
 
 WHITE = [0.3127, 0.3290, 1.0]
@@ -20,7 +20,7 @@ GREY_STORED, GREY_SEEN = 55, 128
 
 
 def hide_imagecodecs(monkeypatch) -> None:
-    for module in (decode, picture, profiles):
+    for module in (decode, profiles):
         monkeypatch.setattr(module, "keeps_16_bits", lambda: False)
 
 

@@ -32,7 +32,7 @@ _NAMES = {
 FORMATS = tuple(_NAMES)
 
 # So that no picture takes a gigabyte or many seconds: these decode slowly, or to wide numbers.
-_MOST_PIXELS = {"WEBP": 40_000_000, "JPEG2000": 16_000_000}
+_MOST_PIXELS = {"WEBP": 40_000_000, "JPEG2000": 10_000_000}
 _MOST_BYTES = 400_000_000
 _MOST_FILE_BYTES = 2**30
 _MOST_READS = 1_000_000
@@ -113,7 +113,7 @@ def _decode(file: io.BufferedReader, formats: tuple[str, ...], limit: int) -> De
     head = file.peek(4)[:4]
     if "TIFF" in formats and head[:2] in (b"II", b"MM"):
         found = open_page(file)
-        _check(size_of(found.page), limit, bytes_of(found.page) if found.index is None else 0)
+        _check(size_of(found.page), limit, bytes_of(found.page))
         if found.index is None:
             profile = found.page.tags.valueof(34675)
             return Decoded(read_samples(found.page), profile, found.several)
@@ -140,17 +140,18 @@ def _by_pillow(
         kind = image.format or ""
         most = min(limit, _MOST_PIXELS.get(kind, limit))
         deep = kind == "PNG" and image.tile[0].args in ("RGB;16B", "RGBA;16B", "LA;16B")
-        samples = 8 if deep and keeps_16_bits() else 0
-        _check((image.height, image.width), most, samples * image.height * image.width)
+        # The numbers of 32 bits are copied twice on their way out of Pillow.
+        wide = 8 if (deep and keeps_16_bits()) or image.mode in ("I", "F") else 0
+        _check((image.height, image.width), most, wide * image.height * image.width)
         profile = image.info.get("icc_profile")
         if deep and keeps_16_bits():
             return Decoded(_deep_png(file, image), profile, getattr(image, "is_animated", False))
         image.load()
         # An MPO is a JPEG with previews or the other eye's view, not an animation.
         several = kind not in ("MPO", "TIFF") and getattr(image, "is_animated", False)
-        turned = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     note = "8 of its 16 bits (all with the library imagecodecs: pip install imagecodecs)"
-    return Decoded(_numbers(turned), profile, several, note=note if deep else None)
+    return Decoded(_numbers(image), profile, several, note=note if deep else None)
 
 
 def _numbers(image: Image.Image) -> Image.Image | Samples:
@@ -193,7 +194,7 @@ def _watched() -> Iterator[list[str]]:
     lines: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: lines.append(_one_line(record.getMessage()))
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile")]
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile", "imagecodecs")]
     propagated = [logger.propagate for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)

@@ -37,6 +37,8 @@ def _greys(decoded: Decoded) -> np.ndarray:
             numbers = numbers.convert("RGBA")
             _expect_opaque(np.asarray(numbers.getchannel("A")))
             numbers = numbers.convert("RGB")
+        if numbers.mode not in ("1", "L", "P", "RGB"):
+            raise InputError(f"{numbers.mode}; expected grey or RGB")
         return np.asarray(numbers.convert("F"))
     if numbers.values.shape[-1] == 4:
         raise InputError("CMYK; expected grey or RGB")

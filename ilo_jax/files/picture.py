@@ -7,10 +7,11 @@ from PIL import Image
 
 from ilo_jax.errors import InputError
 from ilo_jax.files.decode import Decoded, decode
-from ilo_jax.files.profiles import Profile, keeps_16_bits
+from ilo_jax.files.profiles import Profile
 from ilo_jax.files.samples import Samples, part, scale_of
 
 _MOST_AT_ONCE, _BAND = 2**24, 2**20  # pixels
+_GAP = 4.0  # nobody sees a difference from 3 on
 
 
 class Picture:
@@ -36,7 +37,7 @@ class Picture:
         if isinstance(numbers, Samples):
             self._scale = scale_of(numbers)
             notes += [self._scale.note] if self._scale.note else []
-            if self._profile is not None and not keeps_16_bits():
+            if self._profile is not None and not self._profile.keeps_16_bits:
                 notes.append("8 bits by its colour profile (more with pip install imagecodecs)")
             clear = numbers.alpha is not None and numbers.alpha.min() < self._scale.opaque
         else:
@@ -51,12 +52,40 @@ class Picture:
 
     def part(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
         """Colour `[h, w, 1 or 3]` and alpha `[h, w, 1]` or None: float32 in [0, 1]."""
+        colour, alpha = self._part(rows, columns)
+        return self._seen(colour), alpha
+
+    def on_white(self, rows: slice, columns: slice) -> np.ndarray:
+        """Float32 `[h, w, 1 or 3]` in [0, 1], as on a page."""
+        return self._seen(self._on_white(rows, columns))
+
+    def resized(self, rows: slice, columns: slice, size: tuple[int, int]) -> np.ndarray:
+        """A part on white, resized by Lanczos with antialiasing: float32 `[*size, 1 or 3]`."""
+        height, width = size
+        pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
+        if pixels <= _MOST_AT_ONCE:
+            resized = _resize(self._on_white(rows, columns), height, width)
+        else:  # along the rows, a few of them at a time, and then along the columns
+            step = max(1, _BAND // (columns.stop - columns.start))
+            tops = range(rows.start, rows.stop, step)
+            bands = [slice(top, min(top + step, rows.stop)) for top in tops]
+            narrow = [
+                _resize(self._on_white(band, columns), band.stop - band.start, width, _GAP)
+                for band in bands
+            ]
+            resized = _resize(np.concatenate(narrow), height, width)
+        return self._seen(np.clip(resized, 0, 1))
+
+    def _part(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
+        """`part`, of samples without their profile."""
         if isinstance(self._numbers, Samples):
             colour, alpha = part(self._numbers, self._scale, rows, columns)
-            if self._profile is not None:
-                colour = self._profile.of_values(colour)
-            elif colour.shape[-1] == 4:
-                colour = (1 - colour[..., :3]) * (1 - colour[..., 3:])
+            if colour.shape[-1] == 4:
+                colour = (
+                    (1 - colour[..., :3]) * (1 - colour[..., 3:])
+                    if self._profile is None
+                    else self._profile.of_inks(colour)
+                )
             return colour, alpha
         image = self._numbers.crop((columns.start, rows.start, columns.stop, rows.stop))
         alpha = _floats(image.getchannel("A")) if image.mode == "RGBA" else None
@@ -66,31 +95,19 @@ class Picture:
             image = image.convert("L" if image.mode == "1" else "RGB")
         return _floats(image), alpha
 
-    def on_white(self, rows: slice, columns: slice) -> np.ndarray:
-        """Float32 `[h, w, 1 or 3]` in [0, 1], as on a page."""
-        colour, alpha = self.part(rows, columns)
+    def _on_white(self, rows: slice, columns: slice) -> np.ndarray:
+        colour, alpha = self._part(rows, columns)
         if alpha is None:
             return colour
         ink = np.subtract(1, colour, out=colour)
         ink *= alpha
         return np.subtract(1, ink, out=ink)
 
-    def resized(self, rows: slice, columns: slice, size: tuple[int, int]) -> np.ndarray:
-        """A part on white, resized by Lanczos with antialiasing: float32 `[*size, 1 or 3]`."""
-        height, width = size
-        pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
-        if pixels <= _MOST_AT_ONCE:
-            resized = _resize(self.on_white(rows, columns), height, width)
-        else:  # along the rows, a few of them at a time, and then along the columns: the same
-            step = max(1, _BAND // (columns.stop - columns.start))
-            tops = range(rows.start, rows.stop, step)
-            bands = [slice(top, min(top + step, rows.stop)) for top in tops]
-            narrow = [
-                _resize(self.on_white(band, columns), band.stop - band.start, width)
-                for band in bands
-            ]
-            resized = _resize(np.concatenate(narrow), height, width)
-        return np.clip(resized, 0, 1)
+    def _seen(self, colour: np.ndarray) -> np.ndarray:
+        """Profiles of more than 8 bits are slow: they come last, where few pixels are left."""
+        if self._profile is None or isinstance(self._numbers, Image.Image):
+            return colour
+        return colour if self._profile.mode == "CMYK" else self._profile.of_values(colour)
 
     def _profile_of(self, decoded: Decoded) -> Profile | None:
         if not decoded.profile:
@@ -134,9 +151,10 @@ def _floats(image: Image.Image) -> np.ndarray:
     return values if values.ndim == 3 else values[..., None]
 
 
-def _resize(colour: np.ndarray, height: int, width: int) -> np.ndarray:
+def _resize(colour: np.ndarray, height: int, width: int, gap: float | None = None) -> np.ndarray:
+    """Each channel by itself; means of a few neighbours first, down to `gap` times the size."""
     channels = [
-        np.asarray(Image.fromarray(channel).resize((width, height), Image.Resampling.LANCZOS))
+        Image.fromarray(channel).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=gap)
         for channel in np.moveaxis(colour, -1, 0)
     ]
-    return np.stack(channels, axis=-1)
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)

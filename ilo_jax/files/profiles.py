@@ -39,7 +39,7 @@ class Profile:
             self.mode = _MODES[self._source.profile.xcolor_space.strip()]
             self._transform = ImageCms.buildTransform(self._source, self._target, self.mode, "RGB")
             self.changes = self.mode == "CMYK" or self._difference() > _SAME
-            if deep and self.changes:  # what would fail, fails here
+            if deep and self.changes and self.mode != "CMYK":  # what would fail, fails here
                 self.of_values(np.zeros((1, 1, len(self.mode)), np.float32))
         except Exception as error:  # whatever a damaged profile leads to
             raise InputError("its colour profile cannot be read and is ignored") from error
@@ -55,20 +55,32 @@ class Profile:
         assert found is not None
         return found
 
+    @property
+    def keeps_16_bits(self) -> bool:
+        """Whether `of_values` is exact within 16 bits, or within 8."""
+        return self.mode != "CMYK" and keeps_16_bits()
+
     def of_values(self, values: np.ndarray) -> np.ndarray:
-        """Float32 `[h, w, C]` in [0, 1] -> `[h, w, 1 or 3]`, within 16 bits, where `keeps_16_bits`,
-        else within 8."""
-        if self.mode != "L" and values.shape[-1] == 1:
-            values = np.repeat(values, 3, axis=-1)
-        if not keeps_16_bits():
-            levels = np.rint(values * 255).astype(np.uint8)
-            levels = levels[..., 0] if self.mode == "L" else levels
-            found = np.asarray(self.of_image(Image.fromarray(levels, self.mode)), np.float32) / 255
-            return found[..., None] if self.mode == "L" else found
+        """Float32 `[h, w, 1 or 3]` in [0, 1] -> the same in sRGB."""
+        if not self.keeps_16_bits:
+            return self._of_levels(np.rint(values * 255).astype(np.uint8))
         levels = np.rint(values * 65535).astype(np.uint16)
         if self.mode == "L":
-            return self._deep_greys[levels]
+            return self._deep_greys[levels[..., 0]][..., None]
+        if levels.shape[-1] == 1:
+            levels = np.repeat(levels, 3, axis=-1)
         return self._deep(levels).astype(np.float32) / 65535
+
+    def of_inks(self, inks: np.ndarray) -> np.ndarray:
+        """Float32 `[h, w, 4]` in [0, 1], 1 full ink -> RGB `[h, w, 3]`, within 8 bits."""
+        return self._of_levels(np.rint(inks * 255).astype(np.uint8))
+
+    def _of_levels(self, levels: np.ndarray) -> np.ndarray:
+        height, width, channels = levels.shape
+        mode = {1: "L", 3: "RGB", 4: "CMYK"}[channels]
+        image = Image.frombytes(mode, (width, height), levels.tobytes())
+        found = np.asarray(self.of_image(image), np.float32) / 255
+        return found if found.ndim == 3 else found[..., None]
 
     @cached_property
     def _greys(self) -> list[int]:

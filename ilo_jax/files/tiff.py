@@ -6,6 +6,7 @@ tifffile tells, and it reads what Pillow does not.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any, BinaryIO
@@ -19,6 +20,12 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _UNSIGNED, _FLOAT = 1, 3
 _JPEG = (6, 7)
+_BUILT_IN = (
+    1,
+    8,
+    32773,
+    32946,
+)  # compressions that tifffile reads by itself: none, Deflate, PackBits
 _ALPHA = (1, 2)  # associated or not
 _MOST_PREVIEWS = 16
 
@@ -46,9 +53,10 @@ def open_page(file: BinaryIO) -> Page:
       Exception: whatever damage leads to.
     """
     found = _find_page(file)
-    segments = int(np.prod(found.page.chunked, dtype=object))
+    segments = math.prod(found.page.chunked)
     offsets, counts = found.page.dataoffsets, found.page.databytecounts
-    if len(offsets) < segments or not all(offsets[:segments]) or not all(counts[:segments]):
+    whole = len(offsets) >= segments and len(offsets) == len(counts)
+    if not whole or not all(offsets[:segments]) or not all(counts[:segments]):
         raise InputError("parts of it are missing; expected a whole picture")
     return found
 
@@ -78,9 +86,11 @@ def size_of(page: Any) -> tuple[int, int]:
 
 
 def bytes_of(page: Any) -> int:
-    """How many its numbers take, decoded."""
+    """How many its numbers take, decoded: all of them, or those of a tile that is larger."""
     size = np.dtype(page.dtype).itemsize if page.dtype is not None else 8
-    return int(np.prod([int(n) for n in page.shaped], dtype=object)) * size
+    whole = math.prod(int(n) for n in page.shaped)
+    tile = int(page.tilelength) * int(page.tilewidth) * int(page.tiledepth)
+    return max(whole, tile * int(page.samplesperpixel)) * size
 
 
 def read_samples(page: Any) -> Samples:
@@ -135,7 +145,7 @@ def _pillow_reads(page: Any) -> bool:
     if swapped and (page.parent.is_bigtiff or bits > 8):
         return False  # Pillow knows no such header, and swaps the bytes of floats twice
     if channels == 1 and photometric == _BLACK_IS_ZERO and (kind, bits) in _SINGLE:
-        return True
+        return page.compression not in _BUILT_IN
     if kind != _UNSIGNED:
         return False
     if channels == 1 and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE):
