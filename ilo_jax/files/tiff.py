@@ -139,13 +139,14 @@ def _pillow_reads(page: Any) -> bool:
     """Whether Pillow can and gives the numbers that tifffile gives."""
     kind, bits, photometric = page.sampleformat, page.bitspersample, page.photometric
     channels, extra = page.samplesperpixel, tuple(page.extrasamples)
-    if (page.planarconfig != 1 and channels > 1) or page.imagedepth != 1:
+    separate = page.planarconfig != 1 and channels > 1
+    if page.imagedepth != 1 or (separate and (photometric, extra) not in _IN_PLANES):
         return False
     swapped = page.parent.byteorder == ">"
     if swapped and (page.parent.is_bigtiff or bits > 8):
         return False  # Pillow knows no such header, and swaps the bytes of floats twice
     if channels == 1 and photometric == _BLACK_IS_ZERO and (kind, bits) in _SINGLE:
-        return page.compression not in _BUILT_IN
+        return bits == 12 or page.compression not in _BUILT_IN
     if kind != _UNSIGNED:
         return False
     if channels == 1 and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE):
@@ -158,6 +159,7 @@ def _pillow_reads(page: Any) -> bool:
 
 
 _SINGLE = ((_UNSIGNED, 16), (_UNSIGNED, 12), (_FLOAT, 32))
+_IN_PLANES = ((_RGB, ()), (_RGB, (2,)))
 _EIGHT_BITS = {
     (_BLACK_IS_ZERO, 2, (2,)),
     (_RGB, 3, ()),

@@ -113,7 +113,7 @@ def plain(**changed: tuple[int, int, int]) -> dict[int, tuple[int, int, int]]:
 def odd_files() -> dict[str, bytes]:
     """Headers that promise too much, bombs, and circles."""
     pixels = bytes(range(128))
-    bomb = zlib.compress(bytes(300_000_000), 9)
+    bomb = zlib.compress(bytes(60_000_000), 9)
     large = 2**31 - 1
     return {
         "empty": b"",
