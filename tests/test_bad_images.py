@@ -1,16 +1,20 @@
 """Files that are no images, or damaged ones."""
 
 import contextlib
+import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from test_images import GREY, RGB, SHAPE, pillow
 
 from ilo_jax.errors import InputError
+from ilo_jax.files import decode
 from ilo_jax.files.images import read_exact, read_image, read_mask
 
 
@@ -40,6 +44,18 @@ def save_folder(path: Path) -> None:
     path.mkdir()
 
 
+def save_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def save_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def save_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
 def save_large_integers(path: Path) -> None:
     pillow(GREY.astype(np.int32) * 100_000).save(path, format="TIFF")
 
@@ -58,7 +74,10 @@ BAD_FILES = {
     "eps": (save_eps, "not an image"),
     "truncated": (save_truncated, "cannot be read"),
     "missing": (save_nothing, "No such file"),
-    "folder": (save_folder, "cannot be read"),
+    "folder": (save_folder, "it is a folder"),
+    "fifo": (save_fifo, "it is a FIFO"),
+    "link loop": (save_loop, "Too many levels of symbolic links"),
+    "device": (save_device, "it is a device"),
     "large integers": (save_large_integers, "0..65535"),
     "negative floats": (save_negative_floats, r"\[0, 1\] or \[0, 255\]"),
     "nan": (save_nan, "values from nan"),
@@ -84,6 +103,45 @@ def test_a_decompression_bomb_is_refused(limit, tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(InputError, match=f"too large; expected at most {limit} pixels"):
         read_image(tmp_path / "x.png", SHAPE)
+
+
+def test_a_file_is_not_read_for_ever(tmp_path, monkeypatch):
+    """A GIF after whose picture nothing says where the next one begins."""
+    monkeypatch.setattr(decode, "_MOST_READS", 1000)
+    pillow(GREY).save(tmp_path / "x.gif")
+    content = (tmp_path / "x.gif").read_bytes()
+    assert content.endswith(b";")
+    (tmp_path / "x.gif").write_bytes(content[:-1] + bytes(2000))
+    with pytest.raises(InputError, match=r"x.gif: cannot be read \(more than 1000 parts\)"):
+        read_image(tmp_path / "x.gif", SHAPE)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
+    pillow(GREY).save(tmp_path / "x.bmp")
+    os.truncate(tmp_path / "x.bmp", 2**31)
+    with pytest.raises(InputError, match=r"x.bmp: too large \(2147483648 bytes\); expected"):
+        read_image(tmp_path / "x.bmp", SHAPE)
+
+
+def test_samples_have_a_limit_in_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "_MOST_BYTES", 1_000_000)
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros((400, 400, 3)), photometric="rgb")
+    with pytest.raises(InputError, match=r"too large \(3 MB of samples\); expected at most 1 MB"):
+        read_image(tmp_path / "x.tif", SHAPE)
+
+
+def test_nothing_of_what_libraries_say_is_shown(tmp_path, caplog, capfd):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, GREY, extratags=[(65000, "H", 1, 7, True)])
+    tag, damaged = (struct.pack("<HHI", 65000, kind, 1) for kind in (3, 99))
+    content = path.read_bytes()
+    assert content.count(tag) == 1
+    path.write_bytes(content.replace(tag, damaged))
+    note = read_image(path, SHAPE)[1]
+    assert note is not None
+    assert note.startswith("x.tif: doubtful file (")
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 @given(data=st.data(), suffix=st.sampled_from(["png", "jpg", "tif", "gif", "webp", "bmp"]))

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from ilo_jax.errors import InputError
+from ilo_jax.files import picture
 from ilo_jax.files.images import (
     read_exact,
     read_image,
@@ -182,11 +183,21 @@ def test_resizing_antialiases_and_keeps_16_bits(tmp_path):
     np.testing.assert_allclose((image + 1) / 2 * 65535, 20050, atol=5)
 
 
+def test_a_large_picture_is_read_in_parts(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (150, 200, 4), np.uint8)
+    pillow(noise).save(tmp_path / "x.png")
+    at_once, _ = read_image(tmp_path / "x.png", SHAPE)
+    monkeypatch.setattr(picture, "_MOST_AT_ONCE", 1000)
+    monkeypatch.setattr(picture, "_BAND", 900)
+    in_parts, _ = read_image(tmp_path / "x.png", SHAPE)
+    np.testing.assert_allclose(in_parts, at_once, atol=1 / 127.5)
+
+
 def test_an_animation_shows_its_first_frame_and_says_so(tmp_path):
     frames = [Image.new("L", (8, 8), level) for level in (51, 102, 204)]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
     image, note = read_image(tmp_path / "x.gif", SHAPE)
-    assert note == "x.gif: first of 3 frames"
+    assert note == "x.gif: first of several frames"
     np.testing.assert_array_equal(to_uint8(image), 51)
 
 

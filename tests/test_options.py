@@ -153,7 +153,7 @@ def test_bad_kernel_files_are_refused(tmp_path, monkeypatch):
     ):
         build("blur", kernel="no.png")
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(InputError, match=r"text.png: cannot be read .cannot identify .*; expected"):
+    with pytest.raises(InputError, match=r"text.png: not an image; expected"):
         build("blur", kernel="text.png")
     Image.new("L", (3, 3)).save("black.png")
     with pytest.raises(InputError, match=r"black.png: all black; expected"):

@@ -6,15 +6,17 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from PIL import Image
 
 from ilo_jax.app.tasks import TASKS, Task
 from ilo_jax.errors import InputError
 from ilo_jax.files.digest import digest_of
 from ilo_jax.files.functions import digest_of_function, load_function
+from ilo_jax.files.greys import read_greys
 from ilo_jax.files.images import read_mask
 from ilo_jax.ops import Operator
 from ilo_jax.ops.base import Shape
+
+_MOST_KERNEL_PIXELS = 2**24
 
 
 def build_operator(
@@ -73,22 +75,12 @@ def read_kernel(path: str) -> np.ndarray:
     """The grey values of an image file, as they are stored: float `[h, w]`.
 
     Raises:
-      InputError: it cannot be read, or all of it is black.
+      InputError: it cannot be read, is too large, or all of it is black.
     """
-    try:
-        with Image.open(path, formats=("PNG", "TIFF", "BMP", "PPM")) as file:
-            kernel = np.asarray(file.convert("F"))
-    except Exception as error:  # on damaged files decoders raise whatever they run into
-        raise InputError(
-            f"{path}: cannot be read ({_one_line(error)}); expected a PNG, TIFF, BMP or PNM image"
-        ) from error
-    if not kernel.sum() > 0:
+    kernel = read_greys(path, _MOST_KERNEL_PIXELS)
+    if not kernel.sum(dtype=np.float64) > 0:
         raise InputError(f"{path}: all black; expected a kernel with white in it")
     return kernel
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 class Reader(NamedTuple):

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from ilo_jax.errors import InputError
+from ilo_jax.files.regular import open_regular
 
 DIGITS = 16
 """Hexadecimal ones of a SHA-256: two inputs of one run share them with a chance of 1e-13 where
@@ -21,7 +22,7 @@ def digest_of(path: Path | str) -> str:
         if path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.is_file())
             return combined(*((str(file.relative_to(path)), digest_of(file)) for file in inside))
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,60 @@
+"""Image files made to do harm are read or refused: no other exception, nothing said, no number that
+is none, five seconds and a gigabyte at most."""
+
+import collections
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from odd_images import good_files, many_directories, mutants, odd_files, saved, tiff
+from PIL import Image
+
+READ_ALL = pathlib.Path(__file__).parent / "read_all.py"
+# Pillow silences the warnings of the libtiff inside it, but not the errors, which it raises too.
+LIBTIFF = re.compile(
+    r"(_?(TIFF|JPEG|OJPEG|LZW|ZIP|Fax|PackBits)\w*|EstimateStripByteCounts|tempfile\.tif): "
+)
+
+
+def read_all(folder: pathlib.Path) -> list[tuple[str, str, str, float]]:
+    """File, reader, what came of it and the seconds of all files of a folder; nothing else may be
+    said."""
+    command = [sys.executable, "-W", "error", str(READ_ALL), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    found = [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+    assert [line for line in done.stderr.splitlines() if not LIBTIFF.match(line)] == []
+    assert done.returncode == 0, found[-1]
+    return found
+
+
+def check(files: dict[str, bytes], folder: pathlib.Path) -> collections.Counter[str]:
+    """That all are read or refused in time; how many were each."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    found = read_all(folder)
+    wrong = [line for line in found if line[2] not in ("read", "refused") or line[3] > 5]
+    assert not wrong
+    assert {name for name, *_ in found} == set(files)
+    return collections.Counter(outcome for _, _, outcome, _ in found)
+
+
+def test_odd_and_damaged_files_are_read_or_refused(tmp_path):
+    good = {f"good-{name}": content for name, content in good_files().items()}
+    damaged = dict(mutants(rounds=1, seed=0))
+    counts = check(good | odd_files() | damaged, tmp_path)
+    assert min(counts.values()) > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_many_damaged_files_are_read_or_refused(seed, tmp_path):
+    files = dict(mutants(rounds=4, seed=seed))
+    if seed == 1:
+        files["directories.tif"] = many_directories(60_000)
+        files["large.png"] = saved(Image.new("RGBA", (9400, 9400), (9, 99, 9, 99)), "PNG")
+        files["large.tif"] = tiff(np.zeros((8000, 8000, 3), np.uint16), photometric="rgb")
+    check(files, tmp_path)
