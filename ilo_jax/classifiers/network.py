@@ -1,6 +1,7 @@
 """A trained classifier as a pytree, and on disk."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -76,7 +77,7 @@ def load(what: str | pathlib.Path) -> Classify:
       InputError: there is none, or it is damaged or of another format version.
     """
     folder = _CLASSIFIERS.locate(what)
-    if ":" in str(what) and not folder.exists():
+    if ":" in str(what) and not os.path.lexists(folder):
         return jax.tree_util.Partial(load_function(str(what)))
     stored, _ = _CLASSIFIERS.describe(folder)
     try:
@@ -84,5 +85,5 @@ def load(what: str | pathlib.Path) -> Classify:
         config = _CONFIGS[sizes.pop("network")](**sizes)
         shapes = jax.eval_shape(lambda: random_network(config, jax.random.key(0)).params)
     except (AttributeError, TypeError, KeyError, ValueError) as error:
-        raise _CLASSIFIERS.damaged(folder) from error
+        raise _CLASSIFIERS.damaged(folder, error) from error
     return Network(config, _CLASSIFIERS.arrays(folder, shapes))
