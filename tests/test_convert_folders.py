@@ -1,5 +1,6 @@
 """Folders of networks from anybody: what they ask for is refused in one line, before it is made."""
 
+import gc
 import json
 import logging
 import os
@@ -51,16 +52,17 @@ CONFIG = [
     ({"z_dim": 0}, "z_dim is 0; expected an integer from 1 to 4096"),
     ({"w_dim": 64.0}, "w_dim is 64.0; expected an integer"),
     ({"label_dim": 3, "label_width": -1}, "label_width is -1; expected an integer"),
-    ({"conv_clamp": float("nan")}, "conv_clamp is no positive number; expected one, or none"),
-    ({"conv_clamp": float("inf")}, "conv_clamp is no positive number"),
-    ({"conv_clamp": "256"}, "conv_clamp is no positive number"),
+    ({"conv_clamp": float("nan")}, "conv_clamp is no number from 0 to 16777216; expected one"),
+    ({"conv_clamp": float("inf")}, "conv_clamp is no number from 0"),
+    ({"conv_clamp": 10**12}, "conv_clamp is no number from 0"),
+    ({"conv_clamp": "256"}, "conv_clamp is no number from 0"),
     ({"architecture": ["skip"]}, "architecture is unknown; expected skip, orig or resnet"),
     ({"joint_normalization": 1}, "joint_normalization is no truth value"),
     ({"depth": 3}, "config is damaged; convert the weights again"),
     ({"channels": [2048] * 10}, "[0-9]+ parameters; expected at most 134217728; convert the"),
     ({"channels": [512] * 9}, "config asks for [0-9]+ parameters, and the arrays' files have 38"),
     ({"channels": [128, 128]}, "radii are at other layers than 1 to 3"),
-    ({"mapping_layers": 7}, "array mapping.params.dense_7.bias is none of the config's; convert"),
+    ({"mapping_layers": 7}, "array 'mapping.params.dense_7.bias' is none of the config's; convert"),
     ({"w_dim": 32}, r"array .* is float32\[64\]; expected float32\[32\]; convert the weights"),
 ]
 
@@ -108,6 +110,16 @@ def test_arrays_are_in_regular_files(tmp_path, name):
     path.unlink(missing_ok=True)
     path.symlink_to("/dev/zero")
     refused(classifiers.load, folder, f"arrays are damaged: {path.name} is not a file of orbax's")
+
+
+def test_damaged_arrays_are_one_line_and_no_other_is_heard(tmp_path, capfd):
+    folder = tmp_path / "folder"
+    shutil.copytree(CLASSIFIER, folder)
+    for path in folder.glob("arrays/ocdbt.process_0/d/*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(classifiers.load, folder, "arrays are missing or damaged; convert the weights again")
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

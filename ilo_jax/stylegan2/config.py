@@ -6,6 +6,7 @@ import math
 from ilo_jax.sizes import MAX_WIDTH, check_size, check_sizes
 
 MAX_BLOCKS = 10  # 2048 px
+MAX_CLAMP = 2**24  # StyleGAN2-ADA has 256
 MAX_MAPPING_LAYERS = 64  # StyleGAN2 has 8
 
 
@@ -64,8 +65,10 @@ class GeneratorConfig:
         if self.architecture not in ("skip", "orig", "resnet"):
             raise ValueError("architecture is unknown; expected skip, orig or resnet")
         clamp = self.conv_clamp
-        if not (clamp is None or (type(clamp) in (int, float) and 0 < clamp < math.inf)):
-            raise ValueError("conv_clamp is no positive number; expected one, or none")
+        if not (clamp is None or (type(clamp) in (int, float) and 0 < clamp <= MAX_CLAMP)):
+            raise ValueError(
+                f"conv_clamp is no number from 0 to {MAX_CLAMP}; expected one, or none"
+            )
         if type(self.joint_normalization) is not bool:
             raise ValueError("joint_normalization is no truth value; expected true or false")
 
