@@ -1,66 +1,18 @@
 """`python -m convert_weights SOURCE OUT`."""
 
-import argparse
-import math
-import sys
+from collections.abc import Sequence
 
-from convert_weights.convert import convert
-from convert_weights.sources import NETWORKS, cache_folder
-from ilo_jax.errors import InputError
+from convert_weights.stopping import exit_when_stopped, leave, stoppable
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m convert_weights",
-        description="Convert StyleGAN2 weights for ilo_jax: PyTorch state dicts in rosinality's "
-        "naming, and NVIDIA's PyTorch and TensorFlow pickles. Files are told apart by what they "
-        "hold, and nothing in them is executed.",
-        epilog=f"names: {', '.join(NETWORKS)}. Downloads are kept in {cache_folder()}; "
-        "set ILO_JAX_CACHE for another folder.",
-    )
-    parser.add_argument("source", help="checkpoint file, address, or name of a known network")
-    parser.add_argument("out", help="folder to write; must not exist")
-    parser.add_argument("--preview", metavar="FILE.png", help="draw a grid of samples")
-    parser.add_argument(
-        "--radii",
-        metavar="R,R,...",
-        type=_radii,
-        default=(),
-        help="l1 radii of ILO's balls at the generator's usual cuts, kept with it as the default",
-    )
-    parser.add_argument(
-        "--notice", default="", metavar="TEXT", help="what is said wherever its images are shown"
-    )
-    parser.add_argument(
-        "--licence", default="", metavar="TEXT", help="of its weights and images, kept with it"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        report = convert(
-            options.source,
-            options.out,
-            options.preview,
-            radii=options.radii,
-            notice=options.notice,
-            licence=options.licence,
-        )
-        for name, value in report.items():
-            print(f"{name:14}{value}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code: 0 all done, 1 the preview failed, 2 bad input,
+    130 interrupted, 143 terminated."""
+    from convert_weights.command import run  # takes a second, in which it may be stopped, too
 
-
-def _radii(text: str) -> tuple[float, ...]:
-    radii = tuple(float(number) for number in text.split(","))
-    if not all(0 <= radius < math.inf for radius in radii):
-        raise ValueError(text)
-    return radii
-
-
-_radii.__name__ = "radii"  # in argparse's message
+    return stoppable(lambda: run(arguments))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_when_stopped()
+    leave(main())

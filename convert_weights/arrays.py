@@ -1,13 +1,12 @@
-"""Arrays of pickled checkpoints, PyTorch's and NumPy's, as views of the file's bytes."""
+"""Arrays of checkpoints, PyTorch's, NumPy's and safetensors', as views of the file's bytes."""
 
 import math
 from typing import Any, Literal
 
 import numpy as np
 
-from convert_weights.container import read_pickle
 from convert_weights.pickles import Object
-from convert_weights.storages import Storage
+from convert_weights.storages import Slice, Storage
 from ilo_jax.files.checkpoint import CheckpointError
 
 _TENSOR = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
@@ -19,11 +18,15 @@ _FROM_BUFFER = tuple(f"{m}.numeric._frombuffer" for m in _NUMPY)
 
 
 def is_tensor(value: Any) -> bool:
-    return isinstance(value, Object) and value.calls(*_TENSOR, *_PARAMETER)
+    return isinstance(value, Slice) or (
+        isinstance(value, Object) and value.calls(*_TENSOR, *_PARAMETER)
+    )
 
 
 def tensor(value: Any) -> np.ndarray:
     """A PyTorch tensor or parameter, for which `is_tensor` holds, as an array."""
+    if isinstance(value, Slice):
+        return value.read()
     if value.calls(*_PARAMETER):
         match value.args:
             case (Object() as inner, *_) if inner.calls(*_TENSOR):
@@ -32,7 +35,9 @@ def tensor(value: Any) -> np.ndarray:
                 raise CheckpointError("a parameter that is not a tensor")
     match value.args:
         case (source, int(offset), tuple(shape), tuple(strides), *_):
-            return _strided(_storage(source).array(), offset, shape, strides)
+            if not isinstance(source, Storage):
+                raise CheckpointError("a tensor without a PyTorch storage")
+            return _strided(source.array, offset, shape, strides)
     raise CheckpointError("a tensor that is not described as PyTorch describes one")
 
 
@@ -88,16 +93,6 @@ def squeezed(array: np.ndarray, *axes: int) -> np.ndarray:
     """Drops axes of size 1; leaves an array that does not have them as it is."""
     fits = all(axis < array.ndim and array.shape[axis] == 1 for axis in axes)
     return array.squeeze(axes) if fits else array
-
-
-def _storage(source: Any) -> Storage:
-    if isinstance(source, Object) and source.calls("torch.storage._load_from_bytes"):
-        match source.args:
-            case (bytes(data),):  # a file of torch.save inside of the pickle
-                source = read_pickle(data)
-    if not isinstance(source, Storage):
-        raise CheckpointError("a tensor without a PyTorch storage")
-    return source
 
 
 def _strided(flat: np.ndarray, offset: int, shape: tuple, strides: tuple) -> np.ndarray:

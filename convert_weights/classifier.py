@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,8 +14,10 @@ import numpy as np
 
 from convert_weights import container
 from convert_weights.arrays import is_tensor, tensor
+from convert_weights.limits import Budget
 from convert_weights.network import Arrays, float32
 from convert_weights.sources import locate
+from convert_weights.stopping import leave, stoppable
 from ilo_jax.classifiers import Network, ResNetConfig, save
 from ilo_jax.errors import InputError
 from ilo_jax.files.checkpoint import CheckpointError
@@ -35,12 +38,12 @@ def read_classifier(source: str | pathlib.Path) -> Network:
     """
     path = pathlib.Path(source)
     try:
-        value = container.read(path)
+        value, budget = container.read(path)
         states = [value.get(key) for key in ("model", "state_dict")] if type(value) is dict else []
         for tensors in map(_tensors, [*states, value]):
             prefixes = [name.removesuffix(_SIGN) for name in tensors if name.endswith(_SIGN)]
             if prefixes:
-                return _assemble(tensors, min(prefixes, key=len))
+                return _assemble(tensors, min(prefixes, key=len), budget)
         raise CheckpointError(
             "holds no ResNet; expected a state dict in torchvision's naming, with bottleneck "
             "blocks, or a checkpoint of the library robustness with one"
@@ -55,16 +58,17 @@ def _tensors(state: Any) -> dict[str, Any]:
     return {k: t for k, t in state.items() if isinstance(k, str) and is_tensor(t)}
 
 
-def _assemble(tensors: dict[str, Any], prefix: str) -> Network:
+def _assemble(tensors: dict[str, Any], prefix: str, budget: Budget) -> Network:
     arrays = Arrays(
         {
             name.removeprefix(prefix): (name, tensor(t))
             for name, t in tensors.items()
             if name.startswith(prefix)
-        }
+        },
+        budget,
     )
     width = arrays.take("conv1.weight", None, 3, 7, 7).shape[0]
-    params: dict = _normalization(tensors)
+    params: dict = _normalization(tensors, budget)
     params["stem"] = _convolution(arrays, "conv1", "bn1", 3, width, 7)
     counts = (arrays.count(f"layer{s}.{{}}.conv1.weight") for s in itertools.count(1))
     sizes = tuple(itertools.takewhile(bool, counts))
@@ -91,13 +95,13 @@ def _assemble(tensors: dict[str, Any], prefix: str) -> Network:
     return Network(config, jax.tree.map(jnp.asarray, params))
 
 
-def _normalization(tensors: dict[str, Any]) -> dict[str, np.ndarray]:
+def _normalization(tensors: dict[str, Any], budget: Budget) -> dict[str, np.ndarray]:
     """Mean and standard deviation of the colours, which `robustness` keeps in the file."""
     found = {"mean": np.array(_MEAN, np.float32), "std": np.array(_STD, np.float32)}
     for name, t in tensors.items():
         for key in found:
             if name.endswith(f"normalizer.new_{key}"):
-                array = Arrays({key: (name, tensor(t))}).take(key, 3, 1, 1)
+                array = Arrays({key: (name, tensor(t))}, budget).take(key, 3, 1, 1)
                 found[key] = float32(array[:, 0, 0])
     return found
 
@@ -120,7 +124,13 @@ def _convolution(
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code: 0 all done, 2 bad input, 130 interrupted, 143
+    terminated."""
+    return stoppable(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m convert_weights.classifier",
         description="Convert a classifier for ilo_jax: ResNet-50, 101 or 152 as a PyTorch state "
@@ -145,4 +155,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

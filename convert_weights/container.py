@@ -1,15 +1,23 @@
-"""From a file to what its pickle holds: torch.save's zip, its older format, a plain pickle."""
+"""From a file to what it holds: torch.save's zip, its older format, a plain pickle, safetensors."""
 
 import io
+import math
 import mmap
+import os
 import pathlib
 import struct
 import zipfile
-from typing import Any
+from collections.abc import Callable
+from typing import IO, Any, cast
 
-from convert_weights import pickles
-from convert_weights.storages import Storage, storage_of
+import numpy as np
+import safetensors
+
+from convert_weights import limits, pickles
+from convert_weights.limits import Budget
+from convert_weights.storages import Slice, Storage, storage_of
 from ilo_jax.files.checkpoint import CheckpointError
+from ilo_jax.files.regular import open_regular
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
@@ -25,69 +33,124 @@ _ZIP_ERRORS = (  # that a damaged archive makes `zipfile` raise
 )
 
 
-def read(path: pathlib.Path) -> Any:
-    """The pickled value of a file, told apart by content; storages are `Storage`.
+def read(path: pathlib.Path) -> tuple[Any, Budget]:
+    """The value of a file, told apart by content, and what is left to it.
+
+    Tensors are `Object` of `Storage`, or `Slice`; see `arrays`.
 
     Raises:
-      CheckpointError: it cannot be read, or is none of the three.
+      InputError: it is no regular file, or cannot be opened.
+      CheckpointError: it is none of the four, or damaged.
     """
-    try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        reason = "empty" if isinstance(error, ValueError) else error.strerror
-        raise CheckpointError(f"cannot be read ({reason})") from error
+    with open_regular(path, limits.FILE_BYTES) as file:
+        if not (size := os.fstat(file.fileno()).st_size):
+            raise CheckpointError("cannot be read (empty)")
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    budget = Budget(size)
     if data[:4] == b"PK\x03\x04":
-        return _read_zip(path, len(data))
+        return _read_zip(data, budget), budget
+    if data[8:9] == b"{":
+        return _read_safetensors(path, int.from_bytes(data[:8], "little"), budget), budget
     if data[:1] != b"\x80":  # opcode PROTO, since protocol 2
-        raise CheckpointError("neither a pickle nor a zip archive; expected a checkpoint")
-    return read_pickle(data)
+        raise CheckpointError(
+            "neither a pickle nor a zip archive nor safetensors; expected a checkpoint"
+        )
+    if size > limits.PICKLE_BYTES:
+        raise CheckpointError(f"a pickle of {size} bytes; expected at most {limits.PICKLE_BYTES}")
+    inner: dict[int, tuple[bytes, Any]] = {}
+
+    def load_from_bytes(content: bytes) -> Any:
+        """A file of torch.save inside of the pickle, read once however often it is named."""
+        if id(content) not in inner:
+            inner[id(content)] = content, _read_pickle(content, budget, None)
+        return inner[id(content)][1]
+
+    return _read_pickle(data, budget, load_from_bytes), budget
 
 
-def read_pickle(data: mmap.mmap | bytes) -> Any:
+def _read_pickle(
+    data: mmap.mmap | bytes, budget: Budget, load_from_bytes: Callable[[bytes], Any] | None
+) -> Any:
     """The value of a plain pickle, or of what torch.save wrote before PyTorch 1.6."""
     stream = data if isinstance(data, mmap.mmap) else io.BytesIO(data)
-    first = pickles.load(stream)
+    first = pickles.load(stream, budget, load_from_bytes=load_from_bytes)
     if not (isinstance(first, int) and first == _LEGACY_MAGIC):
         return first
-    version, system = pickles.load(stream), pickles.load(stream)
+    version, system = pickles.load(stream, budget), pickles.load(stream, budget)
     if version != _LEGACY_VERSION or not isinstance(system, dict):
         raise CheckpointError("a PyTorch file of an unknown version")
     if system.get("little_endian") is not True:
         raise CheckpointError("a PyTorch file of a big-endian machine")
-    return _read_legacy(data, stream)
+    return _read_legacy(data, stream, budget)
 
 
-def _read_legacy(data: mmap.mmap | bytes, stream: Any) -> Any:
+def _read_legacy(data: mmap.mmap | bytes, stream: Any, budget: Budget) -> Any:
     view = memoryview(data)
     positions: dict[str, int] = {}
-    storages: dict[str, Storage] = {}
 
-    def persistent(persistent_id: Any) -> Storage:
-        type_name, key, size = storage_of(persistent_id)
-        return storages.setdefault(
-            key,
-            Storage(type_name, size, lambda: view[positions[key] :] if key in positions else b""),
-        )
+    def content(key: str) -> memoryview:
+        return view[positions[key] :] if key in positions else view[:0]
 
-    value = pickles.load(stream, persistent)
-    keys = pickles.load(stream)
+    storages = _Storages(content)
+    value = pickles.load(stream, budget, storages)
+    keys = pickles.load(stream, budget)
     if not isinstance(keys, list):
         raise CheckpointError("a PyTorch file without its list of storages")
     position = stream.tell()
     for key in keys:
-        if not (isinstance(key, str) and key in storages):
+        if not (isinstance(key, str) and key in storages.by_key):
             raise CheckpointError("a PyTorch file with a storage that nothing uses")
         positions[key] = position + 8  # behind the number of elements
-        position += 8 + storages[key].nbytes
+        position += 8 + storages.by_key[key].nbytes
     return value
 
 
-def _read_zip(path: pathlib.Path, size: int) -> Any:
+class _Storages:
+    """The storages of a file by persistent id: one for each key.
+
+    Args:
+      content: gives the bytes of a key.
+    """
+
+    def __init__(self, content: Callable[[str], bytes | memoryview]):
+        self._content = content
+        self.by_key: dict[str, Storage] = {}
+
+    def __call__(self, persistent_id: Any) -> Storage:
+        type_name, key, size = storage_of(persistent_id)
+        if key not in self.by_key:
+            self.by_key[key] = Storage(type_name, size, lambda: self._content(key))
+        storage = self.by_key[key]
+        if (storage.type_name, storage.size) != (type_name, size):
+            raise CheckpointError(f"storage {key[:40]!r} is of two sizes or types: damaged")
+        return storage
+
+
+class _ShortReads:
+    """A mapped file of which no more is read at once than is allowed, for `zipfile`."""
+
+    def __init__(self, data: mmap.mmap, most: int):
+        self._data = data
+        self.most = most
+        self.seek = data.seek
+        self.tell = data.tell
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if min(size, len(self._data) - self._data.tell()) > self.most:
+            raise zipfile.BadZipFile(f"{size} bytes at once")
+        return self._data.read(self.most if size < 0 else size)
+
+
+def _read_zip(data: mmap.mmap, budget: Budget) -> Any:
+    file, size = _ShortReads(data, limits.DIRECTORY_BYTES), len(data)
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(cast(IO[bytes], file))  # reads the directory at once
     except _ZIP_ERRORS as error:
-        raise CheckpointError("a truncated or damaged zip archive") from error
+        raise CheckpointError("a truncated or damaged zip archive, or one of too many") from error
+    file.most = size
     entries = {info.filename: info for info in archive.infolist()}
     # torch.save stores without compression, so an entry can never be larger than the file.
     if any(
@@ -103,16 +166,37 @@ def _read_zip(path: pathlib.Path, size: int) -> Any:
     prefix = roots[0].removesuffix("data.pkl")
 
     def content(name: str) -> bytes:
+        if name not in entries:
+            raise CheckpointError(f"entry {name[:40]!r} is missing")
+        budget.read(entries[name].file_size)
         try:
             return archive.read(entries[name])
         except _ZIP_ERRORS as error:
-            raise CheckpointError(f"entry {name[:40]!r} is missing or damaged") from error
+            raise CheckpointError(f"entry {name[:40]!r} is damaged") from error
 
     if f"{prefix}byteorder" in entries and content(f"{prefix}byteorder") != b"little":
         raise CheckpointError("a PyTorch file of a big-endian machine")
+    storages = _Storages(lambda key: content(f"{prefix}data/{key}"))
+    return pickles.load(io.BytesIO(content(roots[0])), budget, storages)
 
-    def persistent(persistent_id: Any) -> Storage:
-        type_name, key, size = storage_of(persistent_id)
-        return Storage(type_name, size, lambda: content(f"{prefix}data/{key}"))
 
-    return pickles.load(io.BytesIO(content(roots[0])), persistent)
+def _read_safetensors(path: pathlib.Path, header: int, budget: Budget) -> dict[str, Slice]:
+    if header > limits.DIRECTORY_BYTES:
+        raise CheckpointError(
+            f"a safetensors file with a header of {header} bytes; expected at most "
+            f"{limits.DIRECTORY_BYTES}"
+        )
+
+    def slice_of(name: str) -> Slice:
+        def read() -> np.ndarray:
+            budget.read(math.prod(file.get_slice(name).get_shape()) * 4)
+            return file.get_tensor(name)
+
+        return Slice(read)
+
+    try:
+        file = safetensors.safe_open(path, "numpy")
+        return {name: slice_of(name) for name in list(file.keys())}
+    except (safetensors.SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise CheckpointError(f"a truncated or damaged safetensors file ({reason})") from error

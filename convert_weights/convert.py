@@ -1,8 +1,10 @@
 """From a file to a generator, and to a folder that `ilo_jax.load` reads."""
 
 import hashlib
+import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +12,8 @@ import numpy as np
 
 from convert_weights import container
 from convert_weights.formats import FORMATS
+from convert_weights.limits import proxy_draws, shortly
 from convert_weights.network import Network
-from convert_weights.preview import write_preview
 from convert_weights.sources import NETWORKS, locate
 from ilo_jax.errors import InputError
 from ilo_jax.files.generators import CheckpointError, save
@@ -30,12 +32,18 @@ def read_network(source: str | pathlib.Path) -> Network:
     """
     path = pathlib.Path(source)
     try:
-        value = container.read(path)
+        value, budget = container.read(path)
         for form in FORMATS:
-            if (network := form.read(value)) is not None:
+            if (network := form.read(value, budget)) is not None:
                 return network
         names = ", ".join(form.NAME for form in FORMATS)
-        raise CheckpointError(f"holds no StyleGAN2 generator; expected one of: {names}")
+        found = (
+            shortly([key for key in value if isinstance(key, str)]) if type(value) is dict else ""
+        )
+        raise CheckpointError(
+            f"holds no StyleGAN2 generator; expected one of: {names}"
+            + (f"; found {found}" if found else "")
+        )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
@@ -48,6 +56,7 @@ def to_generator(network: Network, samples: int = PROXY_SAMPLES) -> Generator:
     """
     k_fit, k_noise = jax.random.split(jax.random.key(SEED))
     mapping, synthesis = jax.tree.map(jnp.asarray, (network.mapping, network.synthesis))
+    samples = proxy_draws(_size(mapping), samples)
     proxy, w_mean = fit_mapping_proxy(mapping, network.config, k_fit, samples)
     if not np.isfinite([proxy.mean, proxy.std, w_mean]).all():
         raise CheckpointError("the mapping network's output is not finite; the weights are damaged")
@@ -65,33 +74,28 @@ def to_generator(network: Network, samples: int = PROXY_SAMPLES) -> Generator:
 def convert(
     source: str | pathlib.Path,
     out: str | pathlib.Path,
-    preview: str | pathlib.Path | None = None,
     *,
     radii: Sequence[float] = (),
     notice: str = "",
     licence: str = "",
-) -> dict:
+) -> tuple[Generator, dict]:
     """Reads `source` and writes the folder `out`, whole or not at all.
 
     Args:
       source: path, name of a well-known network, or address.
-      preview: a PNG to draw samples into.
       radii: l1 radii that suit deviations at the usual cuts, in order.
       notice: what must be said wherever the generator's images are shown.
       licence: of its weights and images; by default what is known of a well-known network.
 
     Returns:
-      A report: what was found, by name.
+      The generator, and a report: what was found, by name.
 
     Raises:
       CheckpointError: `source` cannot be used, or `out` exists.
-      InputError: `preview` cannot be written, or radii that do not go with the generator.
+      InputError: `source` is no file, or radii that do not go with the generator.
     """
-    out = pathlib.Path(out)
-    if out.exists():
+    if os.path.lexists(out):
         raise CheckpointError(f"{out}: exists already; expected a new folder")
-    if preview is not None and not pathlib.Path(preview).parent.is_dir():
-        raise InputError(f"{preview}: its folder does not exist; expected a file in one that does")
     path = locate(str(source))
     downloaded = path != pathlib.Path(source)
     network = read_network(path)
@@ -101,21 +105,20 @@ def convert(
         generator = to_generator(network)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    draws = proxy_draws(_size(network.mapping), PROXY_SAMPLES)
     about = {
         "source": str(source) if downloaded else path.name,
         "sha256": digest,
         "format": network.format,
         "w_avg": "mean of the proxy's fit" if network.w_avg is None else "from the file",
         "noises": f"drawn with seed {SEED}" if network.noises is None else "from the file",
-        "proxy": f"fitted to {PROXY_SAMPLES} draws, seed {SEED}",
+        "proxy": f"fitted to {draws} draws, seed {SEED}",
     }
     if downloaded and source in NETWORKS:
         about["licence"] = NETWORKS[str(source)].licence
     facts = Facts(_by_cut(generator, radii), notice, licence or about.get("licence", ""))
     save(out, generator, about, facts)
-    if preview is not None:
-        write_preview(pathlib.Path(preview), generator)
-    return about | _told(facts) | _sizes(network, path)
+    return generator, about | _told(facts) | _sizes(network, path)
 
 
 def _by_cut(generator: Generator, radii: Sequence[float]) -> tuple[tuple[int, float], ...]:
@@ -136,7 +139,7 @@ def _told(facts: Facts) -> dict[str, str]:
 
 def _sizes(network: Network, path: pathlib.Path) -> dict:
     config = network.config
-    parameters = sum(a.size for a in jax.tree.leaves((network.mapping, network.synthesis)))
+    parameters = _size((network.mapping, network.synthesis))
     return {
         "resolution": f"{config.resolution} px, {config.image_channels} image channels",
         "channels": " ".join(str(n) for n in config.channels) + ", from 4 px up",
@@ -148,3 +151,7 @@ def _sizes(network: Network, path: pathlib.Path) -> dict:
         "parameters": f"{parameters:,}",
         "file": f"{path.stat().st_size / 2**20:.1f} MiB",
     }
+
+
+def _size(arrays: Any) -> int:
+    return sum(a.size for a in jax.tree.leaves(arrays))

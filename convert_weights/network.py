@@ -23,10 +23,12 @@ import itertools
 
 import numpy as np
 
+from convert_weights.limits import Budget
 from ilo_jax.files.checkpoint import CheckpointError
 from ilo_jax.stylegan2 import GeneratorConfig
+from ilo_jax.stylegan2.config import MAX_BLOCKS, MAX_MAPPING_LAYERS
 
-MAX_RESOLUTION = 2048
+MAX_RESOLUTION = 2 ** (MAX_BLOCKS + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Arrays:
 
     Args:
       arrays: for each of the names above, the name in the file and the array.
+      budget: what is left to the file.
     """
 
-    def __init__(self, arrays: dict[str, tuple[str, np.ndarray]]):
+    def __init__(self, arrays: dict[str, tuple[str, np.ndarray]], budget: Budget):
         self._arrays = arrays
+        self._budget = budget
 
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
@@ -69,11 +73,25 @@ class Arrays:
             n += 1
         return n
 
+    def last_size(self, name: str) -> int:
+        """The last size of an array, which the others must go with.
+
+        Raises:
+          CheckpointError: it is not there, or a scalar.
+        """
+        if name not in self._arrays:
+            raise CheckpointError(f"a network without its array {name}")
+        origin, array = self._arrays[name]
+        if not array.ndim:
+            raise CheckpointError(f"array {origin} has shape []; expected a matrix")
+        return array.shape[-1]
+
     def take(self, name: str, *shape: int | None) -> np.ndarray:
         """An array in float64; None in `shape` stands for any size.
 
         Raises:
-          CheckpointError: it is not there, has another shape, or is not finite.
+          CheckpointError: it is not there, has another shape, is too large, or is not of finite
+            floating-point numbers.
         """
         if name not in self._arrays:
             raise CheckpointError(f"a network without its array {name}")
@@ -86,6 +104,9 @@ class Arrays:
             raise CheckpointError(
                 f"array {origin} has shape {list(array.shape)}; expected [{expected}]"
             )
+        if array.dtype.kind in "biuc":
+            raise CheckpointError(f"array {origin} is of type {array.dtype}; expected float32")
+        self._budget.take(origin, array)
         with np.errstate(invalid="ignore"):
             array = array.astype(np.float64)
         if not np.isfinite(array).all():
@@ -119,8 +140,13 @@ def assemble(
             f"a generator of {num_layers} layers; "
             f"expected 3 (8 px) to {2 * MAX_RESOLUTION.bit_length() - 5} ({MAX_RESOLUTION} px)"
         )
-    const = arrays.take("const", None, 4, 4)
-    w_dim = arrays.take("layers.0.affine.weight", len(const), None).shape[1]
+    const = arrays.take("const", None, None, None)
+    if const.shape[1:] != (4, 4):
+        raise CheckpointError(
+            f"a generator of images that are not square: its constant has shape "
+            f"{list(const.shape)}; expected [any, 4, 4]"
+        )
+    w_dim = arrays.last_size("layers.0.affine.weight")
 
     def affine(name: str, width: int) -> dict:
         return _dense(
@@ -143,6 +169,10 @@ def assemble(
 
     heads = channels if architecture == "skip" else channels[-1:]
     image_channels = arrays.take("to_rgb.0.bias", None).shape[0]
+    if image_channels not in (1, 3):
+        raise CheckpointError(
+            f"a generator of images of {image_channels} channels; expected 1 (grey) or 3 (RGB)"
+        )
     for b, width in enumerate(heads):
         weight = arrays.take(f"to_rgb.{b}.weight", image_channels, width, 1, 1)
         synthesis[f"to_rgb_{b}"] = {
@@ -162,7 +192,11 @@ def assemble(
         label_width, label_dim = weight.shape
         mapping["embed"] = _dense(weight, arrays.take("embed.bias", label_width))
     depth = arrays.count("mapping.{}.weight")
-    widths = [arrays.take("mapping.0.weight", None, None).shape[1]]
+    if depth > MAX_MAPPING_LAYERS:
+        raise CheckpointError(
+            f"a mapping network of {depth} layers; expected at most {MAX_MAPPING_LAYERS}"
+        )
+    widths = [arrays.last_size("mapping.0.weight")]
     for i in range(depth):
         hidden = w_dim if i == depth - 1 else None if i == 0 else widths[1]
         weight = arrays.take(f"mapping.{i}.weight", hidden, widths[-1])
@@ -217,9 +251,9 @@ def _conv(weight: np.ndarray) -> np.ndarray:
 
 
 def _noises(arrays: Arrays, config: GeneratorConfig) -> tuple[np.ndarray, ...] | None:
-    if "layers.0.noise" not in arrays:
-        return None
     sizes = [config.layer_resolution(i) for i in range(config.num_layers)]
+    if not any(f"layers.{i}.noise" in arrays for i in range(len(sizes))):
+        return None
     return tuple(
         float32(arrays.take(f"layers.{i}.noise", n, n)[..., None]) for i, n in enumerate(sizes)
     )

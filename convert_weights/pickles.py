@@ -10,9 +10,8 @@ import warnings
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from convert_weights.limits import NAME_LENGTH, Budget
 from ilo_jax.files.checkpoint import CheckpointError
-
-MAX_OPCODES = 4_000_000  # a checkpoint of 1024 px with its optimizer has some 100,000
 
 _CONSTANTS = {
     "NONE": None,
@@ -63,13 +62,19 @@ class Object:
         return isinstance(self.function, Global) and str(self.function) in names
 
 
-def load(stream: Any, persistent: Callable[[Any], Any] | None = None) -> Any:
+def load(
+    stream: Any,
+    budget: Budget,
+    persistent: Callable[[Any], Any] | None = None,
+    load_from_bytes: Callable[[bytes], Any] | None = None,
+) -> Any:
     """Reads one pickle from `stream`, which is left behind its end.
 
     Args:
       stream: an object with `read`, `readline` and `tell`, whose `read` takes no more memory
         than there is data: `io.BytesIO` or `mmap.mmap`, not a file.
       persistent: makes a value of a persistent id.
+      load_from_bytes: makes one of a file of torch.save inside of the pickle.
 
     Returns:
       Plain Python values, `Global` and `Object`, and what `persistent` returns.
@@ -77,13 +82,12 @@ def load(stream: Any, persistent: Callable[[Any], Any] | None = None) -> Any:
     Raises:
       CheckpointError: it is not a pickle, or one that no checkpoint would need.
     """
-    machine = _Machine(persistent)
+    machine = _Machine(budget, persistent, load_from_bytes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)  # escapes that text does not have
-            for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-                if count == MAX_OPCODES:
-                    raise CheckpointError(f"a pickle of more than {MAX_OPCODES} opcodes")
+            for opcode, argument, _ in pickletools.genops(stream):
+                budget.opcode()
                 machine.step(opcode.name, argument)
         return machine.pop()
     except CheckpointError:
@@ -93,10 +97,17 @@ def load(stream: Any, persistent: Callable[[Any], Any] | None = None) -> Any:
 
 
 class _Machine:
-    def __init__(self, persistent: Callable[[Any], Any] | None):
+    def __init__(
+        self,
+        budget: Budget,
+        persistent: Callable[[Any], Any] | None,
+        load_from_bytes: Callable[[bytes], Any] | None,
+    ):
         self.stack: list = []
         self.memo: dict = {}
+        self.budget = budget
         self.persistent = persistent
+        self.load_from_bytes = load_from_bytes
 
     def pop(self) -> Any:
         value = self.stack.pop()
@@ -126,7 +137,7 @@ class _Machine:
             case "BINGET" | "LONG_BINGET" | "GET":
                 push(self.memo[argument])
             case "BINPUT" | "LONG_BINPUT" | "PUT":
-                self.memo[argument] = self._top()
+                self.memo[_hashable(argument)] = self._top()
             case "MEMOIZE":
                 self.memo[len(self.memo)] = self._top()
             case "POP":
@@ -157,24 +168,22 @@ class _Machine:
                 _set(self._pairs(), values)
             case "GLOBAL":
                 module, _, attribute = argument.partition(" ")
-                push(Global(module, attribute))
+                push(_global(module, attribute))
             case "STACK_GLOBAL":
                 attribute, module = self.pop(), self.pop()
-                if not (isinstance(module, str) and isinstance(attribute, str)):
-                    raise ValueError("the name of a global is not text")
-                push(Global(module, attribute))
+                push(_global(module, attribute))
             case "REDUCE" | "NEWOBJ":
                 args, function = self.pop(), self.pop()
-                push(_call(function, args))
+                push(self._call(function, args))
             case "NEWOBJ_EX":
                 kwargs, args, function = self.pop(), self.pop(), self.pop()
                 push(Object(function, (args, kwargs)))
             case "INST":
                 module, _, attribute = argument.partition(" ")
-                push(_call(Global(module, attribute), tuple(self.pop_mark())))
+                push(self._call(_global(module, attribute), tuple(self.pop_mark())))
             case "OBJ":
                 function, *args = self.pop_mark()
-                push(_call(function, tuple(args)))
+                push(self._call(function, tuple(args)))
             case "BUILD":
                 state, target = self.pop(), self._top()
                 if not isinstance(target, Object):
@@ -186,6 +195,20 @@ class _Machine:
                 push(self.persistent(argument if name == "PERSID" else self.pop()))
             case _:
                 raise CheckpointError(f"a pickle with opcode {name}, which no checkpoint needs")
+
+    def _call(self, function: Any, args: Any) -> Any:
+        if not isinstance(args, tuple):
+            raise ValueError("arguments that are not a tuple")
+        if isinstance(function, Global):
+            match str(function), args:
+                case "collections.OrderedDict", ():
+                    return {}
+                case "_codecs.encode", (str(text), "latin1"):  # bytes, in protocol 2
+                    self.budget.unfold(len(text))
+                    return text.encode("latin1")
+                case "torch.storage._load_from_bytes", (bytes(content),) if self.load_from_bytes:
+                    return self.load_from_bytes(content)
+        return Object(function, args)
 
     def _top(self) -> Any:
         value = self.pop()
@@ -207,16 +230,11 @@ class _Machine:
         return target
 
 
-def _call(function: Any, args: Any) -> Any:
-    if not isinstance(args, tuple):
-        raise ValueError("arguments that are not a tuple")
-    if isinstance(function, Global):
-        match str(function), args:
-            case "collections.OrderedDict", ():
-                return {}
-            case "_codecs.encode", (str(text), "latin1"):  # bytes, in protocol 2
-                return text.encode("latin1")
-    return Object(function, args)
+def _global(module: Any, attribute: Any) -> Global:
+    for name in (module, attribute):
+        if not (isinstance(name, str) and len(name) <= NAME_LENGTH):
+            raise ValueError("the name of a global is no short text")
+    return Global(module, attribute)
 
 
 def _set(target: dict, values: list) -> dict:
@@ -228,10 +246,12 @@ def _set(target: dict, values: list) -> dict:
 
 
 def _hashable(key: Any) -> Hashable:
-    # Deeply nested tuples exhaust the C stack when hashed.
-    scalars = (str, bytes, int, float, bool, type(None), Global)
-    if isinstance(key, scalars) or (
-        isinstance(key, tuple) and all(isinstance(k, scalars) for k in key)
-    ):
+    """Refuses keys that could be made to collide, or, nested deeply, to exhaust the C stack."""
+    scalars = (str, bytes, bool, type(None), Global)
+    if isinstance(key, (*scalars, float)):
+        return key
+    if isinstance(key, int) and abs(key) < 2**60:  # beyond, hashes repeat
+        return key
+    if isinstance(key, tuple) and all(isinstance(k, scalars) for k in key):
         return key
     raise ValueError("a key that is no plain value")

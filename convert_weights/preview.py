@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from ilo_jax.errors import InputError
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.stylegan2 import Generator, map_latents, synthesize
 
@@ -17,7 +18,11 @@ TILE = 256  # larger images are reduced to this
 
 
 def write_preview(path: pathlib.Path, generator: Generator) -> None:
-    """Writes a PNG of `ROWS * COLUMNS` samples, truncated; classes follow one another."""
+    """Writes a PNG of `ROWS * COLUMNS` samples, truncated; classes follow one another.
+
+    Raises:
+      InputError: it cannot be written, or an image is not finite.
+    """
     config = generator.config
     keys = jax.random.split(jax.random.key(0), ROWS * COLUMNS)
 
@@ -29,7 +34,12 @@ def write_preview(path: pathlib.Path, generator: Generator) -> None:
         z = jax.random.normal(key, (config.z_dim,))
         return synthesize(generator, map_latents(generator, z, PSI, label=label))
 
-    tiles = [_tile(np.asarray(draw(generator, key, jnp.int32(i)))) for i, key in enumerate(keys)]
+    images = [np.asarray(draw(generator, key, jnp.int32(i))) for i, key in enumerate(keys)]
+    if not np.isfinite(images).all():
+        raise InputError(
+            f"{path}: images that are not finite; expected weights of a trained network"
+        )
+    tiles = list(map(_tile, images))
     side = tiles[0].width
     grid = Image.new("RGB", (COLUMNS * side, ROWS * side))
     for i, tile in enumerate(tiles):
@@ -41,6 +51,8 @@ def write_preview(path: pathlib.Path, generator: Generator) -> None:
 
 def _tile(image: np.ndarray) -> Image.Image:
     """Shows the first three channels; the first one in grey if there are fewer."""
+    if not np.isfinite(image).all():
+        raise InputError("a sample that is not finite; expected weights of a trained network")
     image = image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, -1)
     tile = Image.fromarray(np.uint8(np.rint((image.clip(-1, 1) + 1) * 127.5)))
     side = min(TILE, tile.width)

@@ -1,7 +1,7 @@
-"""PyTorch storages: the flat arrays of a file that its tensors are views of."""
+"""What a file keeps its tensors in: flat arrays of which they are views, or slices."""
 
 import dataclasses
-import mmap
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -32,12 +32,12 @@ class Storage:
     Attributes:
       type_name: PyTorch's name of its type, such as `FloatStorage`.
       size: number of elements.
-      read: gives its bytes; called only if a tensor of it is used.
+      read: gives its bytes; called only if a tensor of it is used, and once.
     """
 
     type_name: str
     size: int
-    read: Callable[[], bytes | memoryview | mmap.mmap]
+    read: Callable[[], bytes | memoryview]
 
     @property
     def dtype(self) -> np.dtype:
@@ -51,6 +51,7 @@ class Storage:
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
+    @functools.cached_property
     def array(self) -> np.ndarray:
         data, dtype = memoryview(self.read()), self.dtype
         if self.nbytes > len(data):
@@ -58,6 +59,13 @@ class Storage:
                 f"a storage of {self.size} elements has {len(data)} bytes: truncated or damaged"
             )
         return np.frombuffer(data, dtype, self.size)
+
+
+@dataclasses.dataclass(eq=False)
+class Slice:
+    """A tensor of a safetensors file, which is read if it is used."""
+
+    read: Callable[[], np.ndarray]
 
 
 def storage_of(persistent_id: Any) -> tuple[str, str, int]:

@@ -105,7 +105,7 @@ def test_a_network_that_is_no_resnet_of_bottlenecks_is_refused(tmp_path, old, ne
     [(-1.0, "layer1.0.bn1.running_var has negative values"), (np.nan, "that are not finite")],
 )
 def test_values_that_no_training_leaves_are_refused(tmp_path, value, message):
-    state: dict = container.read(FILES[1])["model"]
+    state: dict = container.read(FILES[1])[0]["model"]
     content = FILES[1].read_bytes()
     variance = tensor(state["module.model.layer1.0.bn1.running_var"]).tobytes()
     assert content.count(variance) == 1
@@ -154,7 +154,9 @@ def test_a_damaged_folder_is_refused(tmp_path, description):
     folder = tmp_path / "out"
     save(folder, read_classifier(FILES[0]), {})
     (folder / "classifier.json").write_text(json.dumps(description))
-    with pytest.raises(CheckpointError, match=f"^{folder}: config is damaged; convert the weights"):
+    with pytest.raises(
+        CheckpointError, match=f"^{folder}: config is damaged.*; convert the weights"
+    ):
         load(folder)
 
 

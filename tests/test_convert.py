@@ -1,11 +1,12 @@
 """What converted generators draw, and how files that cannot be converted are refused."""
 
+import functools
 import io
 import pathlib
 import pickle
 import shutil
+import signal
 import tracemalloc
-import types
 import zipfile
 
 import numpy as np
@@ -13,8 +14,11 @@ import pytest
 from oracle.compare import differences
 from PIL import Image
 
+from convert_weights import convert
 from convert_weights.__main__ import main
 from convert_weights.convert import read_network
+from convert_weights.stopping import stoppable
+from ilo_jax.errors import InputError
 from ilo_jax.files.generators import CheckpointError, load
 from ilo_jax.priors import NO_FACTS, Facts
 
@@ -79,7 +83,7 @@ def test_what_a_generator_says_of_itself_is_kept(tmp_path, capsys):
 def test_preview_is_refused_before_the_work_is_done(tmp_path, capsys):
     arguments = [str(FILES[0]), str(tmp_path / "out"), "--preview", str(tmp_path / "no" / "p.png")]
     assert main(arguments) == 2
-    assert "its folder does not exist" in capsys.readouterr().err
+    assert "expected a file in a folder that exists" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,7 +133,7 @@ def _network(name, **state):
     ("content", "message"),
     [
         (b"", r"cannot be read \(empty\)"),
-        (b"<!DOCTYPE html>", "neither a pickle nor a zip archive; expected a checkpoint"),
+        (b"<!DOCTYPE html>", "neither a pickle nor a zip archive nor safetensors; expected"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "neither a pickle nor a zip archive"),
         (b"\x80\x04\x95", "not a pickle, or a truncated or damaged one"),
         (b"PK\x03\x04" + bytes(100), "truncated or damaged zip archive"),
@@ -169,9 +173,9 @@ def test_no_code_of_a_file_is_run(tmp_path, protocol):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="No such file or directory"):
+    with pytest.raises(InputError, match="No such file or directory"):
         read_network(tmp_path / "none.pt")
-    with pytest.raises(CheckpointError, match="Is a directory"):
+    with pytest.raises(InputError, match="it is a folder"):
         read_network(tmp_path)
 
 
@@ -184,7 +188,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path, name):
     start = content.index(values)
     broken = content[:start] + np.float32(np.nan).tobytes() + content[start + 4 :]
     if name.endswith(".pt"):
-        _refused(tmp_path, broken, "entry .* is missing or damaged")  # by the archive's checksum
+        _refused(tmp_path, broken, "entry .* is damaged")  # by the archive's checksum
     else:
         _refused(tmp_path, broken, "values that are not finite")
 
@@ -263,40 +267,47 @@ def test_arrays_must_go_with_each_other(tmp_path):
     def change(name, content):
         return name, content.replace(b"convs.0.conv.weight", b"convs.0.conv.heavyy")
 
-    # with its first layers missing, `convs` ends
-    _refused(tmp_path, _rezipped(change), "a generator of 1 layers; expected 3")
+    told = "missing 'convs.0.conv.weight'; unknown 'convs.0.conv.heavyy'; found 'conv1.activate.b"
+    _refused(tmp_path, _rezipped(change), told)
 
     def shape(name, content):
         return name, content.replace(b"to_rgbs.0.bias", b"to_rgbs.9.bias")
 
-    _refused(tmp_path, _rezipped(shape), r"without its array to_rgb.1.bias")
+    _refused(tmp_path, _rezipped(shape), "missing 'to_rgbs.0.bias'; unknown 'to_rgbs.9.bias'")
 
 
-def test_generators_of_forks_are_found(tmp_path):
-    """Another name in front, another key, more fields, the generator alone."""
-
-    def parallel(name, content):
-        if name.endswith("data.pkl"):
-            for old in (b"conv1.conv.modulation.weight",):
-                content = content.replace(
-                    b"X" + len(old).to_bytes(4, "little") + old,
-                    b"X" + (len(old) + 7).to_bytes(4, "little") + b"module." + old,
-                )
-            content = content.replace(b"X\x05\x00\x00\x00g_ema", b"X\x01\x00\x00\x00g")
-        return name, content
-
-    path = tmp_path / "fork.pt"
-    path.write_bytes(_rezipped(parallel))
-    assert read_network(path).config == read_network(GOLDEN / "rosinality.pt").config
-
-
-def test_a_half_made_folder_is_not_left(tmp_path, monkeypatch):
+def test_a_half_made_folder_is_not_left(tmp_path, monkeypatch, capsys):
     shutil.copy(GOLDEN / "ada_labels.pkl", tmp_path / "in.pkl")
 
     def fail(*args, **kwargs):
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("ilo_jax.files.checkpoint.json", types.SimpleNamespace(dumps=fail))
-    with pytest.raises(KeyboardInterrupt):
-        main([str(tmp_path / "in.pkl"), str(tmp_path / "out")])
+    monkeypatch.setattr("ilo_jax.files.checkpoint._write_arrays", fail)
+    assert main([str(tmp_path / "in.pkl"), str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "interrupted: a folder is written whole or not at all\n"
     assert [p.name for p in tmp_path.iterdir()] == ["in.pkl"]
+
+
+def test_a_preview_that_fails_leaves_the_folder(tmp_path, monkeypatch, capsys):
+    def fail(path, generator):
+        raise InputError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("convert_weights.command.write_preview", fail)
+    few = functools.partial(convert.to_generator, samples=2**6)
+    monkeypatch.setattr(convert, "to_generator", few)
+    source, out, preview = GOLDEN / "ada_labels.pkl", tmp_path / "out", tmp_path / "p.png"
+    assert main([str(source), str(out), "--preview", str(preview)]) == 1
+    told = f"error: {preview}: cannot be written (No space left on device); {out} is written\n"
+    assert capsys.readouterr().err == told
+    assert load(out).facts == NO_FACTS
+
+
+def test_a_command_that_is_stopped_says_so_in_one_line(capsys):
+    for number, code, told in [
+        (signal.SIGINT, 130, "interrupted: a folder is written whole or not at all\n"),
+        (signal.SIGTERM, 143, "terminated: a folder is written whole or not at all\n"),
+    ]:
+        before = signal.getsignal(number)
+        assert stoppable(lambda number=number: signal.raise_signal(number) or 0) == code
+        assert capsys.readouterr().err == told
+        assert signal.getsignal(number) == before

@@ -323,17 +323,17 @@ def _edit(folder, **changes):
         (lambda f: _edit(f, format=0), "format 0; expected 1; convert the weights again: python"),
         (
             lambda f: _edit(f, config={"channels": [8]}),
-            "arrays are missing.*convert the weights again",
+            "array mapping.params.dense_2.bias is missing; convert the weights again",
         ),
         (lambda f: _edit(f, config={"depth": 3}), "config is damaged; convert the weights again"),
         (
             lambda f: _edit(f, config=dataclasses.asdict(CONFIG) | {"channels": "wide"}),
-            "config is damaged; convert the weights again",
+            r"config is damaged \(channels is a str; expected an integer .*\); convert the weights",
         ),
-        (lambda f: shutil.rmtree(f / "arrays"), "arrays are missing, damaged or of other sizes"),
+        (lambda f: shutil.rmtree(f / "arrays"), "arrays are missing or damaged; convert the"),
         (
-            lambda f: (f / "arrays" / "_METADATA").write_text("{"),
-            "arrays are missing, damaged or of other sizes",
+            lambda f: (f / "arrays" / "manifest.ocdbt").write_text("{"),
+            "arrays are missing or damaged; convert the",
         ),
     ],
 )

@@ -1,6 +1,7 @@
-"""The formats that can be read: one module each, with `read(value) -> Network | None`.
+"""The formats that can be read: one module each, with
+`read(value, budget) -> Network | None`.
 
-`value` is what the pickle of the file holds; None means that the format is another one.
+`value` is what the file holds; None means that the format is another one.
 """
 
 from convert_weights.formats import nvidia_tensorflow, nvidia_torch, rosinality

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from convert_weights.arrays import is_ndarray, ndarray
+from convert_weights.limits import Budget
 from convert_weights.network import Arrays, Network, assemble, positive
 from convert_weights.pickles import Object
 from ilo_jax.files.checkpoint import CheckpointError
@@ -20,7 +21,7 @@ _EXPECTED = {  # what else these could be would make another network
 }
 
 
-def read(value: Any) -> Network | None:
+def read(value: Any, budget: Budget) -> Network | None:
     """Reads the last generator of a tuple, `Gs`, or a network alone."""
     networks = [n for n in (value if isinstance(value, tuple) else (value,)) if _is_network(n)]
     if not networks:
@@ -107,7 +108,7 @@ def read(value: Any) -> Network | None:
         arrays["embed.bias"] = concat, np.zeros(weight.shape[:1])
     return assemble(
         NAME,
-        Arrays(arrays),
+        Arrays(arrays, budget),
         lr_mapping=_number({"mapping_lrmul": 0.01} | options, "mapping_lrmul"),
         architecture=architecture,
         conv_clamp=_number(options, "conv_clamp") if has_clamp else None,

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from convert_weights.arrays import is_tensor, tensor
+from convert_weights.limits import Budget
 from convert_weights.network import Arrays, Network, assemble, positive
 from convert_weights.pickles import Global, Object
 from ilo_jax.files.checkpoint import CheckpointError
+from ilo_jax.stylegan2.config import MAX_BLOCKS
 
 NAME = "NVIDIA's PyTorch pickle"
 
@@ -22,7 +24,7 @@ class Module:
     def __init__(self, state: dict, path: str):
         self._state = state
         self._path = path
-        self._tensors = _dict(state.get("_parameters")) | _dict(state.get("_buffers"))
+        self._tensors = [_dict(state.get(part)) for part in ("_parameters", "_buffers")]
         self._modules = _dict(state.get("_modules"))
 
     def __contains__(self, name: str) -> bool:
@@ -36,7 +38,7 @@ class Module:
 
     def tensor(self, name: str) -> tuple[str, np.ndarray] | None:
         """Full name and array of a parameter or buffer; None if it has none."""
-        value = self._tensors.get(name)
+        value = next((own[name] for own in self._tensors if name in own), None)
         return (f"{self._path}.{name}", tensor(value)) if is_tensor(value) else None
 
     def attribute(self, name: str, *types: type) -> Any:
@@ -71,7 +73,7 @@ def module(value: Any, path: str = "generator") -> Module | None:
     return Module(state, path) if isinstance(state, dict) and "_modules" in state else None
 
 
-def read(value: Any) -> Network | None:
+def read(value: Any, budget: Budget) -> Network | None:
     """Reads `G_ema`, else `G`, else the value itself."""
     candidates = [value]
     if isinstance(value, dict):
@@ -91,8 +93,10 @@ def read(value: Any) -> Network | None:
     blocks = []
     while (size := f"b{4 * 2 ** len(blocks)}") in synthesis:
         blocks.append(synthesis[size])
-    if not blocks:
-        raise CheckpointError("a synthesis network without blocks; expected StyleGAN2")
+    if not 0 < len(blocks) <= MAX_BLOCKS:
+        raise CheckpointError(
+            f"a synthesis network of {len(blocks)} blocks; expected StyleGAN2, of 2 to {MAX_BLOCKS}"
+        )
     architecture = blocks[0].attribute("architecture", str)
     conv_clamp = blocks[0]["conv1"].attribute("conv_clamp", int, float, type(None))
     if conv_clamp is not None:
@@ -117,7 +121,7 @@ def read(value: Any) -> Network | None:
             take(owner, f"layers.{i}", noise="noise_const", noise_strength="noise_strength")
         else:
             size = 4 * 2 ** ((i + 1) // 2)
-            arrays[f"layers.{i}.noise"] = "no noise", np.zeros((size, size))
+            arrays[f"layers.{i}.noise"] = "no noise", np.broadcast_to(0.0, (size, size))
             arrays[f"layers.{i}.noise_strength"] = "no noise", np.zeros(())
 
     take(blocks[0], "", const="const")
@@ -149,7 +153,7 @@ def read(value: Any) -> Network | None:
     take(mapping, "", w_avg="w_avg")
     return assemble(
         NAME,
-        Arrays(arrays),
+        Arrays(arrays, budget),
         lr_mapping=lr_mapping,
         architecture=architecture,
         conv_clamp=conv_clamp,

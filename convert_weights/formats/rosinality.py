@@ -1,29 +1,43 @@
-"""rosinality/stylegan2-pytorch: state dicts of a `Generator`, alone or in a training state."""
+"""rosinality/stylegan2-pytorch: state dicts of a `Generator`, alone or in another one.
 
+The generator's names may have any prefix, as in training states of other projects
+(`decoder.` of pixel2style2pixel, `module.` of `DataParallel`), and the state dict may stand alone
+or under any key (`g_ema`, `params_ema`, `state_dict`). What belongs to no StyleGAN2 is refused:
+it would be another network.
+"""
+
+import re
 from typing import Any
 
+import numpy as np
+
 from convert_weights.arrays import is_tensor, squeezed, tensor
+from convert_weights.limits import Budget, shortly
 from convert_weights.network import Arrays, Network, assemble
+from ilo_jax.files.checkpoint import CheckpointError
 
 NAME = "rosinality's PyTorch state dict"
 LR_MAPPING = 0.01  # `lr_mlp` there; a state dict does not record it
 _SIGN = "conv1.conv.modulation.weight"
+_AVERAGE = "latent_avg"
+_KERNEL = re.compile(r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel")
 
 
-def read(value: Any) -> Network | None:
-    """Reads `g_ema`, else `g`, else the value itself; `latent_avg` beside it if there."""
-    if not isinstance(value, dict):
+def read(value: Any, budget: Budget) -> Network | None:
+    """Reads the averaged generator if there is one; `latent_avg` beside it if there."""
+    if not isinstance(value, dict) or (state := _state(value)) is None:
         return None
-    candidates = [value.get("g_ema"), value.get("g"), value]
-    tensors = next((d for c in candidates if _SIGN in (d := _tensors(c))), None)
-    if tensors is None:
-        return None
+    tensors: dict[str, Any] = state
+    arrays: dict[str, tuple[str, np.ndarray]] = {}
+    missing: list[str] = []
+    used: set[str] = set()
 
-    arrays = {}
-
-    def name(new: str, old: str, *ones: int) -> None:
+    def name(new: str, old: str, *ones: int, optional: bool = False) -> None:
+        used.add(old)
         if old in tensors:
             arrays[new] = old, squeezed(tensor(tensors[old]), *ones)
+        elif not optional:
+            missing.append(old)
 
     def modulated(new: str, old: str) -> None:
         name(f"{new}.weight", f"{old}.conv.weight", 0)
@@ -34,7 +48,7 @@ def read(value: Any) -> Network | None:
         modulated(f"layers.{i}", old)
         name(f"layers.{i}.bias", f"{old}.activate.bias")
         name(f"layers.{i}.noise_strength", f"{old}.noise.weight", 0)
-        name(f"layers.{i}.noise", f"noises.noise_{i}", 0, 1)
+        name(f"layers.{i}.noise", f"noises.noise_{i}", 0, 1, optional=True)
 
     def head(b: int, old: str) -> None:
         modulated(f"to_rgb.{b}", old)
@@ -43,27 +57,76 @@ def read(value: Any) -> Network | None:
     name("const", "input.input", 0)
     layer(0, "conv1")
     head(0, "to_rgb1")
+    parts = {".".join(n.split(".")[:2]) for n in tensors}
     i = 0
-    while f"convs.{i}.conv.weight" in tensors:
+    while f"convs.{i}" in parts:
         layer(i + 1, f"convs.{i}")
-        head(i + 1, f"to_rgbs.{i}")
         i += 1
+    for b in range(i // 2):
+        head(b + 1, f"to_rgbs.{b}")
     i = 0
-    while f"style.{i + 1}.weight" in tensors:
+    while not i or f"style.{i + 1}" in parts:
         name(f"mapping.{i}.weight", f"style.{i + 1}.weight")
         name(f"mapping.{i}.bias", f"style.{i + 1}.bias")
         i += 1
-    if is_tensor(value.get("latent_avg")):
-        arrays["w_avg"] = "latent_avg", squeezed(tensor(value["latent_avg"]), 0)
-    return assemble(NAME, Arrays(arrays), lr_mapping=LR_MAPPING)
+    unknown = [n for n in tensors if not (n in used or n == _AVERAGE or _KERNEL.fullmatch(n))]
+    if any({"iwt", "dwt"} & set(n.split(".")) for n in unknown):
+        raise CheckpointError("a SWAGAN generator, of wavelets (iwt, dwt); expected StyleGAN2")
+    if missing or unknown:
+        told = {"missing": missing, "unknown": unknown, "found": sorted(used & tensors.keys())}
+        listed = "; ".join(f"{what} {shortly(names)}" for what, names in told.items() if names)
+        raise CheckpointError(f"no StyleGAN2 generator in {NAME}: {listed}")
+    for old in filter(_KERNEL.fullmatch, tensors):
+        _check_kernel(old, tensor(tensors[old]))
+    _check_unconditional(
+        *(arrays[n][1].shape for n in ("mapping.0.weight", "layers.0.affine.weight"))
+    )
+    average = next((d[_AVERAGE] for d in (value, tensors) if is_tensor(d.get(_AVERAGE))), None)
+    if average is not None:
+        arrays["w_avg"] = _AVERAGE, _one_row(tensor(average))
+    return assemble(NAME, Arrays(arrays, budget), lr_mapping=LR_MAPPING)
 
 
-def _tensors(state: Any) -> dict[str, Any]:
-    """The tensors of a state dict by name, without the prefix of `DataParallel`."""
-    if not isinstance(state, dict):
-        return {}
+def _state(value: dict) -> dict[str, Any] | None:
+    """The tensors of the generator by name, without their prefix; None if there is none."""
+    candidates = {id(v): (str(k), v) for k, v in value.items() if isinstance(v, dict)}
+    found = []
+    for key, state in (*candidates.values(), ("", value)):
+        for name, stored in state.items():
+            if isinstance(name, str) and name.endswith(_SIGN) and is_tensor(stored):
+                prefix = name.removesuffix(_SIGN)
+                if not prefix or prefix.endswith("."):
+                    found.append((f"{key}.{prefix}", prefix, state))
+    if not found:
+        return None
+    _, prefix, state = min(found, key=lambda f: "ema" not in re.split(r"[._]", f[0].lower()))
     return {
-        k.removeprefix("module."): t
-        for k, t in state.items()
-        if isinstance(k, str) and is_tensor(t)
+        name.removeprefix(prefix): stored
+        for name, stored in state.items()
+        if isinstance(name, str) and name.startswith(prefix) and is_tensor(stored)
     }
+
+
+def _check_kernel(name: str, kernel: np.ndarray) -> None:
+    expected = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
+    if kernel.shape != (4, 4) or not np.allclose(kernel.astype(np.float64), expected, atol=1e-3):
+        raise CheckpointError(
+            f"{name} is not that of [1, 3, 3, 1]; expected StyleGAN2's resampling filter"
+        )
+
+
+def _check_unconditional(mapping: tuple[int, ...], affine: tuple[int, ...]) -> None:
+    if len(mapping) == len(affine) == 2 and mapping[1] != affine[1]:
+        raise CheckpointError(
+            f"style.1.weight reads {mapping[1]} numbers where w has {affine[1]}: a conditional "
+            "network; expected one without labels in this format"
+        )
+
+
+def _one_row(average: np.ndarray) -> np.ndarray:
+    """`[d]` of `[d]` or `[L, d]`, where the mean of W is repeated."""
+    if average.ndim != 2:
+        return average
+    if not (average == average[:1]).all():
+        raise CheckpointError(f"{_AVERAGE} has rows that differ; expected one mean of W")
+    return average[0]

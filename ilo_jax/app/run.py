@@ -32,6 +32,10 @@ def load_prior(generator: str, label: int | None, seed: int) -> StyleGAN2:
       InputError: there is none, it needs a label, or it has none or no such one.
     """
     prior = load(generator)
+    if prior.image_shape[-1] not in (1, 3):
+        raise InputError(
+            f"{generator}: images of {prior.image_shape[-1]} channels; expected 1 (grey) or 3 (RGB)"
+        )
     classes = prior.generator.config.label_dim
     if label is None and classes:
         raise InputError(f"--label: {generator} is class-conditional; expected 0 to {classes - 1}")

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ilo_jax.sizes import MAX_CLASSES, MAX_WIDTH, check_size, check_sizes
+
 
 @dataclasses.dataclass(frozen=True)
 class ConvNetConfig:
@@ -15,11 +17,23 @@ class ConvNetConfig:
       resolution: height and width that images are resized to.
       widths: channels of each convolution; between two of them the size is halved.
       classes: number of classes.
+
+    Raises:
+      ValueError: a size is out of range; one line, which names the field.
     """
 
     resolution: int = 16
     widths: tuple[int, ...] = (16, 32, 64)
     classes: int = 10
+
+    def __post_init__(self):
+        check_size("resolution", self.resolution, 1024)
+        check_sizes("widths", self.widths, 10, MAX_WIDTH)
+        check_size("classes", self.classes, MAX_CLASSES)
+        if self.resolution < 2 ** (len(self.widths) - 1):
+            raise ValueError(
+                f"resolution is {self.resolution}; expected {len(self.widths)} widths or fewer"
+            )
 
 
 class ConvNet(nn.Module):

@@ -1,6 +1,7 @@
 """A trained classifier as a pytree, and on disk."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -85,7 +86,7 @@ def load(what: str | pathlib.Path) -> Classify:
         config = _CONFIGS[sizes.pop("network")](**sizes)
         shapes = jax.eval_shape(lambda: random_network(config, jax.random.key(0)).params)
     except (AttributeError, TypeError, KeyError, ValueError) as error:
-        raise _CLASSIFIERS.damaged(folder) from error
+        raise _CLASSIFIERS.damaged(folder, error) from error
     return Network(config, _CLASSIFIERS.arrays(folder, shapes))
 
 
@@ -101,4 +102,4 @@ def digest_of(what: str | pathlib.Path) -> str:
 
 
 def _is_function(what: str | pathlib.Path) -> bool:
-    return ":" in str(what) and not _CLASSIFIERS.locate(what).exists()
+    return ":" in str(what) and not os.path.lexists(_CLASSIFIERS.locate(what))

@@ -9,6 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ilo_jax.sizes import MAX_CLASSES, MAX_WIDTH, check_size, check_sizes
+
 RESOLUTION = 224
 """Height and width that images are resized to, those of ImageNet's training."""
 
@@ -22,11 +24,20 @@ class ResNetConfig:
       width: channels of the stem, and of the first stage's bottlenecks; each stage has twice
         as many as the one before.
       classes: number of classes.
+
+    Raises:
+      ValueError: a size is out of range; one line, which names the field.
     """
 
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)
     width: int = 64
     classes: int = 1000
+
+    def __post_init__(self):
+        check_sizes("stage_sizes", self.stage_sizes, 5, 100)
+        check_size("blocks, those of stage_sizes together,", sum(self.stage_sizes), 128)
+        check_size("width", self.width, MAX_WIDTH // 2 ** len(self.stage_sizes))
+        check_size("classes", self.classes, MAX_CLASSES)
 
 
 class Bottleneck(nn.Module):

@@ -1,6 +1,7 @@
 """Generators on disk: a folder with `generator.json` (what it is) and `arrays/` (orbax)."""
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
@@ -11,6 +12,7 @@ from ilo_jax.priors import NO_FACTS, Facts
 from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, derive, random_generator
 
 EMBEDDED_DEFAULT = "chest64"
+MAX_BATCH = 4096
 _GENERATORS = Checkpoints(
     kind="generator",
     embedded=pathlib.Path(__file__).parents[1] / "stylegan2" / "pretrained",
@@ -50,7 +52,7 @@ def load(path: str | pathlib.Path = EMBEDDED_DEFAULT) -> StyleGAN2:
         config = GeneratorConfig(**stored | {"channels": tuple(stored["channels"])})
         facts = _facts(told, config)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise _GENERATORS.damaged(folder) from error
+        raise _GENERATORS.damaged(folder, error) from error
     shapes = jax.eval_shape(lambda: _stored(random_generator(config, jax.random.key(0))))
     arrays = _GENERATORS.arrays(folder, shapes)
     generator = Generator(config=config, synthesis=derive(arrays.pop("synthesis")), **arrays)
@@ -63,15 +65,20 @@ def locate(path: str | pathlib.Path) -> pathlib.Path:
 
 
 def _facts(told: dict[str, Any], config: GeneratorConfig) -> Facts:
-    radii = tuple(sorted((int(cut), float(r)) for cut, r in told.get("radii", {}).items()))
-    if any(not 1 <= cut <= config.num_layers or not r >= 0 for cut, r in radii):
-        raise ValueError(f"radii {radii}")
-    return Facts(
-        radii=radii,
-        notice=str(told.get("notice", "")),
-        licence=str(told.get("licence", "")),
-        batch=int(told.get("batch", 0)),
-    )
+    radii = told.get("radii", {})
+    if not all(type(r) in (int, float) and 0 <= r < math.inf for r in radii.values()):
+        raise ValueError("radii are no numbers from 0 up")
+    by_cut = tuple(sorted((int(cut), float(r)) for cut, r in radii.items()))
+    if any(not 1 <= cut <= config.num_layers for cut, _ in by_cut):
+        raise ValueError(f"radii are at other layers than 1 to {config.num_layers}")
+    texts = {name: told.get(name, "") for name in ("notice", "licence")}
+    for name, text in texts.items():
+        if not (isinstance(text, str) and text.isprintable()):
+            raise ValueError(f"{name} is no line of text")
+    batch = told.get("batch", 0)
+    if type(batch) is not int or not 0 <= batch <= MAX_BATCH:
+        raise ValueError(f"batch is no integer from 0 to {MAX_BATCH}")
+    return Facts(radii=by_cut, batch=batch, **texts)
 
 
 def _stored(generator: Generator) -> dict:

@@ -3,6 +3,12 @@
 import dataclasses
 import math
 
+from ilo_jax.sizes import MAX_WIDTH, check_size, check_sizes
+
+MAX_BLOCKS = 10  # 2048 px
+MAX_CLAMP = 2**24  # StyleGAN2-ADA has 256
+MAX_MAPPING_LAYERS = 64  # StyleGAN2 has 8
+
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorConfig:
@@ -30,7 +36,8 @@ class GeneratorConfig:
         StyleGAN2, or each alone, as in StyleGAN2-ADA.
 
     Raises:
-      ValueError: a size is not a positive integer, or the architecture is unknown.
+      ValueError: a size is no integer from 1 to the largest below, another field has a value
+        that it cannot have; one line, which names the field.
     """
 
     channels: tuple[int, ...]
@@ -46,13 +53,24 @@ class GeneratorConfig:
     joint_normalization: bool = False
 
     def __post_init__(self):
-        sizes = (*self.channels, self.w_dim, self.z_dim, self.mapping_layers, self.image_channels)
-        sizes += () if self.mapping_width is None else (self.mapping_width,)
-        sizes += (self.label_dim, self.label_width) if self.label_dim else ()
-        if not self.channels or any(type(n) is not int or n < 1 for n in sizes):
-            raise ValueError(f"{self}: expected positive integers as sizes")
+        check_sizes("channels", self.channels, MAX_BLOCKS, MAX_WIDTH)
+        for name in ("w_dim", "z_dim", "image_channels"):
+            check_size(name, getattr(self, name), MAX_WIDTH)
+        check_size("mapping_layers", self.mapping_layers, MAX_MAPPING_LAYERS)
+        if self.mapping_width is not None:
+            check_size("mapping_width", self.mapping_width, MAX_WIDTH)
+        if self.label_dim != 0:
+            check_size("label_dim", self.label_dim, MAX_WIDTH)
+            check_size("label_width", self.label_width, MAX_WIDTH)
         if self.architecture not in ("skip", "orig", "resnet"):
-            raise ValueError(f"architecture {self.architecture!r}: expected skip, orig or resnet")
+            raise ValueError("architecture is unknown; expected skip, orig or resnet")
+        clamp = self.conv_clamp
+        if not (clamp is None or (type(clamp) in (int, float) and 0 < clamp <= MAX_CLAMP)):
+            raise ValueError(
+                f"conv_clamp is no number from 0 to {MAX_CLAMP}; expected one, or none"
+            )
+        if type(self.joint_normalization) is not bool:
+            raise ValueError("joint_normalization is no truth value; expected true or false")
 
     @property
     def num_blocks(self) -> int:
