@@ -2,6 +2,7 @@
 compiled programs, too."""
 
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from ilo_jax.ops import Inpaint, partial_circulant
 from ilo_jax.priors import Sequential
 from ilo_jax.solve import Method, Result, Round, Variables, image, reconstruct
 from ilo_jax.solve.batch import run_steps
-from ilo_jax.stylegan2 import GeneratorConfig, StyleGAN2, random_generator
+from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, random_generator
 
 LATENT, WIDTHS, SHAPE = 6, (10, 14, 16), (4, 4, 1)
 CUTS = (1, 2, 3)
@@ -29,16 +30,18 @@ def to_image(p, x):
     return dense(p, x).reshape(SHAPE)
 
 
+def normal(seed: int, *shape: int) -> np.ndarray:
+    """Normal numbers of NumPy, for which nothing is compiled."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
 def parameters():
     sizes = (LATENT, *WIDTHS)
-    keys = jax.random.split(jax.random.key(0), len(WIDTHS))
     params = []
-    for key, before, after in zip(keys, sizes, sizes[1:], strict=False):
-        k_kernel, k_bias = jax.random.split(key)
-        kernel = 1.5 * jax.random.normal(k_kernel, (after, before), jnp.float32)
-        bias = 0.1 * jax.random.normal(k_bias, (after,), jnp.float32)
-        params.append({"kernel": kernel / np.float32(np.sqrt(before)), "bias": bias})
-    return tuple(params)
+    for i, (before, after) in enumerate(itertools.pairwise(sizes)):
+        kernel = 1.5 * normal(i, after, before) / np.float32(np.sqrt(before))
+        params.append({"kernel": kernel, "bias": np.float32(0.1) * normal(10 + i, after)})
+    return tuple(jax.tree.map(jnp.asarray, params))
 
 
 MLP = Sequential.create((dense, dense, to_image), parameters(), LATENT)
@@ -46,7 +49,7 @@ MLP = Sequential.create((dense, dense, to_image), parameters(), LATENT)
 
 OPERATOR = partial_circulant(jax.random.key(1), SHAPE, 10)
 
-MASKS = jnp.stack([jax.random.bernoulli(key, 0.7, (4, 4, 1)) for key in KEYS]).astype(jnp.float32)
+MASKS = jnp.asarray(normal(4, IMAGES, *SHAPE) < 0.5, jnp.float32)
 MASKED = Inpaint(SHAPE, MASKS)
 """A mask for each image."""
 
@@ -55,8 +58,16 @@ CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
 
 
 @functools.cache
+def random_weights(config: GeneratorConfig = CONFIG) -> Generator:
+    """Compiled without optimizations, since it runs once."""
+    make = jax.jit(random_generator, static_argnums=0).lower(config, jax.random.key(0))
+    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    return make.compile(quickly)(jax.random.key(0))
+
+
+@functools.cache
 def stylegan2() -> StyleGAN2:
-    return StyleGAN2(jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0)))
+    return StyleGAN2(random_weights())
 
 
 def stylegan2_operator():
@@ -87,6 +98,11 @@ def stylegan2_truth() -> jax.Array:
 def shared(method: Method) -> Method:
     """A method for the MLP with as many rounds and cuts as all others, for one program."""
     return method.with_cuts(CUTS).padded(ROUNDS)
+
+
+def two(*rounds: Round, **options: Any) -> Method:
+    """A method for the MLP with two rounds and one deviation: half of the others' to compile."""
+    return Method.create(MLP, rounds, **options).with_cuts((1,)).padded(2)
 
 
 def rounds_of(*rounds: Round, **options: Any) -> Method:
