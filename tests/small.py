@@ -2,14 +2,14 @@
 compiled programs, too."""
 
 import functools
-import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.ops import Inpaint, partial_circulant
+from ilo_jax.ops import Inpaint, PartialCirculant, partial_circulant
 from ilo_jax.priors import Sequential
 from ilo_jax.solve import Method, Result, Round, Variables, image, reconstruct
 from ilo_jax.solve.batch import run_steps
@@ -30,24 +30,29 @@ def to_image(p, x):
     return dense(p, x).reshape(SHAPE)
 
 
-def normal(seed: int, *shape: int) -> np.ndarray:
-    """Normal numbers of NumPy, for which nothing is compiled."""
+def normal(seed: int, *shape: int) -> Any:
+    """Normal numbers of NumPy, for which nothing is compiled; functions of JAX take them."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def parameters():
+@jax.jit
+def drawn():
+    """The weights of the MLP and its operator, in one program."""
     sizes = (LATENT, *WIDTHS)
+    keys = jax.random.split(jax.random.key(0), len(WIDTHS))
     params = []
-    for i, (before, after) in enumerate(itertools.pairwise(sizes)):
-        kernel = 1.5 * normal(i, after, before) / np.float32(np.sqrt(before))
-        params.append({"kernel": kernel, "bias": np.float32(0.1) * normal(10 + i, after)})
-    return tuple(jax.tree.map(jnp.asarray, params))
+    for key, before, after in zip(keys, sizes, sizes[1:], strict=False):
+        k_kernel, k_bias = jax.random.split(key)
+        kernel = 1.5 * jax.random.normal(k_kernel, (after, before), jnp.float32)
+        bias = 0.1 * jax.random.normal(k_bias, (after,), jnp.float32)
+        params.append({"kernel": kernel / np.float32(np.sqrt(before)), "bias": bias})
+    return tuple(params), partial_circulant(jax.random.key(1), SHAPE, 10)
 
 
-MLP = Sequential.create((dense, dense, to_image), parameters(), LATENT)
+PARAMS, OPERATOR = drawn()
+
+MLP = Sequential.create((dense, dense, to_image), PARAMS, LATENT)
 """Three layers."""
-
-OPERATOR = partial_circulant(jax.random.key(1), SHAPE, 10)
 
 MASKS = jnp.asarray(normal(4, IMAGES, *SHAPE) < 0.5, jnp.float32)
 MASKED = Inpaint(SHAPE, MASKS)
@@ -70,28 +75,48 @@ def stylegan2() -> StyleGAN2:
     return StyleGAN2(random_weights())
 
 
-def stylegan2_operator():
-    return partial_circulant(jax.random.key(1), CONFIG.image_shape, 60)
+@functools.cache
+def stylegan2_operator() -> PartialCirculant:
+    return jax.jit(lambda: partial_circulant(jax.random.key(1), CONFIG.image_shape, 60))()
 
 
-render = jax.jit(jax.vmap(image, (None, 0)))
+def in_numpy(function: Callable, **options: Any) -> Callable:
+    """Compiled, with results of NumPy, with which a test computes without compiling anything."""
+    compiled = jax.jit(function, **options)
+    return functools.wraps(function)(lambda *args: jax.device_get(compiled(*args)))
+
+
+render = in_numpy(jax.vmap(image, (None, 0)))
 """The images of variables `[B, ...]`."""
 
+measure = in_numpy(lambda operator, x: operator(x))
 
-@functools.partial(jax.jit, static_argnames="count")
+
+@functools.partial(in_numpy, static_argnums=2)
 def starts(prior, key, count: int = IMAGES) -> Variables:
     """Random points of a prior's range."""
     return Variables(jax.vmap(prior.starts()["random"])(jax.random.split(key, count)), {})
 
 
 @functools.cache
-def truth() -> jax.Array:
+def truth() -> Any:
     """Images of the MLP."""
     return render(MLP, starts(MLP, jax.random.key(3)))
 
 
 @functools.cache
-def stylegan2_truth() -> jax.Array:
+def measured() -> Any:
+    """The measurements of the MLP's problem."""
+    return measure(OPERATOR, truth())
+
+
+def without(y: np.ndarray, at: int) -> Any:
+    """Measurements of which one is not finite."""
+    return np.where(np.arange(len(y))[:, None] == at, np.float32(np.nan), y)
+
+
+@functools.cache
+def stylegan2_truth() -> Any:
     return render(stylegan2(), starts(stylegan2(), jax.random.key(3)))
 
 
@@ -110,14 +135,14 @@ def rounds_of(*rounds: Round, **options: Any) -> Method:
 
 
 def run(method: Method, **changed: Any) -> Result:
-    """Of the MLP's problem."""
+    """Of the MLP's problem, in NumPy."""
     problem = {"prior": MLP, "operator": OPERATOR, "key": KEYS} | changed
     if "measurement" not in problem:
-        problem["measurement"] = problem["operator"](truth())
-    return reconstruct(method=method, **problem)
+        problem["measurement"] = measure(problem["operator"], truth())
+    return jax.device_get(reconstruct(method=method, **problem))
 
 
-@jax.jit
+@in_numpy
 def begun(prior) -> Variables:
     """Where a run with `KEYS` starts, without deviations."""
     keys = jax.vmap(jax.random.split)(KEYS)[:, 0]

@@ -6,6 +6,7 @@ import math
 import pickle
 import re
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.core import Tracer
 from oracle.lpips_torch import directions, triples
 from small import assert_close
 
@@ -71,7 +73,7 @@ def small_network(seed=0, bias=0.0, stages=STAGES, width=4):
     )
 
 
-def image(seed, *shape):
+def image(seed, *shape) -> Any:
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
@@ -233,7 +235,7 @@ def test_weights_outlive_a_trace():
     lpips.load.cache_clear()
     jax.eval_shape(lambda image: lpips.features(lpips.load("alex"), image), image(0, 64, 64, 3))
     kept = jax.tree.leaves(lpips.load("alex"))
-    assert not any(isinstance(leaf, jax.core.Tracer) for leaf in kept)
+    assert not any(isinstance(leaf, Tracer) for leaf in kept)
 
 
 @pytest.fixture
@@ -345,8 +347,8 @@ def test_filled_loss_puts_observed_pixels_into_the_image():
 
 def test_losses_refuse_what_is_no_image():
     size = math.prod(SHAPE)
-    numbers = np.zeros(size // 2 + 1, np.complex64), np.ones(size, np.float32), np.arange(9)
-    operator = ops.PartialCirculant(SHAPE, *numbers)
+    spectrum, signs = np.zeros(size // 2 + 1, np.complex64), np.ones(size, np.float32)
+    operator = ops.PartialCirculant(SHAPE, *map(jnp.asarray, (spectrum, signs, np.arange(9))))
     with pytest.raises(
         InputError, match=r"^loss lpips: a measurement is \(9,\); expected an image "
     ):
