@@ -35,7 +35,12 @@ def normal(seed: int, *shape: int) -> Any:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-@jax.jit
+def once(function: Callable, *args: Any) -> Any:
+    """The result of a program that runs once, and is compiled without optimizations."""
+    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    return jax.jit(function).lower(*args).compile(quickly)(*args)
+
+
 def drawn():
     """The weights of the MLP and its operator, in one program."""
     sizes = (LATENT, *WIDTHS)
@@ -49,7 +54,7 @@ def drawn():
     return tuple(params), partial_circulant(jax.random.key(1), SHAPE, 10)
 
 
-PARAMS, OPERATOR = drawn()
+PARAMS, OPERATOR = once(drawn)
 
 MLP = Sequential.create((dense, dense, to_image), PARAMS, LATENT)
 """Three layers."""
@@ -64,10 +69,7 @@ CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
 
 @functools.cache
 def random_weights(config: GeneratorConfig = CONFIG) -> Generator:
-    """Compiled without optimizations, since it runs once."""
-    make = jax.jit(random_generator, static_argnums=0).lower(config, jax.random.key(0))
-    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
-    return make.compile(quickly)(jax.random.key(0))
+    return once(functools.partial(random_generator, config), jax.random.key(0))
 
 
 @functools.cache
@@ -77,7 +79,7 @@ def stylegan2() -> StyleGAN2:
 
 @functools.cache
 def stylegan2_operator() -> PartialCirculant:
-    return jax.jit(lambda: partial_circulant(jax.random.key(1), CONFIG.image_shape, 60))()
+    return once(lambda: partial_circulant(jax.random.key(1), CONFIG.image_shape, 60))
 
 
 def in_numpy(function: Callable, **options: Any) -> Callable:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from outputs import pictures, summary
-from small import MLP, OPERATOR
+from small import MLP, OPERATOR, shared
 
 import ilo_jax
 from ilo_jax.app import memory
@@ -153,7 +153,7 @@ def test_a_command_goes_on_with_what_fits(solve, tmp_path, monkeypatch):
     assert pictures(tmp_path / "halved") == pictures(tmp_path / "whole")
 
 
-METHOD = ilo_jax.solve.ilo(MLP, (3, 3))
+METHOD = shared(ilo_jax.solve.ilo(MLP, (3, 3)))
 
 
 def test_auto_is_what_the_memory_has_room_for(monkeypatch):

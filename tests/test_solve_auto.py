@@ -84,7 +84,7 @@ def test_noise_and_held_out_pixels_have_nothing_in_common(held_out):
 
 def test_a_choice_does_not_depend_on_the_neighbours():
     found = reference()
-    operator = inpainting(SHAPE, MASKED.mask[1])
+    operator = inpainting(SHAPE, MASKED.mask[1:2])
     alone = reconstruct_auto(
         *(MLP, operator, measure(operator, truth()[1:2]), KEYS[1:2], METHOD, AUTO), batch_size=6
     )
