@@ -6,7 +6,7 @@ import pathlib
 import shlex
 import tempfile
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import hypothesis
 import numpy as np
@@ -18,6 +18,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has its parent's folder
     _cache = tempfile.TemporaryDirectory(prefix="ilo_jax_tests_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
+# A program is compiled in one piece, not in 32 side by side: the same code for less of the cores.
+_flags = (os.environ.get("XLA_FLAGS", ""), "--xla_cpu_parallel_codegen_split_count=1")
+os.environ["XLA_FLAGS"] = " ".join(_flags).strip()
 
 # The first example of a shape compiles: times say nothing about a law.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -54,6 +57,8 @@ def inputs(tmp_path_factory) -> pathlib.Path:
     """A folder with generators of 8 px and random weights, `gen` and, of three classes, `classes`;
     images `photos/{a,b}.png`, `many/{a,b,c,d,e}.png`, `small`, `mask.png`, and whatever else a user
     may get wrong."""
+    from small import random_weights
+
     from ilo_jax.files.generators import save
 
     generator = random_weights()
@@ -80,18 +85,6 @@ def inputs(tmp_path_factory) -> pathlib.Path:
     (root / "bad_gen" / "generator.json").write_text("{")
     (root / "holiday" / "beach.txt").write_text("")
     return root
-
-
-def random_weights():
-    """A generator of 8 px; compiled without optimizations, since it runs once."""
-    import jax
-    from small import CONFIG
-
-    from ilo_jax.stylegan2 import random_generator
-
-    make = jax.jit(random_generator, static_argnums=0).lower(CONFIG, jax.random.key(0))
-    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
-    return make.compile(quickly)(jax.random.key(0))
 
 
 def with_classes(generator):

@@ -2,17 +2,18 @@
 compiled programs, too."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.ops import Inpaint, partial_circulant
+from ilo_jax.ops import Inpaint, PartialCirculant, partial_circulant
 from ilo_jax.priors import Sequential
 from ilo_jax.solve import Method, Result, Round, Variables, image, reconstruct
 from ilo_jax.solve.batch import run_steps
-from ilo_jax.stylegan2 import GeneratorConfig, StyleGAN2, random_generator
+from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, random_generator
 
 LATENT, WIDTHS, SHAPE = 6, (10, 14, 16), (4, 4, 1)
 CUTS = (1, 2, 3)
@@ -29,7 +30,19 @@ def to_image(p, x):
     return dense(p, x).reshape(SHAPE)
 
 
-def parameters():
+def normal(seed: int, *shape: int) -> Any:
+    """Normal numbers of NumPy, for which nothing is compiled; functions of JAX take them."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def once(function: Callable, *args: Any) -> Any:
+    """The result of a program that runs once, and is compiled without optimizations."""
+    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    return jax.jit(function).lower(*args).compile(quickly)(*args)
+
+
+def drawn():
+    """The weights of the MLP and its operator, in one program."""
     sizes = (LATENT, *WIDTHS)
     keys = jax.random.split(jax.random.key(0), len(WIDTHS))
     params = []
@@ -38,15 +51,15 @@ def parameters():
         kernel = 1.5 * jax.random.normal(k_kernel, (after, before), jnp.float32)
         bias = 0.1 * jax.random.normal(k_bias, (after,), jnp.float32)
         params.append({"kernel": kernel / np.float32(np.sqrt(before)), "bias": bias})
-    return tuple(params)
+    return tuple(params), partial_circulant(jax.random.key(1), SHAPE, 10)
 
 
-MLP = Sequential.create((dense, dense, to_image), parameters(), LATENT)
+PARAMS, OPERATOR = once(drawn)
+
+MLP = Sequential.create((dense, dense, to_image), PARAMS, LATENT)
 """Three layers."""
 
-OPERATOR = partial_circulant(jax.random.key(1), SHAPE, 10)
-
-MASKS = jnp.stack([jax.random.bernoulli(key, 0.7, (4, 4, 1)) for key in KEYS]).astype(jnp.float32)
+MASKS = jnp.asarray(normal(4, IMAGES, *SHAPE) < 0.5, jnp.float32)
 MASKED = Inpaint(SHAPE, MASKS)
 """A mask for each image."""
 
@@ -55,32 +68,57 @@ CONFIG = GeneratorConfig(channels=(16, 8), w_dim=16, z_dim=16, mapping_layers=2)
 
 
 @functools.cache
+def random_weights(config: GeneratorConfig = CONFIG) -> Generator:
+    return once(functools.partial(random_generator, config), jax.random.key(0))
+
+
+@functools.cache
 def stylegan2() -> StyleGAN2:
-    return StyleGAN2(jax.jit(random_generator, static_argnums=0)(CONFIG, jax.random.key(0)))
+    return StyleGAN2(random_weights())
 
 
-def stylegan2_operator():
-    return partial_circulant(jax.random.key(1), CONFIG.image_shape, 60)
+@functools.cache
+def stylegan2_operator() -> PartialCirculant:
+    return once(lambda: partial_circulant(jax.random.key(1), CONFIG.image_shape, 60))
 
 
-render = jax.jit(jax.vmap(image, (None, 0)))
+def in_numpy(function: Callable, **options: Any) -> Callable:
+    """Compiled, with results of NumPy, with which a test computes without compiling anything."""
+    compiled = jax.jit(function, **options)
+    return functools.wraps(function)(lambda *args: jax.device_get(compiled(*args)))
+
+
+render = in_numpy(jax.vmap(image, (None, 0)))
 """The images of variables `[B, ...]`."""
 
+measure = in_numpy(lambda operator, x: operator(x))
 
-@functools.partial(jax.jit, static_argnames="count")
+
+@functools.partial(in_numpy, static_argnums=2)
 def starts(prior, key, count: int = IMAGES) -> Variables:
     """Random points of a prior's range."""
     return Variables(jax.vmap(prior.starts()["random"])(jax.random.split(key, count)), {})
 
 
 @functools.cache
-def truth() -> jax.Array:
+def truth() -> Any:
     """Images of the MLP."""
     return render(MLP, starts(MLP, jax.random.key(3)))
 
 
 @functools.cache
-def stylegan2_truth() -> jax.Array:
+def measured() -> Any:
+    """The measurements of the MLP's problem."""
+    return measure(OPERATOR, truth())
+
+
+def without(y: np.ndarray, at: int) -> Any:
+    """Measurements of which one is not finite."""
+    return np.where(np.arange(len(y))[:, None] == at, np.float32(np.nan), y)
+
+
+@functools.cache
+def stylegan2_truth() -> Any:
     return render(stylegan2(), starts(stylegan2(), jax.random.key(3)))
 
 
@@ -89,19 +127,24 @@ def shared(method: Method) -> Method:
     return method.with_cuts(CUTS).padded(ROUNDS)
 
 
+def two(*rounds: Round, **options: Any) -> Method:
+    """A method for the MLP with two rounds and one deviation: half of the others' to compile."""
+    return Method.create(MLP, rounds, **options).with_cuts((1,)).padded(2)
+
+
 def rounds_of(*rounds: Round, **options: Any) -> Method:
     return shared(Method.create(MLP, rounds, **options))
 
 
 def run(method: Method, **changed: Any) -> Result:
-    """Of the MLP's problem."""
+    """Of the MLP's problem, in NumPy."""
     problem = {"prior": MLP, "operator": OPERATOR, "key": KEYS} | changed
     if "measurement" not in problem:
-        problem["measurement"] = problem["operator"](truth())
-    return reconstruct(method=method, **problem)
+        problem["measurement"] = measure(problem["operator"], truth())
+    return jax.device_get(reconstruct(method=method, **problem))
 
 
-@jax.jit
+@in_numpy
 def begun(prior) -> Variables:
     """Where a run with `KEYS` starts, without deviations."""
     keys = jax.vmap(jax.random.split)(KEYS)[:, 0]

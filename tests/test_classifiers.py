@@ -31,8 +31,15 @@ KEY = jax.random.key(0)
 NETWORKS = {"resnet": lambda: read_classifier(FILES[0]), "convnet": lambda: load("digits")}
 
 
+def _image(*shape, seed=0) -> Any:
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
 def _classify(network, image):
-    return jax.jit(lambda network, image: network(image))(network, image)
+    return np.asarray(_logits(network, image))
+
+
+_logits = jax.jit(lambda network, image: network(image))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
@@ -53,7 +60,7 @@ def test_command_writes_what_load_reads(tmp_path, capsys):
     out = tmp_path / "out"
     assert convert([str(FILES[1]), str(out)]) == 0
     assert "width=2, classes=7" in capsys.readouterr().out
-    image = jax.random.uniform(KEY, (2, 32, 32, 3), minval=-1)
+    image = _image(2, 32, 32, 3)
     expected = _classify(read_classifier(FILES[1]), image)
     np.testing.assert_array_equal(_classify(load(out), image), expected)
     assert json.loads((out / "classifier.json").read_text())["about"]["source"] == FILES[1].name
@@ -122,7 +129,7 @@ def test_networks_take_any_batch_axes_and_grey_or_colour(kind):
         logits = {"batch": network(image), "grey": network(one), "colour": network(colour)}
         return logits, jax.grad(lambda x: network(x)[0])(colour)
 
-    image = jax.random.uniform(KEY, (2, 3, 20, 24, 1), minval=-1)
+    image = _image(2, 3, 20, 24, 1)
     logits, gradient = run(network := NETWORKS[kind](), image)
     assert logits["batch"].shape == (2, 3, network.config.classes)
     np.testing.assert_allclose(logits["grey"], logits["batch"][1, 2], atol=1e-5)
@@ -136,8 +143,8 @@ def test_networks_take_any_batch_axes_and_grey_or_colour(kind):
 def test_a_plain_image_is_the_same_at_any_size(height, width, grey):
     for read in NETWORKS.values():
         network = read()
-        logits = _classify(network, jnp.full((height, width, 3), grey))
-        expected = _classify(network, jnp.full((1, 1, 3), grey))
+        logits = _classify(network, np.full((height, width, 3), grey, np.float32))
+        expected = _classify(network, np.full((1, 1, 3), grey, np.float32))
         np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
@@ -190,8 +197,9 @@ def held_out():
 
 def test_embedded_digits_are_robust_at_the_size_of_the_generator(held_out):
     network = load("digits")
-    image = jnp.broadcast_to(held_out.images(), (len(held_out.label), 16, 16, 3))
-    large = jax.image.resize(image, (len(image), 64, 64, 3), "linear")
+    image = np.broadcast_to(held_out.images(), (len(held_out.label), 16, 16, 3))
+    enlarge = jax.jit(lambda x: jax.image.resize(x, (len(x), 64, 64, 3), "linear"))
+    large = enlarge(image)
     assert digits.accuracy(network, large, held_out.label) > 0.9
     attacked = digits.attack(KEY, network, held_out.images(), held_out.label, 1.0, steps=5)
     assert digits.accuracy(network, attacked, held_out.label) > 0.8
@@ -199,34 +207,32 @@ def test_embedded_digits_are_robust_at_the_size_of_the_generator(held_out):
 
 def test_gradients_of_a_robust_classifier_draw_the_digit(held_out):
     """From grey, ascent for class c gives what correlates most with the mean image of c."""
-    network, label = load("digits"), jnp.arange(10)
-    means = jnp.stack([held_out.ink[held_out.label == c].mean(0) for c in range(10)])
+    network, label = load("digits"), np.arange(10)
+    means = np.stack([np.mean(held_out.ink[held_out.label == c], 0) for c in range(10)])
 
     @jax.jit
     def ascend(image):
         gradient = jax.grad(digits.loss, argnums=1)(network, image, label)
         return image - 0.5 * gradient / jnp.linalg.norm(gradient, axis=(1, 2), keepdims=True)
 
-    image = jnp.zeros((10, 16, 16, 1))
+    image = np.zeros((10, 16, 16, 1), np.float32)
     for _ in range(10):
-        image = ascend(image)
+        image = np.asarray(ascend(image))
     flat = [(x - x.mean((1, 2, 3), keepdims=True)).reshape(10, -1) for x in (image, means)]
-    a, b = (x / jnp.linalg.norm(x, axis=1, keepdims=True) for x in flat)
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in flat)
     assert np.sum(np.argmax(a @ b.T, 1) == label) >= 9
 
 
-@jax.jit
-def _attacked(network, seed, radius):
-    image = jax.random.uniform(jax.random.key(seed), (4, 16, 16, 1), minval=-1)
-    label = jnp.argmax(network(image), -1)
-    attacked = digits.attack(KEY, network, image, label, radius, steps=3)
-    return image, attacked, [digits.loss(network, x, label) for x in (image, attacked)]
+_loss = jax.jit(digits.loss)
 
 
 @settings(max_examples=8)
 @given(st.integers(0, 9), st.floats(0, 5))
 def test_attacks_stay_in_the_ball_and_make_things_worse(seed, radius):
-    image, attacked, (before, after) = _attacked(load("digits"), seed, radius)
+    network, image = load("digits"), _image(4, 16, 16, 1, seed=seed)
+    label = np.argmax(_classify(network, image), -1)
+    attacked = np.asarray(digits.attack(KEY, network, image, label, np.float32(radius), steps=3))
+    before, after = (_loss(network, x, label) for x in (image, attacked))
     assert np.all(np.abs(attacked) <= 1)
     assert np.all(np.linalg.norm((attacked - image).reshape(4, -1), axis=1) <= radius + 1e-5)
     assert after >= before - 1e-4
@@ -257,11 +263,16 @@ def test_the_measurement_of_a_class_is_met_by_its_images(held_out):
     operator = Classifier.create((16, 16, 1), load("digits"))
     assert operator.measurement_shape == (10,)
     image = held_out.images()[:50]
-    measured = operator.measure(KEY, image)
+
+    @jax.jit
+    def measure(operator, image):
+        measured, logits = operator.measure(KEY, image), operator(image)
+        errors = jax.vmap(operator.error)(logits, measured)
+        return measured, errors, jax.nn.softmax(logits), operator.picture(measured)
+
+    measured, errors, likelihoods, picture = jax.device_get(measure(operator, image))
     np.testing.assert_array_equal(measured[7], operator.one_hot(int(np.argmax(measured[7]))))
-    errors = jax.vmap(operator.error)(operator(image), measured)
-    np.testing.assert_allclose(np.exp(-errors), jax.nn.softmax(operator(image)).max(-1), rtol=1e-5)
-    picture = np.asarray(operator.picture(measured))
+    np.testing.assert_allclose(np.exp(-errors), likelihoods.max(-1), rtol=1e-5)
     assert picture.shape == (50, 1, 10, 1)
     assert (picture.max((1, 2, 3)) == 1).all()
     assert (np.sort(picture, 2)[:, 0, :-1] == -1).all()
@@ -288,10 +299,14 @@ def test_the_term_is_the_error_of_the_operator_beside_any_other(held_out):
     data = Data(measurement=image)
     nothing: Any = None  # neither looks at the prior, nor at the variables
     view = View(nothing, identity, data, image, image, nothing, nothing)
-    for label in range(10):
-        term = ClassLikelihood(network, label)
-        value = term(term.prepare(nothing, identity, data), view)
-        expected = operator.error(operator(image), operator.one_hot(label))
-        np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+    @jax.jit
+    def both():
+        terms = [ClassLikelihood(network, label) for label in range(10)]
+        values = [term(term.prepare(nothing, identity, data), view) for term in terms]
+        errors = [operator.error(operator(image), operator.one_hot(c)) for c in range(10)]
+        return values, errors
+
+    np.testing.assert_allclose(*both(), rtol=1e-5)
     with pytest.raises(InputError, match="class 10: expected 0 to 9"):
         ClassLikelihood(network, 10).prepare(nothing, identity, data)

@@ -25,8 +25,8 @@ CELL = ("superres 4x", "bicubic")
 
 def truth(images: int) -> jax.Array:
     """Grey gradients."""
-    ramp = jnp.linspace(-0.8, 0.8, 64)[:, None, None] * jnp.ones((1, 64, 3))
-    return jnp.stack([ramp * (i + 1) / images for i in range(images)])
+    ramp = np.linspace(-0.8, 0.8, 64)[:, None, None] * np.ones((1, 64, 3))
+    return jnp.asarray([ramp * (i + 1) / images for i in range(images)], jnp.float32)
 
 
 def rows_for(errors: dict[tuple[str, str], list[float]]) -> list[Row]:

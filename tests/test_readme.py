@@ -19,6 +19,7 @@ COMMANDS = [
 ]
 
 
+@functools.cache
 def run_blocks(page: pathlib.Path) -> dict:
     """Runs a page's Python blocks in order; returns their names."""
     names: dict = {}

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import IMAGES, KEYS, MASKED, MLP, OPERATOR, SHAPE, at, shared, truth
+from small import IMAGES, KEYS, MASKED, MLP, OPERATOR, SHAPE, at, measure, measured, truth, without
 
 import ilo_jax
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Identity, Noisy, box_inpainting, denoising, inpainting, map_images
+from ilo_jax.ops import Identity, Noisy, box_inpainting, denoising, inpainting
 from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, csgm, ilo, reconstruct_auto
 from ilo_jax.solve.auto import knowing_noise, with_usual_radii
 
-METHOD = shared(ilo(MLP, (12, 12), radii=20.0))
+METHOD = ilo(MLP, (12, 12), radii=20.0)
 AUTO = Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2)
 
 
@@ -43,25 +43,25 @@ def held_out(monkeypatch):
 @functools.cache
 def reference():
     """Of images that have a mask each."""
-    measurement = map_images(lambda operator, x: operator(x), MASKED, truth())
+    measurement = measure(MASKED, truth())
     return reconstruct_auto(MLP, MASKED, measurement, KEYS, METHOD, AUTO)
 
 
 def test_what_is_held_out_of_an_image_depends_on_its_key_alone(held_out):
     operator = box_inpainting(SHAPE, 1)
-    together = held_out(operator, operator(truth()), KEYS)
+    together = held_out(operator, measure(operator, truth()), KEYS)
     assert together.shape[0] == IMAGES
     assert (together[0] != together[1]).any()
     assert 0 < together.sum() < together.size
     for i in (0, 2):
-        alone = held_out(operator, operator(truth())[i : i + 1], KEYS[i : i + 1])
+        alone = held_out(operator, measure(operator, truth())[i : i + 1], KEYS[i : i + 1])
         np.testing.assert_array_equal(alone[0], together[i])
-    turned = held_out(operator, operator(truth())[::-1], KEYS[::-1])
+    turned = held_out(operator, measure(operator, truth())[::-1], KEYS[::-1])
     np.testing.assert_array_equal(turned[::-1], together)
 
 
 def test_what_is_held_out_of_an_image_is_in_its_own_mask(held_out):
-    measurement = map_images(lambda operator, x: operator(x), MASKED, truth())
+    measurement = measure(MASKED, truth())
     chosen = held_out(MASKED, measurement, KEYS)
     assert (chosen <= np.asarray(MASKED.mask)).all()
     assert (chosen.sum((1, 2, 3)) >= 1).all()
@@ -84,9 +84,9 @@ def test_noise_and_held_out_pixels_have_nothing_in_common(held_out):
 
 def test_a_choice_does_not_depend_on_the_neighbours():
     found = reference()
-    operator = inpainting(SHAPE, MASKED.mask[1])
+    operator = inpainting(SHAPE, MASKED.mask[1:2])
     alone = reconstruct_auto(
-        *(MLP, operator, operator(truth()[1:2]), KEYS[1:2], METHOD, AUTO), batch_size=6
+        *(MLP, operator, measure(operator, truth()[1:2]), KEYS[1:2], METHOD, AUTO), batch_size=6
     )
     assert alone.scale[0] == found.scale[1]
     np.testing.assert_allclose(alone.image[0], found.image[1], atol=5e-3)
@@ -102,10 +102,10 @@ def test_the_chosen_image_meets_what_was_measured():
 
 
 def test_an_image_without_a_finite_error_is_told():
-    y = OPERATOR(truth()).at[1].set(jnp.nan)
+    y = without(measured(), 1)
     found = reconstruct_auto(MLP, OPERATOR, y, KEYS, METHOD, AUTO)
     np.testing.assert_array_equal(found.status, [OK, NOT_FINITE, OK])
-    good = reconstruct_auto(MLP, OPERATOR, OPERATOR(truth()), KEYS, METHOD, AUTO)
+    good = reconstruct_auto(MLP, OPERATOR, measured(), KEYS, METHOD, AUTO)
     np.testing.assert_array_equal(at(found.image, 0), at(good.image, 0))
 
 
@@ -119,9 +119,9 @@ class Brightness(Term):
 
 @pytest.mark.slow
 def test_terms_of_a_users_own_are_taken():
-    white = shared(ilo(MLP, (12, 12), radii=20.0, objective=Mse() + 10.0 * Brightness()))
+    white = ilo(MLP, (12, 12), radii=20.0, objective=Mse() + 10.0 * Brightness())
     operator = denoising(SHAPE, 0.0)  # not linear: no projection at the end
-    y = operator(truth())
+    y = measure(operator, truth())
     plain = reconstruct_auto(MLP, operator, y, KEYS, METHOD, AUTO)
     drawn = reconstruct_auto(MLP, operator, y, KEYS, white, AUTO)
     assert drawn.image.mean() > plain.image.mean() + 0.1
@@ -137,7 +137,7 @@ def test_terms_of_a_users_own_are_taken():
 def test_what_cannot_be_held_out_is_refused(operator, objective, match):
     method = ilo(MLP, (2, 2), radii=20.0, objective=objective)
     with pytest.raises(InputError, match=match):
-        reconstruct_auto(MLP, operator, operator(truth()), KEYS, method, AUTO)
+        reconstruct_auto(MLP, operator, measure(operator, truth()), KEYS, method, AUTO)
 
 
 def test_the_automatic_choice_is_measured_and_bounded():
@@ -145,7 +145,7 @@ def test_the_automatic_choice_is_measured_and_bounded():
     found = reconstruct_auto(
         MLP,
         OPERATOR,
-        OPERATOR(truth()),
+        measured(),
         KEYS,
         METHOD,
         Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2),
@@ -156,8 +156,8 @@ def test_the_automatic_choice_is_measured_and_bounded():
     assert set(found.scale) <= {np.float32(0.1), np.float32(10.0), 0.1, 10.0}
     assert ((found.steps >= 1) & (found.steps <= 24)).all()
     np.testing.assert_array_equal(found.round, (found.steps > 12).astype(int))
-    measurement = OPERATOR(truth())
-    error = np.mean((OPERATOR(jnp.asarray(found.image)) - measurement) ** 2)
+    measurement = measured()
+    error = np.mean((measure(OPERATOR, found.image) - measurement) ** 2)
     assert error < 0.3 * np.mean(measurement**2)
 
 

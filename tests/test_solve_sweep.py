@@ -7,7 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import IMAGES, KEYS, MASKED, MLP, OPERATOR, SHAPE, assert_close, run, shared, truth
+from small import (
+    IMAGES,
+    KEYS,
+    MASKED,
+    MLP,
+    OPERATOR,
+    SHAPE,
+    assert_close,
+    measure,
+    run,
+    shared,
+    truth,
+)
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Operator
@@ -29,7 +41,7 @@ class Darkness(Term):
 
 
 def swept(methods, operator: Operator = OPERATOR, size: int | None = 6, **options: Any):
-    y = operator(truth())
+    y = measure(operator, truth())
     return sweep(MLP, operator, y, KEYS, methods, batch_size=size, **options)
 
 
@@ -60,20 +72,20 @@ def test_every_run_is_that_of_its_method_alone():
 
 def test_one_batch_does_as_many():
     runs, _ = reference()
-    whole = swept(METHODS, restarts=2, size=None)
-    assert_close(whole.image, runs.image, 2e-3)
+    whole = swept(METHODS[:2], size=None)
+    assert_close(whole.image, runs.image[:2, :1], 2e-3)
 
 
 def test_methods_may_be_of_each_image():
     stacked = METHODS[0].for_images(IMAGES)
-    found = swept([stacked, METHODS[1]], size=7)
+    found = swept([stacked, METHODS[1]], size=None)
     assert_close(found.image, reference()[0].image[:2, :1], 2e-3)
 
 
 def test_each_image_may_have_a_mask():
     found = swept(METHODS[:2], MASKED)
     for s, method in enumerate(METHODS[:2]):
-        alone = run(shared(method), operator=MASKED, key=restart(0))
+        alone = run(method, operator=MASKED, key=restart(0))
         assert_close(found.image[s, 0], alone.image, 2e-3)
 
 
