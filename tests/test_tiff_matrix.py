@@ -92,8 +92,8 @@ def test_every_layout_is_read_as_it_was_written(kind, way, tmp_path):
     for (compression, predictor), layout, order, big in itertools.product(
         compressions, LAYOUTS, orders, (False, True)
     ):
-        if dtype == "bool" and predictor:
-            continue
+        if predictor and dtype in ("bool", "int64", "uint64"):
+            continue  # not written by tifffile
         tifffile.imwrite(
             path,
             written,
