@@ -29,6 +29,7 @@ def use_cache() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"0" * 4096)
+        _remove_halves(folder)
     except OSError as error:
         _say(folder, error.strerror or str(error))
         jax.config.update("jax_enable_compilation_cache", False)
@@ -49,12 +50,25 @@ def mend_cache() -> None:
         if what == "reading":
             for entry in folder.glob(f"{program}-*-cache"):
                 entry.unlink(missing_ok=True)
-        elif what not in said:
+        elif not _remove_halves(folder) and what not in said:
             said.add(what)
             _say(folder, str(message).rpartition(": ")[2])
 
     warnings.filterwarnings("always", _FAILED.pattern)
     warnings.showwarning = shown
+
+
+def _remove_halves(folder: Path) -> int:
+    """Removes programs without the time of their last use, as a run leaves one that is killed
+    between the two: JAX would write no further ones beside it. Returns how many."""
+    halves = [
+        entry
+        for entry in folder.glob("*-cache")
+        if not entry.with_name(entry.name.removesuffix("-cache") + "-atime").exists()
+    ]
+    for entry in halves:
+        entry.unlink(missing_ok=True)
+    return len(halves)
 
 
 def _say(folder: Path, reason: str) -> None:

@@ -284,7 +284,8 @@ def _finish(
     """Summary and contact sheet, of the results of all processes, and the files that failed."""
     results.merge()
     rows, failed = results.finished(), results.failed()
-    lost = [file.stem for file in paths if file.stem not in rows | failed]
+    known = rows | failed
+    lost = [file.stem for file in paths if file.stem not in known]
     if lost:
         raise InputError(
             f"{results.out}: {len(lost)} results are not there, of {lost[0]} the first; expected a "

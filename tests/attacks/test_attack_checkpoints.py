@@ -19,6 +19,7 @@ def _attack(tmp_path, plan):
     folder.mkdir()
     paths = [str(ATTACKS.parent), str(ATTACKS.parents[1])]
     environment = os.environ | {
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # XLA calls its tuning hints errors
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONWARNINGS": "error",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",

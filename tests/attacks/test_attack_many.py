@@ -35,6 +35,8 @@ def test_ten_thousand_images(inputs, tmp_path):
             time.sleep(0.5)
     assert run.returncode == 0
     assert summary(out)["images"] == IMAGES
+    solved = [at for at, (_, lines) in enumerate(done) if lines < IMAGES]
+    memory, done = ([part[at] for at in solved] for part in (memory, done))
     third = len(memory) // 3
     assert max(memory[-third:]) < 1.1 * max(memory[third:-third]) + 2**26
 
