@@ -12,7 +12,7 @@ from PIL import Image
 
 looks_at_files = True
 
-IMAGES = 10_000
+IMAGES = 313 * 32  # whole batches: a smaller last one compiles once more
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_ten_thousand_images(inputs, tmp_path):
         while run.poll() is None:
             if (out / "metrics.csv").exists():
                 memory.append(process.memory_info().rss)
-                done.append((time.monotonic(), sum(1 for _ in (out / "metrics.csv").open())))
+                done.append((time.monotonic(), (out / "metrics.csv").read_bytes().count(b"\n")))
             time.sleep(0.5)
     assert run.returncode == 0
     assert summary(out)["images"] == IMAGES
