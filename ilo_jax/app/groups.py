@@ -119,7 +119,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         "--sna",
         action=argparse.BooleanOptionalAction,
         help="Stochastic Noise Addition: generated images get noise like the measurement's "
-        "(default: where the task adds noise)",
+        "(default: where the task adds noise that is not clipped; denoise clips)",
     )
     method.add_argument(
         "--batch-size",

@@ -111,7 +111,7 @@ def _measure(operator: Operator, key: jax.Array, x: jax.Array) -> Any:
 @jax.jit
 def measurement_error(operator: Operator, x: jax.Array, measurement: Any) -> jax.Array:
     """Of one image `[H, W, C]`."""
-    return operator.error(operator(x), measurement)
+    return operator.squared_error(operator(x), measurement)
 
 
 def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:

@@ -64,16 +64,17 @@ class Operator(Node):
     def error(
         self, predicted: Measurement, measured: Measurement, where: Measurement | None = None
     ) -> jax.Array:
-        """How far a predicted measurement of one image is from what was measured: the mean squared
-        difference over all entries, or those where `where` (as `hold_out` has it) is 1. The image
-        that makes it least is a solver's result."""
-        squares = jax.tree.map(lambda p, m: (p - m) ** 2, predicted, measured)
-        if where is None:
-            where = jax.tree.map(jnp.ones_like, squares)
-        where = jax.tree.map(lambda w, s: jnp.broadcast_to(w, s.shape), where, squares)
-        total = jax.tree.map(lambda w, s: jnp.sum(w * s), where, squares)
-        count = jax.tree.map(jnp.sum, where)
-        return jnp.asarray(sum(jax.tree.leaves(total))) / sum(jax.tree.leaves(count))
+        """How far a predicted measurement of one image is from what was measured, over all entries,
+        or those where `where` (as `hold_out` has it) is 1. The image that makes it least is a
+        solver's result. The mean squared difference, but where the operator knows better: of noise
+        that is not Gaussian, its negative log-likelihood in the same units."""
+        return self.squared_error(predicted, measured, where)
+
+    def squared_error(
+        self, predicted: Measurement, measured: Measurement, where: Measurement | None = None
+    ) -> jax.Array:
+        """The mean squared difference, as `error` without knowledge of noise."""
+        return mean_where(jax.tree.map(lambda p, m: (p - m) ** 2, predicted, measured), where)
 
     def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
         """Entries to judge a reconstruction by that has not seen them: 1 where held out, else 0,
@@ -105,6 +106,16 @@ class Operator(Node):
     def noise_variance(self) -> jax.typing.ArrayLike:
         """Of the noise that `measure` adds to each entry, before any clipping."""
         return 0.0
+
+    @property
+    def noise_is_clipped(self) -> bool:
+        """Whether `measure` clips what it has added noise to."""
+        return False
+
+    def noise_level(self, predicted: Measurement) -> jax.typing.ArrayLike:
+        """What `error` is on average where `predicted` is the truth (Morozov's discrepancy)."""
+        del predicted
+        return self.noise_variance
 
     @property
     def measurement_shape(self) -> Any:
@@ -169,6 +180,16 @@ class LinearOperator(Operator):
     def back_projection(self, y: Measurement) -> jax.Array:
         """`A^T y`, scaled to [-1, 1] to look at."""
         return scale_to_one(self.adjoint(y))
+
+
+def mean_where(losses: Measurement, where: Measurement | None) -> jax.Array:
+    """Mean of all entries, or of those where `where` is 1."""
+    if where is None:
+        where = jax.tree.map(jnp.ones_like, losses)
+    where = jax.tree.map(lambda w, s: jnp.broadcast_to(w, s.shape), where, losses)
+    total = jax.tree.map(lambda w, s: jnp.sum(w * s), where, losses)
+    count = jax.tree.map(jnp.sum, where)
+    return jnp.asarray(sum(jax.tree.leaves(total))) / sum(jax.tree.leaves(count))
 
 
 def map_arrays(function: Callable[..., Any], *operators: Operator, where: str | None = None) -> Any:

@@ -47,6 +47,13 @@ class Composed(Operator):
         return any(operator.is_noisy for operator in self.operators)
 
     @property
+    def noise_is_clipped(self) -> bool:
+        return self.operators[-1].noise_is_clipped
+
+    def noise_level(self, predicted: Measurement) -> jax.typing.ArrayLike:
+        return self.operators[-1].noise_level(predicted)
+
+    @property
     def noise_variance(self) -> jax.typing.ArrayLike:
         """Of the last operator; noise of earlier ones is not known behind the later ones."""
         return self.operators[-1].noise_variance

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import Measurement, Operator, Shape, array, draw
+from ilo_jax.ops.base import Measurement, Operator, Shape, array, draw, mean_where
 from ilo_jax.ops.inversion import Identity
+from ilo_jax.ops.likelihood import censored, expected_censored
 
 
 class Noisy(Operator):
@@ -36,6 +37,25 @@ class Noisy(Operator):
         if self.clip:
             noisy = [jnp.clip(y, -1, 1) for y in noisy]
         return treedef.unflatten(noisy)
+
+    def error(
+        self, predicted: Measurement, measured: Measurement, where: Measurement | None = None
+    ) -> jax.Array:
+        """The squared error; under clipping that of `likelihood.censored`."""
+        if not self.clip:
+            return self.squared_error(predicted, measured, where)
+        losses = jax.tree.map(lambda p, m: censored(p, m, self.sigma), predicted, measured)
+        return mean_where(losses, where)
+
+    @property
+    def noise_is_clipped(self) -> bool:
+        return self.clip
+
+    def noise_level(self, predicted: Measurement) -> jax.typing.ArrayLike:
+        if not self.clip:
+            return self.noise_variance
+        levels = jax.tree.map(lambda p: expected_censored(p, self.sigma), predicted)
+        return mean_where(levels, None)
 
     def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
         return self.operator.hold_out(key, fraction)

@@ -84,8 +84,11 @@ class Problem(flax.struct.PyTreeNode):
 
     @property
     def sna(self) -> bool:
-        """Whether the operator's noise is added to what the objective sees (Section 4.2)."""
-        return self.operator.is_noisy if self.method.sna is None else self.method.sna
+        """Whether the operator's noise is added to what the objective sees (Section 4.2). Where it
+        is clipped, its likelihood is better: noise that is added would draw images to the ends."""
+        if self.method.sna is not None:
+            return self.method.sna
+        return self.operator.is_noisy and not self.operator.noise_is_clipped
 
 
 def start(prior: Prior, method: Method, key: jax.Array, initial: Variables | None) -> Search:
@@ -213,9 +216,10 @@ def objective(
     predicted = judged = operator(generated)
     if problem.sna:
         predicted, judged = (operator.measure(k, generated) for k in (key, judge))
-    view = View(prior, operator, data, generated, predicted, x, now.free.inputs)
+    view = View(prior, operator, data, generated, predicted, x, now.free.inputs, problem.sna)
     value = now.objective(problem.targets, view)
-    error = operator.error(judged, data.measurement, data.held_out)
+    distance = operator.squared_error if problem.sna else operator.error
+    error = distance(judged, data.measurement, data.held_out)
     return value, Solution(generated, error, jnp.int32(0))
 
 

@@ -52,6 +52,7 @@ class View(flax.struct.PyTreeNode):
       predicted: `A(image)`, with the operator's noise in it under SNA.
       x: the variables that the image comes from.
       free: masks of the inputs that the round searches.
+      sna: whether `predicted` has noise in it; static.
     """
 
     prior: Prior
@@ -61,6 +62,7 @@ class View(flax.struct.PyTreeNode):
     predicted: Measurement
     x: Variables
     free: Masks
+    sna: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 class Term(Node):

@@ -15,11 +15,13 @@ from ilo_jax.solve.objective import Data, Objective, Target, Term, View, as_obje
 
 
 class Mse(Term):
-    """`max(mean (A(x) - y)^2, floor)`: the squared error of the measurement (equation 1).
+    """`max(mean (A(x) - y)^2, floor)`: the squared error of the measurement (equation 1), or what
+    the operator has in its place (`Operator.error`), such as the likelihood of clipped noise.
 
     Attributes:
       floor: below it the measurement counts as met and its gradient is 0, as PULSE has it.
-      discrepancy: whether the floor is the variance of the operator's noise instead (Morozov).
+      discrepancy: whether the floor is what the truth itself would have (`Operator.noise_level`,
+        Morozov) instead.
     """
 
     floor: jax.typing.ArrayLike = 0.0
@@ -27,9 +29,10 @@ class Mse(Term):
 
     def __call__(self, target: Target, view: View) -> jax.Array:
         del target
-        data = view.data
-        error = view.operator.error(view.predicted, data.measurement, data.kept)
-        floor = view.operator.noise_variance if self.discrepancy else self.floor
+        data, operator = view.data, view.operator
+        distance = operator.squared_error if view.sna else operator.error
+        error = distance(view.predicted, data.measurement, data.kept)
+        floor = operator.noise_level(view.predicted) if self.discrepancy else self.floor
         return jnp.maximum(error, jnp.asarray(floor, error.dtype))
 
 
