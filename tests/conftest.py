@@ -35,12 +35,15 @@ def pytest_configure():
 
 @pytest.fixture(scope="module", autouse=True)
 def own_programs(request):
-    """Compiled programs go with their file, and their memory. Those of files that look at what a
-    command writes and says, `looks_at_files = True`, have few optimizations; all others are
-    compiled as users have them."""
+    """Compiled programs go with their file, and their memory. They are compiled as users have them,
+    with few exceptions that have few optimizations: files that look at what a command writes and
+    says, `looks_at_files = True`, and those that combine what is tested by others, generator,
+    operators, projections, terms and loop, `numerics_elsewhere = True`."""
     import jax
 
-    few = getattr(request.module, "looks_at_files", False)
+    few = any(
+        getattr(request.module, name, False) for name in ("looks_at_files", "numerics_elsewhere")
+    )
     jax.config.update("jax_disable_most_optimizations", few)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

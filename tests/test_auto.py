@@ -28,7 +28,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
     line = "invert --images photos --auto --samples 5 --generator gen --steps 2,2 --out {out}"
     done = solve(line)
     assert done.code == 1  # nothing that was held out can be met for the second
-    assert done.err.endswith("1 of 2 images failed\n")
+    assert done.err.endswith("1 of 2 images failed: why is in metrics.csv\n")
     out = tmp_path / "out"
     stored = json.loads((out / "chosen" / "a.json").read_text())
     assert stored == {

@@ -8,6 +8,7 @@ import warnings
 import jax
 import pytest
 
+from ilo_jax.app import cache
 from ilo_jax.app.cache import mend_cache, use_cache
 
 PROGRAM = """
@@ -49,25 +50,15 @@ def test_a_damaged_program_is_made_again(tmp_path):
         assert len((tmp_path / name).read_bytes()) > len(content) // 2
 
 
-def test_half_a_program_does_not_keep_others_out(tmp_path):
-    assert run(tmp_path) == ""
-    whole = {path.name for path in tmp_path.glob("*-cache")}
-    for path in (*tmp_path.glob("jit__lambda*-atime"), *tmp_path.glob("jit_broad*-cache")):
-        path.unlink()
-    assert run(tmp_path) == ""
-    assert {path.name for path in tmp_path.glob("*-cache")} == whole
-
-
-def test_one_that_appears_while_a_run_writes_is_removed(tmp_path, capsys, settings, monkeypatch):
+def test_what_was_not_used_for_longest_goes(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(cache, "_BYTES", 25)
+    for age in range(4):
+        path = tmp_path / f"jit_{age}-cache"
+        path.write_bytes(bytes(10))
+        os.utime(path, (1e9 - age, 1e9))
     settings(tmp_path)
-    (tmp_path / "jit_a-1-cache").write_bytes(b"")
-    with warnings.catch_warnings():
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-        mend_cache()
-        entry = "persistent compilation cache entry for 'jit_b'"
-        warnings.warn(f"Error writing {entry}: FileNotFoundError: jit_a-1-atime", stacklevel=1)
-    assert list(tmp_path.iterdir()) == []
-    assert capsys.readouterr().err == ""
+    use_cache()
+    assert {path.name for path in tmp_path.iterdir()} == {"jit_0-cache", "jit_1-cache"}
 
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path, capsys, settings):

@@ -23,6 +23,8 @@ from benchmarks.methods import PANELS, Case, reconstruct
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Inpaint
 
+numerics_elsewhere = True
+
 CASES = {
     "inpaint": PANELS["inpaint"]["inpaint 10 %"],
     "denoise": PANELS["denoise"]["denoise 25"],

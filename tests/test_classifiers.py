@@ -25,6 +25,8 @@ from ilo_jax.ops import Identity
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.solve import ClassLikelihood, Data, View
 
+numerics_elsewhere = True
+
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "classifiers"
 FILES = [GOLDEN / "torchvision.pth", GOLDEN / "robustness.ckpt"]
 KEY = jax.random.key(0)

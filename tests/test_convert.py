@@ -22,6 +22,8 @@ from ilo_jax.errors import InputError
 from ilo_jax.files.generators import CheckpointError, load
 from ilo_jax.priors import NO_FACTS, Facts
 
+numerics_elsewhere = True
+
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 FILES = sorted(p for p in GOLDEN.iterdir() if p.suffix in (".pt", ".pkl"))
 

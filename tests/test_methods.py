@@ -26,6 +26,8 @@ from ilo_jax.priors import Facts
 from ilo_jax.solve import PRESETS, Mse, Regularizer, algorithm_1, dhar, ilo, reconstruct
 from ilo_jax.stylegan2 import GeneratorConfig, StyleGAN2, random_generator
 
+numerics_elsewhere = True
+
 # Steps of a quick run.
 STEPS = {
     "ilo": (10, 10),

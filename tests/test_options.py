@@ -18,6 +18,8 @@ from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Composed, LinearOperator, composition, custom
 
+numerics_elsewhere = True
+
 KEY = jax.random.key(0)
 SHAPE = (16, 16, 3)
 

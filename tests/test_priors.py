@@ -15,6 +15,8 @@ from ilo_jax.solve import Variables, code, compose, image
 from ilo_jax.solve.variables import zeros
 from ilo_jax.stylegan2 import GeneratorConfig, synthesize
 
+numerics_elsewhere = True
+
 PRIORS = {"mlp": lambda: MLP, "stylegan2": stylegan2}
 CASES = [(name, cut) for name in PRIORS for cut in (1, 2, 3)]
 KEY = jax.random.key(5)

@@ -14,6 +14,8 @@ from ilo_jax.ops import Identity, Noisy, box_inpainting, denoising, inpainting
 from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, csgm, ilo, reconstruct_auto
 from ilo_jax.solve.auto import knowing_noise, with_usual_radii
 
+numerics_elsewhere = True
+
 METHOD = ilo(MLP, (12, 12), radii=20.0)
 AUTO = Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2)
 

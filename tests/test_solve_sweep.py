@@ -25,6 +25,8 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import Operator
 from ilo_jax.solve import Mse, Term, csgm, dhar, ilo, sweep
 
+numerics_elsewhere = True
+
 METHODS = [
     ilo(MLP, (12, 12), (0, 1), radii=2.0, rate=0.05),
     ilo(MLP, (12, 12), (0, 1), radii=2.0, rate=(0.1, 0.2)),

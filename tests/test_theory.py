@@ -32,6 +32,8 @@ from ilo_jax.solve import Variables
 from ilo_jax.stylegan2 import synthesize
 from ilo_jax.theory import __main__ as command
 
+numerics_elsewhere = True
+
 INPUTS = starts(MLP, jax.random.key(1), 3).inputs
 
 # L1 L2 r1 / delta = 100 = p, L2 r2 / delta = K = 4.

@@ -166,7 +166,7 @@ def test_the_last_frame_is_the_reference_of_the_next(solve, tmp_path):
 def test_frames_of_a_video_start_from_the_last(solve, tmp_path, monkeypatch, inputs):
     line = INVERT + " --video --frame-steps 3 --frame-radii 5,5,1"
     done = solve(line.replace("{out}", "{tmp}/whole"))
-    assert (done.code, "image 2 of 2, round 1 of 1" in done.err) == (0, True)
+    assert (done.code, done.err) == (0, "image 1 of 2\n")
     assert summary(tmp_path / "whole")["video"] == {"steps": 3, "radii": [5, 5, 1]}
     # The second frame stays near the first one, in balls of the radii that were given.
     prior, folder = ilo_jax.load(inputs / "gen"), tmp_path / "whole" / "variables"

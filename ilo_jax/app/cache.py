@@ -1,5 +1,6 @@
 """The folder in which JAX keeps compiled programs, so that later runs find them again."""
 
+import contextlib
 import re
 import sys
 import tempfile
@@ -11,17 +12,15 @@ import jax
 import platformdirs
 
 _BYTES = 2**30
-"""The least recently used go when there is more."""
+"""Of programs that are kept."""
 
 _FAILED = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']+)'")
 
 
 def use_cache() -> None:
-    """Keeps small programs too, of which there are a hundred; JAX's own settings of the folder and
-    of its size go before. A folder that cannot be written to is said."""
+    """Keeps small programs too, of which there are a hundred, and a gigabyte at most; JAX's own
+    setting of the folder goes before. A folder that cannot be written to is said."""
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    if jax.config.values["jax_compilation_cache_max_size"] < 0:
-        jax.config.update("jax_compilation_cache_max_size", _BYTES)
     named = jax.config.values["jax_compilation_cache_dir"]
     folder = Path(named or platformdirs.user_cache_path("ilo_jax") / "compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -29,7 +28,7 @@ def use_cache() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"0" * 4096)
-        _remove_halves(folder)
+        _prune(folder)
     except OSError as error:
         _say(folder, error.strerror or str(error))
         jax.config.update("jax_enable_compilation_cache", False)
@@ -50,7 +49,7 @@ def mend_cache() -> None:
         if what == "reading":
             for entry in folder.glob(f"{program}-*-cache"):
                 entry.unlink(missing_ok=True)
-        elif not _remove_halves(folder) and what not in said:
+        elif what not in said:
             said.add(what)
             _say(folder, str(message).rpartition(": ")[2])
 
@@ -58,17 +57,18 @@ def mend_cache() -> None:
     warnings.showwarning = shown
 
 
-def _remove_halves(folder: Path) -> int:
-    """Removes programs without the time of their last use, as a run leaves one that is killed
-    between the two: JAX would write no further ones beside it. Returns how many."""
-    halves = [
-        entry
-        for entry in folder.glob("*-cache")
-        if not entry.with_name(entry.name.removesuffix("-cache") + "-atime").exists()
-    ]
-    for entry in halves:
-        entry.unlink(missing_ok=True)
-    return len(halves)
+def _prune(folder: Path) -> None:
+    """Removes the programs that were not used for longest, once a run: JAX's own limit looks
+    through the folder with each program that it writes."""
+    entries = []
+    for entry in folder.glob("*-cache"):
+        with contextlib.suppress(FileNotFoundError):  # another run does the same
+            entries.append((entry.stat(), entry))
+    room = _BYTES
+    for status, entry in sorted(entries, key=lambda pair: -pair[0].st_atime):
+        room -= status.st_size
+        if room < 0:
+            entry.unlink(missing_ok=True)
 
 
 def _say(folder: Path, reason: str) -> None:
