@@ -117,6 +117,7 @@ def test_what_changes_while_it_is_computed_is_noticed_by_the_next_run(solve, own
     assert said("a").split(",")[0] in solve(TASK + " --batch-size 1").err
 
 
+@pytest.mark.slow
 def test_sweeps_compare_too(solve, own):
     line = "sweep " + TASK + " --grid lr=0.1,0.2"
     assert solve(line).code == 0
@@ -129,6 +130,7 @@ def test_sweeps_compare_too(solve, own):
     assert same == {"b"}
 
 
+@pytest.mark.slow
 def test_classes_of_another_generator_are_made_again(solve, own):
     line = "classify --labels 3 --radii 0 --steps 1,1 --generator {tmp}/gen --out {out}"
     assert solve(line).code == 0

@@ -17,6 +17,7 @@ def command(*args: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(line, capture_output=True, text=True, **options)
 
 
+@pytest.mark.slow
 def test_a_process_finds_compiled_programs_and_says_nothing_of_it(solve, tmp_path, inputs):
     line = "invert --images photos/a.png --generator gen --steps 2,2 --out {out}"
     assert solve(line).code == 0

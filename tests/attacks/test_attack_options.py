@@ -90,7 +90,7 @@ def assert_ends_well(solve, numbers, folder):
 
 def test_some(solve, tmp_path):
     numbers = random.Random(0)
-    for i in range(2):
+    for i in range(1):
         assert_ends_well(solve, numbers, tmp_path / str(i))
 
 
