@@ -76,3 +76,14 @@ def test_the_command_as_a_process(tmp_path):
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith(f"error: {out}: holds a run with steps 1; expected steps 2")
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+@pytest.mark.parametrize("task", [["invert", "--images", SAMPLES], []], ids=["invert", "demo"])
+def test_a_platform_that_is_not_here_is_one_line(platform, task, tmp_path):
+    done = command(*task, "--out", tmp_path / "out", env=os.environ | {"JAX_PLATFORMS": platform})
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert last.startswith("error: JAX finds no device (")
+    assert last.endswith("expected JAX_PLATFORMS to name one that is here")

@@ -194,6 +194,17 @@ def test_command_goes_on_where_it_was_interrupted(solve, tmp_path, swept):
     assert swept.calls == 6
 
 
+def test_command_solves_an_image_again_of_which_a_row_is_missing(solve, tmp_path, swept):
+    """As when it is killed while it writes the rows of an image."""
+    line = SWEEP.format(images="many") + "1 --batch-size 1"
+    assert solve(line).code == 0
+    path = tmp_path / "1" / "sweep.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 3])
+    assert solve(line).code == 0
+    assert path.read_bytes() == whole
+
+
 def test_command_leaves_out_what_failed_and_tries_it_again(solve, tmp_path, swept):
     line = SWEEP.format(images="mixed") + "1"
     swept.failing = True

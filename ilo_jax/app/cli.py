@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     start_quickly()
     try:
-        _check_platform()
+        if args.task not in TASKS:
+            _check_platform()
         if args.task is None:
             with locked(Path(args.out)):
                 demo(Path(args.out), args.seed, console)
@@ -71,10 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_platform() -> None:
+    """Where a command first needs a device: after the processes of a run have met, since JAX allows
+    that before only."""
     try:
         jax.local_devices()
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, AssertionError) as error:  # what JAX has for platforms that are not here
+        reason = " ".join(str(error).split()) or "none of the platform that was asked for"
         raise InputError(
             f"JAX finds no device ({reason}); expected JAX_PLATFORMS to name one that is here"
         ) from error
@@ -114,6 +117,7 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
     )
     with join(**hosts) if together else nullcontext(ALONE) as team:
         paths = find_images(args.images)
+        _check_platform()
         prior = load_prior(settings.generator, settings.label, settings.seed)
         run = Run.create(settings, prior, getattr(args, "batch_size", None))
         prefix = f"process {team.index}: " if together else ""

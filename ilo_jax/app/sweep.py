@@ -5,6 +5,7 @@ import dataclasses
 import io
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,11 @@ def _solve_missing(
     table: Table,
     reporter: ProgressReporter,
 ) -> list[Path]:
-    """Images of which a run failed are solved again; returns the files that cannot be read."""
+    """Images of which a run failed, or is missing, are solved again; returns the files that cannot
+    be read."""
     steps, runs = max(method.max_steps or 0 for method in methods), len(methods) * restarts
-    again = {row["image"] for row in table.rows if row["status"] != OK}
+    good = Counter(row["image"] for row in table.rows if row["status"] == OK)
+    again = {row["image"] for row in table.rows if good[row["image"]] < runs}
     digests = {row["image"]: row["input"] for row in table.rows if row["image"] not in again}
     paths, unreadable = inputs.files, list[Path]()
     same = kept(digests, inputs, reporter.say)
