@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import platformdirs
 
+from ilo_jax.errors import one_line
+
 _BYTES = 2**30
 """Of programs that are kept."""
 
@@ -30,7 +32,7 @@ def use_cache() -> None:
             probe.write(b"0" * 4096)
         _prune(folder)
     except OSError as error:
-        _say(folder, error.strerror or str(error))
+        _say(folder, one_line(error))
         jax.config.update("jax_enable_compilation_cache", False)
 
 
@@ -51,7 +53,7 @@ def mend_cache() -> None:
                 entry.unlink(missing_ok=True)
         elif what not in said:
             said.add(what)
-            _say(folder, str(message).rpartition(": ")[2])
+            _say(folder, one_line(str(message).rpartition(": ")[2]))
 
     warnings.filterwarnings("always", _FAILED.pattern)
     warnings.showwarning = shown
@@ -73,7 +75,7 @@ def _prune(folder: Path) -> None:
 
 def _say(folder: Path, reason: str) -> None:
     print(
-        f"{folder}: compiled programs cannot be kept there ({' '.join(reason.split())}), so that "
+        f"{folder}: compiled programs cannot be kept there ({reason}), so that "
         "each run compiles them again; JAX_COMPILATION_CACHE_DIR names another folder",
         file=sys.stderr,
     )

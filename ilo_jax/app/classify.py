@@ -18,6 +18,7 @@ from rich.console import Console
 
 from ilo_jax import classifiers, solve
 from ilo_jax.app.folder import make_folder, open_folder, without_infinity
+from ilo_jax.app.inputs import tell
 from ilo_jax.app.lock import locked
 from ilo_jax.app.metrics import NOT_FINITE, OK
 from ilo_jax.app.pipeline import Pipeline, padded
@@ -29,7 +30,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.files import generators
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.contact_sheet import MAX_ROWS, Tile, contact_sheet
-from ilo_jax.files.digest import combined, digest_of
+from ilo_jax.files.digest import combined
 from ilo_jax.files.images import encode_png, write_png
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.priors import Prior
@@ -187,8 +188,10 @@ def run_classify(args: argparse.Namespace, console: Console) -> int:
         for sample in range(settings.samples)
         for radius in settings.radii
     ]
-    inputs = {settings.generator: digest_of(generators.locate(settings.generator))}
-    inputs[settings.classifier] = classifiers.digest_of(settings.classifier)
+    inputs = {
+        settings.generator: generators.digest_of(settings.generator),
+        settings.classifier: classifiers.digest_of(settings.classifier),
+    }
     with locked(out, args.take_over):
         open_folder(out, settings.description() | {"inputs": inputs})
         make_folder(out / "images")
@@ -210,11 +213,7 @@ def _solve_missing(
     rows = [r for r in table.rows if r["status"] == OK and is_whole(_picture(out, r["name"]))]
     good = {row["name"] for row in rows if row["input"] == digest}
     table.keep(lambda row: row["name"] in good)
-    if table.rows:
-        reporter.say(f"{len(table.rows)} of {len(wanted)} were there already")
-    if len(table.rows) < len(rows):
-        more = len(rows) - len(table.rows)
-        reporter.say(f"{more} were made of other inputs, and are computed again")
+    tell(reporter.say, len(table.rows), len(wanted), len(rows) - len(table.rows))
     done = {row["name"] for row in table.rows}
     missing = [one for one in wanted if one.name not in done]
 

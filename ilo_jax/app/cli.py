@@ -28,7 +28,7 @@ from ilo_jax.app.settings import Settings, Video
 from ilo_jax.app.streams import forgive_streams
 from ilo_jax.app.sweep import run_sweep
 from ilo_jax.app.tasks import TASKS
-from ilo_jax.errors import InputError
+from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.find import find_images
 
 
@@ -77,7 +77,7 @@ def _check_platform() -> None:
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # what JAX has for platforms that are not here
-        reason = " ".join(str(error).split()) or "none of the platform that was asked for"
+        reason = one_line(error) or "none of the platform that was asked for"
         raise InputError(
             f"JAX finds no device ({reason}); expected JAX_PLATFORMS to name one that is here"
         ) from error

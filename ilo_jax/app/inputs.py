@@ -18,7 +18,7 @@ def inputs_of(settings: Settings) -> dict[str, str]:
     Raises:
       InputError: one of them cannot be read.
     """
-    found = {settings.generator: digest_of(generators.locate(settings.generator))}
+    found = {settings.generator: generators.digest_of(settings.generator)}
     for task, options in links(TASKS[settings.task], settings.options):
         for option in task.options:
             digest = READERS[option.type].digest
@@ -73,10 +73,16 @@ def kept(digests: Mapping[str, str], inputs: Inputs, say: Callable[[str], None])
     """
     there = [file for file in inputs.files if file.stem in digests]
     same = {file.stem for file in there if digests[file.stem] == inputs.digest(file)}
-    if same:
-        say(f"{len(same)} of {len(inputs.files)} were there already")
     changed = [file.stem for file in there if file.stem not in same]
-    if changed:
-        names = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
-        say(f"{len(changed)} were made of other inputs, and are computed again: {names}")
+    names = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+    tell(say, len(same), len(inputs.files), len(changed), f": {names}")
     return same
+
+
+def tell(say: Callable[[str], None], same: int, wanted: int, changed: int, which: str = "") -> None:
+    """Says how many of the results that are wanted are there, and how many, and which, are there of
+    other inputs."""
+    if same:
+        say(f"{same} of {wanted} were there already")
+    if changed:
+        say(f"{changed} were made of other inputs, and are computed again{which}")

@@ -68,10 +68,11 @@ class Results:
         out = Path(out)
         described = open_folder(out, run)
         make_folder(out / "images")
-        rows = _read_tables(out)
+        table = Table.open(out / "metrics.csv", COLUMNS)
+        rows = _rows(out, table)
         if process:
             return cls(out, described, rows, Table(out / f".metrics-{process}.csv", COLUMNS, []))
-        results = cls(out, described, rows, Table.open(out / "metrics.csv", COLUMNS))
+        results = cls(out, described, rows, table)
         results.drop(())
         results.merge()  # what processes of a run that was killed have left
         return results
@@ -141,9 +142,10 @@ class Results:
 
     def merge(self) -> None:
         """Brings the tables of all processes together in `metrics.csv`."""
-        parts = list(self.out.glob(_PARTS))
+        parts = sorted(self.out.glob(_PARTS))
+        for part in parts:
+            self._rows |= _rows(self.out, Table.open(part, COLUMNS))
         if parts:
-            self._rows = _read_tables(self.out)
             self._table.replace(_in_order([texts_of(row) for row in self._rows.values()]))
         for part in parts:
             part.unlink()
@@ -194,19 +196,16 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def _read_tables(out: Path) -> dict[str, Row]:
-    """Rows of `metrics.csv` and of other processes' tables, which go before; without those whose
-    image is gone."""
-    rows = {}
-    for path in [*out.glob("metrics.csv"), *sorted(out.glob(_PARTS))]:
-        try:
-            rows |= {row["name"]: row_of(row) for row in Table.open(path, COLUMNS).rows}
-        except ValueError as error:
-            raise InputError(f"{path}: damaged ({error}); choose another --out") from error
+def _rows(out: Path, table: Table) -> dict[str, Row]:
+    """Rows of a table by name, without those whose image is gone."""
+    try:
+        rows = [row_of(row) for row in table.rows]
+    except ValueError as error:
+        raise InputError(f"{table.path}: damaged ({error}); choose another --out") from error
     return {
-        name: row
-        for name, row in rows.items()
-        if row.status != OK or is_whole(out / "images" / f"{name}.png")
+        row.name: row
+        for row in rows
+        if row.status != OK or is_whole(out / "images" / f"{row.name}.png")
     }
 
 

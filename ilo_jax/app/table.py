@@ -14,6 +14,7 @@ class Table:
     one that a killed run was writing does not count.
 
     Attributes:
+      path: the file.
       rows: texts by column, in order.
     """
 
@@ -21,7 +22,7 @@ class Table:
         self, path: Path, columns: Sequence[str], rows: list[dict[str, str]], stored: bool = False
     ):
         self.rows = rows
-        self._path, self._columns = path, list(columns)
+        self.path, self._columns = path, list(columns)
         self._stored = stored  # whether the file has these rows and no others
 
     @classmethod
@@ -57,7 +58,7 @@ class Table:
             self.replace([*self.rows, *rows])
             return
         self._stored = False  # unless all of them are written
-        append(self._path, self._text(rows, header=False))
+        append(self.path, self._text(rows, header=False))
         self.rows += map(dict, rows)
         self._stored = True
 
@@ -68,7 +69,7 @@ class Table:
           InputError: it cannot be written.
         """
         rows = list(map(dict, rows))
-        write_atomically(self._path, self._text(rows, header=True))
+        write_atomically(self.path, self._text(rows, header=True))
         self.rows, self._stored = rows, True
 
     def keep(self, wanted: Callable[[Mapping[str, str]], bool]) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore as ts
 
-from ilo_jax.errors import InputError
+from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.regular import read_regular
 
 FORMAT_VERSION = 1
@@ -189,10 +189,9 @@ class Checkpoints:
 
 
 def _unwritten(path: pathlib.Path, error: Exception) -> CheckpointError:
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return CheckpointError(
-        f"{path}: cannot be written ({reason}); expected a folder with write permission and free "
-        "space"
+        f"{path}: cannot be written ({one_line(error)}); expected a folder with write "
+        "permission and free space"
     )
 
 

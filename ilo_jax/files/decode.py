@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ilo_jax.errors import InputError
+from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.profiles import keeps_16_bits
 from ilo_jax.files.regular import open_regular
 from ilo_jax.files.samples import Samples
@@ -90,7 +90,7 @@ def decode(
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         except Exception as error:  # on damaged files decoders raise whatever they run into
-            reason = getattr(error, "strerror", None) or _one_line(error) or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             raise InputError(f"{path}: cannot be read ({reason}); {expected}") from error
     return dataclasses.replace(decoded, doubts=doubts)
 
@@ -193,7 +193,7 @@ def _watched() -> Iterator[list[str]]:
     """What is warned of or logged while a file is read, in lines; nothing of it is shown."""
     lines: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(_one_line(record.getMessage()))
+    handler.emit = lambda record: lines.append(one_line(record.getMessage()))
     loggers = [logging.getLogger(name) for name in ("PIL", "tifffile", "imagecodecs")]
     propagated = [logger.propagate for logger in loggers]
     for logger in loggers:
@@ -205,7 +205,7 @@ def _watched() -> Iterator[list[str]]:
             warnings.simplefilter("ignore", ResourceWarning)  # of any object that goes meanwhile
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield lines
-        lines += [_one_line(warning.message) for warning in caught]
+        lines += [one_line(warning.message) for warning in caught]
     finally:
         for logger, propagate in zip(loggers, propagated, strict=True):
             logger.removeHandler(handler)
@@ -214,7 +214,3 @@ def _watched() -> Iterator[list[str]]:
 
 def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split())

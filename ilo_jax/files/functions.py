@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ilo_jax.errors import InputError
+from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.digest import combined, digest_of
 
 
@@ -25,10 +25,9 @@ def load_function(text: str) -> Callable[[Any], Any]:
     try:
         function = getattr(importlib.import_module(module), name)
     except Exception as error:  # a module may fail in any way
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise InputError(
-            f"{text}: cannot be imported ({reason}); expected MODULE:FUNCTION, in a module that "
-            "Python finds here"
+            f"{text}: cannot be imported ({one_line(error)}); expected MODULE:FUNCTION, in "
+            "a module that Python finds here"
         ) from error
     if not callable(function):
         raise InputError(f"{text}: is of type {type(function).__name__}; expected a function")

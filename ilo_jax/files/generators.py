@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from ilo_jax.files import digest
 from ilo_jax.files.checkpoint import CheckpointError, Checkpoints
 from ilo_jax.priors import NO_FACTS, Facts
 from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, derive, random_generator
@@ -59,9 +60,13 @@ def load(path: str | pathlib.Path = EMBEDDED_DEFAULT) -> StyleGAN2:
     return StyleGAN2(generator, facts)
 
 
-def locate(path: str | pathlib.Path) -> pathlib.Path:
-    """The folder that `load` reads."""
-    return _GENERATORS.locate(path)
+def digest_of(path: str | pathlib.Path) -> str:
+    """Of the files that `load` reads.
+
+    Raises:
+      InputError: they cannot be read.
+    """
+    return digest.digest_of(_GENERATORS.locate(path))
 
 
 def _facts(told: dict[str, Any], config: GeneratorConfig) -> Facts:
@@ -91,4 +96,4 @@ def _stored(generator: Generator) -> dict:
     }
 
 
-__all__ = ["EMBEDDED_DEFAULT", "CheckpointError", "load", "locate", "save"]
+__all__ = ["EMBEDDED_DEFAULT", "CheckpointError", "digest_of", "load", "save"]

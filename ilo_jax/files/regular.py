@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from ilo_jax.errors import InputError
+from ilo_jax.errors import InputError, one_line
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -38,8 +38,9 @@ def open_regular(path: Path | str, limit: int | None = None) -> io.BufferedReade
     except InputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read ({reason}); expected a regular file") from error
+        raise InputError(
+            f"{path}: cannot be read ({one_line(error)}); expected a regular file"
+        ) from error
     raise InputError(
         f"{path}: cannot be read (it is {_KINDS.get(kind, 'something else')}); "
         "expected a regular file"

@@ -64,6 +64,12 @@ class View(flax.struct.PyTreeNode):
     free: Masks
     sna: bool = flax.struct.field(pytree_node=False, default=False)
 
+    def error(self, predicted: Measurement, where: Measurement | None) -> jax.Array:
+        """How far it is from what was measured: by what the operator knows of its noise, unless the
+        prediction has that in it."""
+        distance = self.operator.squared_error if self.sna else self.operator.error
+        return distance(predicted, self.data.measurement, where)
+
 
 class Term(Node):
     """A term for one image: a pytree, differentiable in what a step generates."""

@@ -29,10 +29,8 @@ class Mse(Term):
 
     def __call__(self, target: Target, view: View) -> jax.Array:
         del target
-        data, operator = view.data, view.operator
-        distance = operator.squared_error if view.sna else operator.error
-        error = distance(view.predicted, data.measurement, data.kept)
-        floor = operator.noise_level(view.predicted) if self.discrepancy else self.floor
+        error = view.error(view.predicted, view.data.kept)
+        floor = view.operator.noise_level(view.predicted) if self.discrepancy else self.floor
         return jnp.maximum(error, jnp.asarray(floor, error.dtype))
 
 
