@@ -107,6 +107,10 @@ def test_the_floor_may_be_the_variance_of_the_noise():
     noisy = view(Noisy(SHAPE, Identity(SHAPE), jnp.float32(3.0), clip=False))
     assert value(Mse(discrepancy=True), noisy) == pytest.approx(9)
     assert value(Mse(discrepancy=True), view()) == value(Mse(), view())
+    # Of noise that is clipped under SNA, too, where it is squared errors that are compared.
+    clipped = noisy.replace(operator=noisy.operator.replace(clip=True))
+    assert value(Mse(discrepancy=True), clipped.replace(sna=True)) == pytest.approx(9)
+    assert value(Mse(discrepancy=True), clipped) != pytest.approx(9, rel=0.01)
 
 
 def test_the_dead_zone_is_linear_beyond_its_tolerance():

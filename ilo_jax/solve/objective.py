@@ -70,6 +70,11 @@ class View(flax.struct.PyTreeNode):
         distance = self.operator.squared_error if self.sna else self.operator.error
         return distance(predicted, self.data.measurement, where)
 
+    def level(self, predicted: Measurement) -> jax.typing.ArrayLike:
+        """What the truth itself has of such an error (Morozov's discrepancy)."""
+        operator = self.operator
+        return operator.noise_variance if self.sna else operator.noise_level(predicted)
+
 
 class Term(Node):
     """A term for one image: a pytree, differentiable in what a step generates."""

@@ -30,7 +30,7 @@ class Mse(Term):
     def __call__(self, target: Target, view: View) -> jax.Array:
         del target
         error = view.error(view.predicted, view.data.kept)
-        floor = view.operator.noise_level(view.predicted) if self.discrepancy else self.floor
+        floor = view.level(view.predicted) if self.discrepancy else self.floor
         return jnp.maximum(error, jnp.asarray(floor, error.dtype))
 
 
