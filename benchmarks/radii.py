@@ -1,10 +1,11 @@
-"""l1 radii of ILO's rounds, by task: mean PSNR after each round.
+"""l1 radii of ILO's rounds, by how much of an image a measurement determines.
 
     python -m benchmarks.radii --data chest_xray_64.npz
 
-On images that the generator was trained on, so that what is chosen here can be tested on others.
-The choices share a program, and so do the levels of a task where sizes are the same. The data set
-is not part of the repository; `benchmarks/quality.py` says what it is.
+The generator's radii times a factor, and as its rule makes them grow; mean PSNR in dB of ILO's
+result. On images that the generator was trained on, so that what is chosen here can be tested on
+others. The choices share a program, and so do the levels of a task where sizes are the same. The
+data set is not part of the repository; `benchmarks/quality.py` says what it is.
 """
 
 import argparse
@@ -13,40 +14,43 @@ import jax.numpy as jnp
 import numpy as np
 
 import ilo_jax
-from benchmarks.methods import CASES, as_images, pose, prior, psnr_db
+from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
+from ilo_jax.priors import growth_factor
 from ilo_jax.solve import ilo
 from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.solve.reconstruct import shares
 
-CHOICES = ((np.inf, np.inf, np.inf), (1000, 1000, 1000), (300, 100, 30), (100, 30, 10))
+FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0, 32.0)
+CASES = {name: case for panel in PANELS.values() for name, case in panel.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", required=True, help=".npz with `train`, uint8 [N, 64, 64]")
-    parser.add_argument("--images", type=int, default=6)
+    parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=50, help="of each of the four rounds")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     args = parser.parse_args()
 
     pixels = np.load(args.data)["train"]
-    pixels = pixels[:: len(pixels) // args.images][: args.images]
-    truth = as_images(pixels)
-    print("| task | radii | CSGM | +1 layer | +2 layers | +3 layers |\n|---|---|---|---|---|---|")
+    truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
+    facts, steps = prior().facts, [args.steps] * 4
+    radii = np.array([facts.radius(cut) for cut in prior().usual_cuts[:3]])
+    header = ["task", "determined", *(f"x {f:g}" for f in FACTORS), "as they grow", "factor"]
+    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for name in args.cases:
         operator, measurement, keys = pose(CASES[name], truth, 0)
-        for radii in CHOICES:
+        share = shares(operator, len(keys), facts)[0]
+        tried = [ilo(prior(), steps, radii=radii * f).with_growth() for f in FACTORS]
+        psnr = []
+        for method in [*tried, ilo(prior(), steps)]:
             found = ilo_jax.reconstruct(
-                prior(),
-                operator,
-                measurement,
-                keys,
-                ilo(prior(), [args.steps] * 4, radii=radii),
-                mesh=batch_mesh(len(keys)),
+                prior(), operator, measurement, keys, method, mesh=batch_mesh(len(keys))
             )
-            psnr = [psnr_db(jnp.clip(s.image, -1, 1), truth).mean() for s in found.rounds]
-            cells = " | ".join(f"{p:.2f}" for p in psnr)
-            shown = ", ".join(f"{r:g}" for r in radii)
-            print(f"| {name} | {shown} | {cells} |", flush=True)
+            psnr.append(float(psnr_db(jnp.clip(found.image, -1, 1), truth).mean()))
+        cells = [f"{p:.2f}" if p < max(psnr) else f"**{p:.2f}**" for p in psnr]
+        factor = growth_factor(jnp.float32(facts.growth), share)
+        print(f"| {name} | {share:.3f} | {' | '.join(cells)} | {factor:.3g} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ from convert_weights.convert import convert
 from convert_weights.preview import write_preview
 from convert_weights.sources import NETWORKS, cache_folder
 from ilo_jax.errors import InputError
+from ilo_jax.priors import NO_FACTS
+
+FACTS = ("growth", "residual", "batch", "grey", "notice", "licence")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +36,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
         help="l1 radii of ILO's balls at the generator's usual cuts, kept with it as the default",
     )
     parser.add_argument(
+        "--growth",
+        metavar="X",
+        type=float,
+        default=NO_FACTS.growth,
+        help="how they grow where much is measured: times 1 + X s / (1 - s), s the share of an "
+        "image that is determined",
+    )
+    parser.add_argument(
+        "--residual",
+        metavar="MSE",
+        type=float,
+        default=NO_FACTS.residual,
+        help="mean squared distance of images of its kind from its range, of values in [-1, 1]",
+    )
+    parser.add_argument(
+        "--batch", metavar="N", type=int, default=0, help="images at a time on one device"
+    )
+    parser.add_argument("--grey", action="store_true", help="its images have equal channels")
+    parser.add_argument(
         "--notice", default="", metavar="TEXT", help="what is said wherever its images are shown"
     )
     parser.add_argument(
@@ -47,8 +69,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             options.source,
             options.out,
             radii=options.radii,
-            notice=options.notice,
-            licence=options.licence,
+            **{name: getattr(options, name) for name in FACTS},
         )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

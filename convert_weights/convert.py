@@ -17,7 +17,7 @@ from convert_weights.network import Network
 from convert_weights.sources import NETWORKS, locate
 from ilo_jax.errors import InputError
 from ilo_jax.files.generators import CheckpointError, save
-from ilo_jax.priors import Facts
+from ilo_jax.priors import NO_FACTS, Facts
 from ilo_jax.stylegan2 import Generator, StyleGAN2, derive, fit_mapping_proxy, sample_noises
 
 PROXY_SAMPLES = 2**20
@@ -76,16 +76,14 @@ def convert(
     out: str | pathlib.Path,
     *,
     radii: Sequence[float] = (),
-    notice: str = "",
-    licence: str = "",
+    **told: Any,
 ) -> tuple[Generator, dict]:
     """Reads `source` and writes the folder `out`, whole or not at all.
 
     Args:
       source: path, name of a well-known network, or address.
       radii: l1 radii that suit deviations at the usual cuts, in order.
-      notice: what must be said wherever the generator's images are shown.
-      licence: of its weights and images; by default what is known of a well-known network.
+      told: other fields of `Facts`; the licence by default what is known of a well-known network.
 
     Returns:
       The generator, and a report: what was found, by name.
@@ -116,7 +114,8 @@ def convert(
     }
     if downloaded and source in NETWORKS:
         about["licence"] = NETWORKS[str(source)].licence
-    facts = Facts(_by_cut(generator, radii), notice, licence or about.get("licence", ""))
+    told = {"licence": about.get("licence", "")} | {k: v for k, v in told.items() if v}
+    facts = Facts(_by_cut(generator, radii), **told)
     save(out, generator, about, facts)
     return generator, about | _told(facts) | _sizes(network, path)
 
@@ -131,10 +130,10 @@ def _by_cut(generator: Generator, radii: Sequence[float]) -> tuple[tuple[int, fl
     return tuple(zip(cuts, radii, strict=False))
 
 
-def _told(facts: Facts) -> dict[str, str]:
+def _told(facts: Facts) -> dict[str, Any]:
     radii = ", ".join(f"{radius:g} at layer {cut}" for cut, radius in facts.radii)
-    told = {"radii": radii, "notice": facts.notice, "licence": facts.licence}
-    return {name: value for name, value in told.items() if value}
+    told = vars(facts) | {"radii": radii}
+    return {n: value for n, value in told.items() if value and value != getattr(NO_FACTS, n)}
 
 
 def _sizes(network: Network, path: pathlib.Path) -> dict:

@@ -20,8 +20,11 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
         assert (auto.restarts, batch_size) == (5, 16)
         return Choice(
             *(image, np.full_like(image, 0.1), np.array([OK, NOT_FINITE])),
-            one[:, None] * [np.inf, 5],
-            *(one * 3, one * 0.5, one.astype(int), one.astype(int) * 2, one * 0.1),
+            method=("deeper",) * len(keys),
+            radii=one[:, None] * [np.inf, 5],
+            round=one.astype(int),
+            steps=one.astype(int) * 2,
+            held_out_error=one * 0.1,
         )
 
     monkeypatch.setattr(reconstruct_module.solve, "reconstruct_auto", chosen)
@@ -32,7 +35,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
     out = tmp_path / "out"
     stored = json.loads((out / "chosen" / "a.json").read_text())
     assert stored == {
-        **{"radii": [5], "scale": 3, "rate": 0.5, "round": 1, "steps": 2},
+        **{"method": "deeper", "radii": [5], "round": 1, "steps": 2},
         "held_out_error": 0.1,
     }
     assert (out / "spread" / "a.png").exists()
@@ -61,8 +64,7 @@ def test_auto_command(solve, tmp_path):
     assert solve(line + " --batch-size 5 --out {out}").code == 0
     out = tmp_path / "out"
     chosen = json.loads((out / "chosen" / "a.json").read_text())
-    assert chosen["scale"] in map(pytest.approx, Auto().scales)
-    assert chosen["rate"] in map(pytest.approx, Auto().rates)
+    assert chosen["method"] in Auto().candidates
     assert 1 <= chosen["steps"] <= 4
     assert (out / "spread" / "a.png").exists()
     (row,) = table(out / "metrics.csv")

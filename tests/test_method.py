@@ -104,7 +104,8 @@ def test_numbers_of_a_round():
         ([Round(1)], {"constraint": "white"}, "constraint white: expected one of none, sphere"),
         ([Round(1)], {"start": "silent"}, "start silent: expected one of random, mean"),
         ([Round(1)], {"keep": "first"}, "keep first: expected one of best, last"),
-        ([Round(1)], {"space": "w"}, "space w: expected one of inputs"),
+        ([Round(1, space="w")], {}, "space w: expected one of inputs"),
+        ([Round(1, growth=-1.0)], {}, "growth -1: expected 0 or more"),
         ([Round(1)], {"cuts": (9,)}, "cut 9: expected 1 to 3"),
         ([Round(1)], {"objective": Mse() * [1.0, 2.0]}, "weight of Mse: .* each of 1 rounds"),
     ],
@@ -145,7 +146,6 @@ def test_aligned_methods_are_of_one_structure():
 @pytest.mark.parametrize(
     "changed",
     [
-        {"start": "mean"},
         {"ramp": constant},
         {"sna": False},
         {"keep": "last"},
@@ -154,7 +154,7 @@ def test_aligned_methods_are_of_one_structure():
     ],
 )
 def test_what_is_static_does_not_align(changed):
-    with pytest.raises(InputError, match="methods: differ in start, ramp, optimizer, sna, keep"):
+    with pytest.raises(InputError, match="methods: differ in ramp, optimizer, sna, keep"):
         align([csgm(MLP, 4), csgm(MLP, 4, **changed)])
 
 

@@ -13,6 +13,7 @@ from small import (
     OPERATOR,
     in_numpy,
     measure,
+    normal,
     run,
     shared,
     stylegan2,
@@ -31,6 +32,7 @@ numerics_elsewhere = True
 # Steps of a quick run.
 STEPS = {
     "ilo": (10, 10),
+    "ilo-mean": (10, 5, 5),
     "ilo-range": (10, 10, 10),
     "csgm": (20,),
     "pulse": (20,),
@@ -97,6 +99,7 @@ def rounds_of(method):
     ("name", "rounds"),
     [
         ("ilo", [(10, None, None), (10, 1, None)]),
+        ("ilo-mean", [(10, None, None), (5, None, None), (5, 1, None)]),
         ("ilo-range", [(10, None, None), (10, 1, None), (10, None, 1)]),
         ("csgm", [(20, None, None)]),
         ("pulse", [(20, None, None)]),
@@ -107,7 +110,7 @@ def rounds_of(method):
 def test_rounds_of_every_method(name, rounds):
     assert rounds_of(make(name, stylegan2())) == rounds
     if name != "projector":  # whose default has LPIPS
-        assert PRESETS[name].make(stylegan2()).max_steps
+        assert PRESETS[name].make(of_64_px()).max_steps
     assert PRESETS[name].steps
 
 
@@ -124,6 +127,30 @@ def test_rounds_of_ilo_at_64_px():
     assert ilo(of_64_px()).steps.tolist() == [100] * 4
     assert ilo(MLP).steps.tolist() == [100] * 3
     assert ilo(MLP, cuts=(0, 2)).steps.tolist() == [100] * 2
+
+
+def test_ilo_from_the_mean_searches_w_then_w_plus():
+    """At rates in units of a coordinate of W; its radii grow as ILO's."""
+    prior = stylegan2()
+    method = make("ilo-mean", prior, rate=0.1)
+    inputs = method.free.inputs
+    assert inputs.w.ravel().tolist() == [True, False, False]
+    assert inputs.w_plus.any((1, 2)).tolist() == [False, True, True]
+    assert not inputs.latents.any()
+    z = normal(5, 4000, prior.generator.config.z_dim)
+    spread = np.asarray(prior.generator.proxy(z)).std(0)
+    np.testing.assert_allclose(method.rate, 0.1 * np.sqrt(np.mean(spread**2)), rtol=0.05)
+    x = solved("ilo-mean").x.inputs
+    np.testing.assert_allclose(
+        prior.generator.proxy(x.latents[0, 0]), prior.generator.w_avg, atol=1e-5
+    )
+    assert np.abs(x.w).min() > 0
+    growing = of_64_px().with_facts(growth=7.0)
+    assert PRESETS["ilo-mean"].make(growing).growth.tolist() == [0, 0, 7, 7]
+    assert ilo(growing).growth.tolist() == [0, 7, 7, 7]
+    assert ilo(growing, radii=5.0).growth is None
+    with pytest.raises(InputError, match="space w: expected one of inputs"):
+        PRESETS["ilo-mean"].make(MLP)
 
 
 def test_algorithm_1_alternates_balls_and_projections():
@@ -191,7 +218,7 @@ def test_what_does_not_go_with_the_rounds_is_refused(name, settings, message):
 
 def test_pulse_is_silent_in_its_last_layer_and_counts_in_w():
     method = PRESETS["pulse"].make(stylegan2())
-    assert method.start == "silent"
+    assert list(stylegan2().starts())[int(method.start)] == "silent"
     # 100 L2 of images in [0, 1], clamped at 2e-3: 25 MSE of images in [-1, 1], clamped at 8e-3.
     (mse, geocross), weights = method.objective.terms, method.objective.weights
     assert [w.tolist() for w in weights] == [[25], [pytest.approx(0.05)]]
@@ -220,8 +247,9 @@ def test_the_projector_searches_one_w_from_the_mean_on():
 
 def test_the_defaults_that_the_command_line_tells_are_those_of_the_functions():
     for name, preset in PRESETS.items():
-        method = make(name, stylegan2(), steps=preset.steps[:2] if name == "ilo" else preset.steps)
-        assert np.allclose(method.rate, preset.rate)
+        method = make(name, of_64_px(), steps=preset.steps)
+        unit = of_64_px().unit("w") if name == "ilo-mean" else 1
+        np.testing.assert_allclose(method.rate, preset.rate * unit)
         if preset.radii is not None:
             finite = [r for r in radii(method) if np.isfinite(r)]
             assert set(finite) == {preset.radii}

@@ -1,23 +1,38 @@
 """The automatic choice: what is held out, whose choice it is, and that it is a run like others."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import IMAGES, KEYS, MASKED, MLP, OPERATOR, SHAPE, at, measure, measured, truth, without
+from small import (
+    IMAGES,
+    KEYS,
+    MASKED,
+    MLP,
+    OPERATOR,
+    SHAPE,
+    at,
+    measure,
+    measured,
+    stylegan2,
+    truth,
+    without,
+)
 
 import ilo_jax
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, box_inpainting, denoising, inpainting
 from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, csgm, ilo, reconstruct_auto
-from ilo_jax.solve.auto import knowing_noise, with_usual_radii
+from ilo_jax.solve.auto import EFFORTS, knowing_noise, with_usual_radii
+from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
 
 numerics_elsewhere = True
 
 METHOD = ilo(MLP, (12, 12), radii=20.0)
-AUTO = Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2)
+AUTO = Auto(("narrow balls", "wide balls"), restarts=2)
 
 
 @pytest.fixture
@@ -90,7 +105,7 @@ def test_a_choice_does_not_depend_on_the_neighbours():
     alone = reconstruct_auto(
         *(MLP, operator, measure(operator, truth()[1:2]), KEYS[1:2], METHOD, AUTO), batch_size=6
     )
-    assert alone.scale[0] == found.scale[1]
+    assert alone.method[0] == found.method[1]
     np.testing.assert_allclose(alone.image[0], found.image[1], atol=5e-3)
     assert (found.status == OK).all()
 
@@ -129,17 +144,27 @@ def test_terms_of_a_users_own_are_taken():
     assert drawn.image.mean() > plain.image.mean() + 0.1
 
 
-@pytest.mark.parametrize(
-    ("operator", "objective", "match"),
-    [
-        (inpainting(SHAPE, jnp.zeros((4, 4, 1)).at[0, 0].set(1)), None, "fewer than two"),
-        (OPERATOR, DeadZone(), "dead_zone: looks at all entries"),
-    ],
-)
-def test_what_cannot_be_held_out_is_refused(operator, objective, match):
-    method = ilo(MLP, (2, 2), radii=20.0, objective=objective)
-    with pytest.raises(InputError, match=match):
-        reconstruct_auto(MLP, operator, measure(operator, truth()), KEYS, method, AUTO)
+def test_a_term_that_looks_at_all_entries_is_refused():
+    method = ilo(MLP, (2, 2), radii=20.0, objective=DeadZone())
+    with pytest.raises(InputError, match="dead_zone: looks at all entries"):
+        reconstruct_auto(MLP, OPERATOR, measured(), KEYS, method, AUTO)
+
+
+def test_where_nothing_can_be_held_out_the_method_runs_as_it_is():
+    """Of one of the images; and of all, where there is no trial."""
+    mask = np.asarray(MASKED.mask).copy()
+    mask[1] = 0
+    mask[1, 0, 0] = 1
+    operator = inpainting(SHAPE, mask)
+    auto = dataclasses.replace(AUTO, candidates=("as it is", "wide balls"))
+    found = reconstruct_auto(MLP, operator, measure(operator, truth()), KEYS, METHOD, auto)
+    assert (found.status == OK).all()
+    assert np.isfinite(found.held_out_error).tolist() == [True, False, True]
+    assert (found.method[1], found.steps[1]) == ("as it is", 24)
+    assert found.of_image(1)["held_out_error"] is None
+    pixel = inpainting(SHAPE, mask[1])
+    alone = reconstruct_auto(MLP, pixel, measure(pixel, truth()), KEYS, METHOD, auto)
+    np.testing.assert_allclose(alone.image[1], found.image[1], atol=5e-3)
 
 
 def test_the_automatic_choice_is_measured_and_bounded():
@@ -150,12 +175,14 @@ def test_the_automatic_choice_is_measured_and_bounded():
         measured(),
         KEYS,
         METHOD,
-        Auto(scales=(0.1, 10.0), rates=(1.0,), restarts=2),
+        AUTO,
         batch_size=6,
         progress=lambda *runs: done.append(runs),
     )
     assert done == [(6, 12), (12, 12)]
-    assert set(found.scale) <= {np.float32(0.1), np.float32(10.0), 0.1, 10.0}
+    assert set(found.method) <= {*AUTO.candidates}
+    scale = np.where(np.array(found.method) == "narrow balls", 0.4, 3.0)
+    np.testing.assert_allclose(found.radii[:, 1], 20 * scale, rtol=1e-6)
     assert ((found.steps >= 1) & (found.steps <= 24)).all()
     np.testing.assert_array_equal(found.round, (found.steps > 12).astype(int))
     measurement = measured()
@@ -171,19 +198,37 @@ def test_known_noise_ends_the_squared_error():
 
 
 def test_usual_radii_where_there_are_none():
-    usual = with_usual_radii(MLP, ilo(MLP, (2, 2)))
+    usual, same = with_usual_radii(MLP, [ilo(MLP, (2, 2)), METHOD])
     radius = np.asarray(usual.radii.v[1])
     assert np.isinf(radius[0])
     assert 0 < radius[1] < np.inf
-    assert with_usual_radii(MLP, METHOD) is METHOD
+    assert same is METHOD
     with pytest.raises(InputError, match="auto: no round has a deviation"):
-        with_usual_radii(MLP, csgm(MLP, 2))
+        reconstruct_auto(MLP, OPERATOR, measured(), KEYS, csgm(MLP, 2), AUTO)
+
+
+@pytest.mark.parametrize(("prior", "lacks"), [(MLP, "from the mean"), (stylegan2(), "deeper")])
+def test_candidates_are_those_of_the_generator(prior, lacks):
+    """A chain has no W, a generator of two blocks no second cut; all have as many steps."""
+    found = candidates(prior, ilo(prior, (4, 4), radii=5.0), tuple(CANDIDATES))
+    assert {*found} == {*CANDIDATES} - {lacks}
+    assert {int(np.sum(m.steps)) for m in found.values()} == {8}
+    if prior is MLP:
+        assert found["deeper"].cuts == (1, 2)
+        shorter = shortened(found["deeper"], 0.5)
+        assert (shorter.steps.tolist(), shorter.max_steps, shorter.stop) == ([2, 2, 1], 5, 5)
+
+
+@pytest.mark.parametrize("name", EFFORTS)
+def test_an_effort_costs_what_it_says(name):
+    assert EFFORTS[name].cost <= {"full": 10, "quick": 3}[name]
+    assert {*EFFORTS[name].candidates} <= {*CANDIDATES}
 
 
 @pytest.mark.slow
 def test_usual_radii_of_the_embedded_generator_are_near_the_chosen_ones():
     prior = ilo_jax.load("chest64")
     method = ilo(prior, (1, 1, 1, 1), radii=float("inf"))
-    usual = with_usual_radii(prior, method).radii.v
+    usual = with_usual_radii(prior, [method])[0].radii.v
     found = [float(usual[cut][r]) for r, cut in enumerate((1, 3, 5), 1)]
     np.testing.assert_allclose(found, [300, 100, 30], rtol=0.5)

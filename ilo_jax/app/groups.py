@@ -8,7 +8,7 @@ from ilo_jax.app import arguments
 from ilo_jax.app.options import READERS
 from ilo_jax.app.tasks import Option, Task
 from ilo_jax.files.generators import EMBEDDED_DEFAULT
-from ilo_jax.solve import PRESETS, TERMS
+from ilo_jax.solve import EFFORTS, PRESETS, TERMS
 from ilo_jax.solve.presets import Preset
 
 
@@ -147,11 +147,13 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
     )
     method.add_argument(
         "--auto",
-        action="store_true",
-        default=False,
-        help="choose radii, learning rate, depth and steps for each image by a part of its "
-        "measurement that is held out; the result is the mean of four restarts or --samples, and "
-        "consistent where that is defined",
+        nargs="?",
+        choices=EFFORTS,
+        const="full",
+        metavar="quick",
+        help="choose start, depth, radii, learning rate and steps for each image by a part of its "
+        "measurement that is held out; the result is the mean of restarts, in all ten times a "
+        "plain run, or with quick three times",
     )
     method.add_argument(
         "--samples",

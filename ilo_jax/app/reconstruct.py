@@ -112,7 +112,7 @@ def _solve_missing(
         method = _method(run, batch)
         rounds = np.asarray(method.steps).tolist() * -(-len(batch) * run.restarts // size)
         if run.auto is not None:
-            rounds = [sum(rounds) * run.auto.runs * len(batch)]
+            rounds = [_steps_of_choice(run) * len(batch)]
         reporter.batch(tried, len(batch), len(paths), rounds)
 
     def write(batch: list[Sample], found: _Found, seconds: float) -> None:
@@ -199,7 +199,7 @@ def _solve_program(
 
 def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
     assert run.auto is not None
-    steps = run.method.max_steps or 0
+    steps = _steps_of_choice(run) * len(batch)
     choice = solve.reconstruct_auto(
         run.prior,
         run.operator,
@@ -208,9 +208,15 @@ def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fo
         run.method,
         run.auto,
         batch_size=size,
-        progress=lambda done, _: reporter.progress(done * steps),
+        progress=lambda done, total: reporter.progress(done * steps // total),
     )
     return _Found(choice.image, choice.spread, choice.status == solve.OK, choice)
+
+
+def _steps_of_choice(run: Run) -> int:
+    """Of an image, about."""
+    assert run.auto is not None
+    return round(run.auto.cost * (run.method.max_steps or 0))
 
 
 def _method(run: Run, batch: list[Sample]) -> solve.Method:
@@ -269,6 +275,11 @@ def _write(
         if run.restarts > 1:
             results.add_spread(name, found.spread[i])
         if isinstance(found.source, Choice):
+            if not np.isfinite(found.source.held_out_error[i]):
+                reporter.say(
+                    f"{sample.file}: fewer than two independent entries are measured, so that none "
+                    f"can be held out: {run.settings.method} as it is"
+                )
             results.add_choice(name, found.source.of_image(i))
         elif run.settings.save_variables or run.settings.video:
             one: Result = jax.tree.map(lambda leaf, i=i: leaf[i], found.source)

@@ -21,7 +21,7 @@ from ilo_jax.files.generators import load
 from ilo_jax.files.images import read_image
 from ilo_jax.ops import LinearOperator, Operator
 from ilo_jax.priors import Prior
-from ilo_jax.solve import Auto, Data, Method
+from ilo_jax.solve import EFFORTS, Auto, Data, Method
 from ilo_jax.stylegan2 import StyleGAN2, with_label
 
 
@@ -100,8 +100,9 @@ class Run:
         auto, restarts = None, settings.samples
         if settings.auto:
             _check_auto(settings, method)
-            restarts = max(Auto().restarts, settings.samples)
-            auto = Auto(restarts=restarts)
+            auto = EFFORTS[settings.auto]
+            restarts = max(auto.restarts, settings.samples)
+            auto = dataclasses.replace(auto, restarts=restarts)
         if settings.video:
             width = 1
         elif width == "auto":

@@ -46,7 +46,7 @@ class Settings:
       video: frames in order; None for independent images.
       samples: restarts of each image, whose mean is the result.
       consistent: whether results are moved to the nearest image of the same measurement.
-      auto: whether radii, learning rate, depth and steps are chosen for each image.
+      auto: name in `EFFORTS`, to choose start, depth, radii, rate and steps for each image.
     """
 
     task: str
@@ -69,4 +69,4 @@ class Settings:
     video: Video | None = None
     samples: int = 1
     consistent: bool = False
-    auto: bool = False
+    auto: str | None = None

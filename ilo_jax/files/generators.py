@@ -1,7 +1,6 @@
 """Generators on disk: a folder with `generator.json` (what it is) and `arrays/` (orbax)."""
 
 import dataclasses
-import math
 import pathlib
 from typing import Any
 
@@ -13,7 +12,6 @@ from ilo_jax.priors import NO_FACTS, Facts
 from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, derive, random_generator
 
 EMBEDDED_DEFAULT = "chest64"
-MAX_BATCH = 4096
 _GENERATORS = Checkpoints(
     kind="generator",
     embedded=pathlib.Path(__file__).parents[1] / "stylegan2" / "pretrained",
@@ -33,7 +31,9 @@ def save(
     Raises:
       CheckpointError: `path` exists already, or cannot be written.
     """
-    told: dict[str, Any] = {name: value for name, value in vars(facts).items() if value}
+    told: dict[str, Any] = {
+        name: value for name, value in vars(facts).items() if value != getattr(NO_FACTS, name)
+    }
     if facts.radii:
         told["radii"] = {str(cut): radius for cut, radius in facts.radii}
     config = dataclasses.asdict(generator.config)
@@ -71,19 +71,10 @@ def digest_of(path: str | pathlib.Path) -> str:
 
 def _facts(told: dict[str, Any], config: GeneratorConfig) -> Facts:
     radii = told.get("radii", {})
-    if not all(type(r) in (int, float) and 0 <= r < math.inf for r in radii.values()):
-        raise ValueError("radii are no numbers from 0 up")
-    by_cut = tuple(sorted((int(cut), float(r)) for cut, r in radii.items()))
+    by_cut = tuple(sorted((int(cut), radius) for cut, radius in radii.items()))
     if any(not 1 <= cut <= config.num_layers for cut, _ in by_cut):
         raise ValueError(f"radii are at other layers than 1 to {config.num_layers}")
-    texts = {name: told.get(name, "") for name in ("notice", "licence")}
-    for name, text in texts.items():
-        if not (isinstance(text, str) and text.isprintable()):
-            raise ValueError(f"{name} is no line of text")
-    batch = told.get("batch", 0)
-    if type(batch) is not int or not 0 <= batch <= MAX_BATCH:
-        raise ValueError(f"batch is no integer from 0 to {MAX_BATCH}")
-    return Facts(radii=by_cut, batch=batch, **texts)
+    return Facts(**told | {"radii": by_cut})
 
 
 def _stored(generator: Generator) -> dict:

@@ -1,7 +1,7 @@
 """Forward operators and projections."""
 
 from ilo_jax.ops.base import LinearOperator, Measurement, Operator, array
-from ilo_jax.ops.batch import batch_axes, check_hold_out, map_images, stack
+from ilo_jax.ops.batch import batch_axes, can_hold_out, map_images, stack
 from ilo_jax.ops.circulant import PartialCirculant, partial_circulant
 from ilo_jax.ops.colour import Grey, grey
 from ilo_jax.ops.compose import Composed, composition
@@ -17,6 +17,7 @@ from ilo_jax.ops.convolution import (
 from ilo_jax.ops.downsample import BicubicDownsample, superresolution
 from ilo_jax.ops.function import Custom, custom
 from ilo_jax.ops.gaussian import GaussianMatrix, gaussian_matrix
+from ilo_jax.ops.information import determined_share
 from ilo_jax.ops.inpaint import (
     Inpaint,
     box_inpainting,
@@ -58,12 +59,13 @@ __all__ = [
     "blur",
     "box_inpainting",
     "box_mask",
+    "can_hold_out",
     "cartesian_mask",
     "cartesian_mri",
-    "check_hold_out",
     "composition",
     "custom",
     "denoising",
+    "determined_share",
     "euclidean_norm",
     "gaussian_blur",
     "gaussian_kernel",

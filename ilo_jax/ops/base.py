@@ -82,7 +82,7 @@ class Operator(Node):
         single entries; an operator whose entries imply each other holds those out together.
 
         Of each array at least one entry, and not all; none where it has fewer than two. It can be
-        traced; `check_hold_out` says beforehand whether there is anything to hold out.
+        traced; `can_hold_out` says beforehand whether there is anything to hold out.
 
         Args:
           fraction: in (0, 1), of the entries.

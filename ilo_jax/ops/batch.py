@@ -91,22 +91,12 @@ def stack(operators: Sequence[AnyOperator]) -> AnyOperator:
     return map_arrays(of_all, *operators)
 
 
-def check_hold_out(operator: Operator, batch: int) -> None:
-    """Whether `hold_out` finds entries in the measurement of each of `batch` images; of concrete
-    arrays.
-
-    Raises:
-      InputError: fewer than two entries that are independent, or a measurement without parts.
-    """
-    if not jax.tree.leaves(batch_axes(operator, batch)):
-        batch = 1  # the same for all
-    found = np.asarray(_holds_some_out(operator, jax.random.split(jax.random.key(0), batch)))
-    if not found.all():
-        which = f" of image {found.argmin()}" if batch > 1 else ""
-        raise InputError(
-            f"{type(operator).__name__}: fewer than two independent entries{which} are measured; "
-            "expected two or more, to hold some out"
-        )
+def can_hold_out(operator: Operator, batch: int) -> np.ndarray:
+    """`[B]`, of each of `batch` images whether `hold_out` finds entries in its measurement: not
+    where fewer than two are independent, or a measurement has no parts. Of concrete arrays."""
+    shared = not jax.tree.leaves(batch_axes(operator, batch))
+    keys = jax.random.split(jax.random.key(0), 1 if shared else batch)
+    return np.broadcast_to(np.asarray(_holds_some_out(operator, keys)), (batch,))
 
 
 @jax.jit

@@ -1,6 +1,7 @@
 """What a solver knows of a generator: the prior `G`, a chain of layers that may be cut anywhere."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -23,21 +24,48 @@ Regularizer = Callable[[Any, Inputs, Masks], jax.Array]
 """`(prior, inputs, free) -> scalar`; `free` masks the inputs that the round searches."""
 
 
+MAX_BATCH = 4096
+
+
 @dataclasses.dataclass(frozen=True)
 class Facts:
     """What a generator says of itself; static.
 
+    Raises:
+      InputError: a value of another type, or out of range.
+
     Attributes:
-      radii: `(cut, radius)` in order: l1 radii that suit deviations at these cuts.
+      radii: `(cut, radius)` in order: l1 radii that suit deviations at these cuts where next to
+        nothing is measured.
+      growth: how they grow with what a measurement determines (`growth_factor`); 0: not at all.
+      residual: mean squared distance of images of its kind from its range, of values in [-1, 1].
+      grey: whether all channels of its images are equal.
       notice: what must be said wherever its images are shown; empty for nothing.
       licence: of its weights and images.
       batch: images at a time on one device, about as fast an image as any more; 0 if unknown.
     """
 
     radii: tuple[tuple[int, float], ...] = ()
+    growth: float = 0.0
+    residual: float = 0.01
+    grey: bool = False
     notice: str = ""
     licence: str = ""
     batch: int = 0
+
+    def __post_init__(self) -> None:
+        for what, good in {
+            "radii are no numbers from 0 up": all(_is_number(r) for _, r in self.radii),
+            "growth is no number from 0 up": _is_number(self.growth),
+            "residual is no number above 0": _is_number(self.residual) and self.residual > 0,
+            "grey is no truth value": type(self.grey) is bool,
+            "notice is no line of text": _is_line(self.notice),
+            "licence is no line of text": _is_line(self.licence),
+            f"batch is no integer from 0 to {MAX_BATCH}": type(self.batch) is int
+            and 0 <= self.batch <= MAX_BATCH,
+        }.items():
+            if not good:
+                raise InputError(f"{what}; expected one")
 
     def radius(self, cut: int) -> float:
         """l1 radius at a cut: its own, or that of the nearest cut before it that has one, or of
@@ -49,7 +77,21 @@ class Facts:
         return known[max(before) if before else min(known)]
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+def _is_line(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
 NO_FACTS = Facts()
+
+
+def growth_factor(growth: jax.Array, share: jax.Array) -> jax.Array:
+    """What l1 radii are multiplied by where a measurement determines a share in [0, 1] of an image:
+    the more is known, the less a ball has to add, and none is needed where all is."""
+    return 1 + growth * share / jnp.maximum(1 - share, 1e-6)
 
 
 class Prior(Node):
@@ -119,6 +161,12 @@ class Prior(Node):
           space: one of `spaces`; the first by default.
         """
         raise NotImplementedError
+
+    def unit(self, space: str | None = None) -> jax.typing.ArrayLike:
+        """The spread of one coordinate of a space over random images: what learning rates in it
+        are multiples of where a method says so."""
+        self.check_space(space)
+        return 1.0
 
     def keep(self, inputs: Inputs, center: Inputs, constraint: Any) -> Inputs:
         """The inputs moved back to where they belong, such as their spheres.

@@ -5,11 +5,20 @@ made of, `presets.py` the methods with names, `objective.py` and `terms.py` what
 `batch.py` the loop over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 """
 
-from ilo_jax.solve.auto import Auto, Choice, reconstruct_auto
+from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
 from ilo_jax.solve.loop import Problem, Search, Solution
 from ilo_jax.solve.method import Method, Round
 from ilo_jax.solve.objective import Data, Objective, Term, View
-from ilo_jax.solve.presets import PRESETS, algorithm_1, csgm, dhar, ilo, projector, pulse
+from ilo_jax.solve.presets import (
+    PRESETS,
+    algorithm_1,
+    csgm,
+    dhar,
+    ilo,
+    ilo_from_mean,
+    projector,
+    pulse,
+)
 from ilo_jax.solve.reconstruct import (
     NOT_FINITE,
     OK,
@@ -37,6 +46,7 @@ from ilo_jax.solve.terms import (
 from ilo_jax.solve.variables import Variables, code, compose, image
 
 __all__ = [
+    "EFFORTS",
     "NOT_FINITE",
     "OK",
     "PRESETS",
@@ -72,6 +82,7 @@ __all__ = [
     "dhar",
     "finish",
     "ilo",
+    "ilo_from_mean",
     "image",
     "init",
     "projector",

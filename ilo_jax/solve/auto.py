@@ -1,15 +1,16 @@
-"""The choice of radii, learning rate, depth and steps for each image, from its measurement alone.
+"""The choice of method, radii, learning rate, depth and steps for each image, from its measurement
+alone.
 
-Part of the measurement is held out of the objective; every method of a grid is tried, and the image
-that meets the held-out part best tells the method and, by the step at which it was found, the
-round and the number of steps to stop at (early stopping). That method is then run again on all of
-the measurement. The paper leaves all of it to the user ("can be particularly toilsome").
+Part of the measurement is held out of the objective; every candidate is tried, and the image that
+meets the held-out part best tells the method and, by the step at which it was found, the round and
+the number of steps to stop at (early stopping). That method is then run again on all of the
+measurement. The paper leaves all of it to the user ("can be particularly toilsome").
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,87 +21,82 @@ from ilo_jax.ops import (
     LinearOperator,
     Measurement,
     Operator,
-    check_hold_out,
+    can_hold_out,
     make_batch_consistent,
     map_images,
 )
-from ilo_jax.priors import Prior
+from ilo_jax.priors import Prior, growth_factor
+from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
 from ilo_jax.solve.checks import image_keys
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.reconstruct import NOT_FINITE, OK
-from ilo_jax.solve.sweep import stack, sweep
+from ilo_jax.solve.reconstruct import NOT_FINITE, OK, shares
+from ilo_jax.solve.sweep import align, stack, sweep
 from ilo_jax.solve.terms import Mse
 
 
 @dataclasses.dataclass(frozen=True)
 class Auto:
-    """What is tried.
+    """How much is tried.
 
     Attributes:
-      scales: factors on the method's radii.
-      rates: factors on the method's learning rates.
+      candidates: names of `CANDIDATES`; those that a generator or a method has none of are left
+        out.
+      length: of the steps of a plain run, how many each of them and each restart has.
       fraction: of the measurement, held out while methods are tried.
       restarts: of the chosen method, whose mean is the result.
     """
 
-    scales: tuple[float, ...] = (0.3, 1.0, 3.0)
-    rates: tuple[float, ...] = (0.5, 1.0)
+    candidates: tuple[str, ...] = tuple(CANDIDATES)
+    length: float = 1.0
     fraction: float = 0.2
     restarts: int = 4
 
-    def around(self, method: Method) -> tuple[np.ndarray, np.ndarray, list[Method]]:
-        """`[S]` factors on a method's radii, `[S]` on its rates, and the `S` methods."""
-        scale, rate = (a.ravel() for a in np.meshgrid(self.scales, self.rates, indexing="ij"))
-        radii = method.radii
-        return (
-            scale,
-            rate,
-            [
-                method.replace(
-                    radii=radii.replace(v=jax.tree.map(lambda r, s=s: r * np.float32(s), radii.v)),
-                    rate=method.rate * np.float32(f),
-                )
-                for s, f in zip(scale, rate, strict=True)
-            ],
-        )
-
     @property
-    def runs(self) -> int:
-        """Of each image, over both parts."""
-        return len(self.scales) * len(self.rates) + self.restarts
+    def cost(self) -> float:
+        """In plain runs."""
+        return self.length * (len(self.candidates) + self.restarts)
+
+
+QUICK = Auto(("as it is", "from the mean"), length=0.5, restarts=3)
+
+EFFORTS = {"full": Auto(), "quick": QUICK}
+"""By name: ten times a plain run, and three times."""
 
 
 class Choice(NamedTuple):
     """What was chosen for each of `B` images, and what came of it.
 
     Attributes:
-      image: `[B, H, W, C]`, the mean of the restarts; for linear operators without noise moved to
-        the nearest image of the same measurement.
+      image: `[B, H, W, C]`, the mean of the restarts; moved to the nearest image of the same
+        measurement, as far as that is known, where it helped to meet what was held out.
       spread: `[B, H, W, C]`, standard deviation of the restarts.
       status: `[B]`, `OK` or `NOT_FINITE`: no image of a trial or of a restart had a finite error.
+      method: the candidate, one of `CANDIDATES`.
       radii: l1 radii of the deviations, infinite in rounds without one, `[B, rounds]`.
-      scale, rate: factors on radii and learning rate, `[B]`.
       round: the last round in use, from 0 (CSGM's) on, `[B]`.
       steps: over all rounds, `[B]`.
-      held_out_error: mean squared error on what was held out, `[B]`.
+      held_out_error: what the best candidate had on what was held out, `[B]`; not finite where
+        nothing can be held out, and the method was run as it is.
     """
 
     image: np.ndarray
     spread: np.ndarray
     status: np.ndarray
+    method: tuple[str, ...]
     radii: np.ndarray
-    scale: np.ndarray
-    rate: np.ndarray
     round: np.ndarray
     steps: np.ndarray
     held_out_error: np.ndarray
 
-    def of_image(self, i: int) -> dict[str, float | list[float]]:
+    def of_image(self, i: int) -> dict[str, Any]:
         """What was chosen for one image, without pictures; radii where there are any."""
-        radii = self.radii[i]
+        radii, error = self.radii[i], self.held_out_error[i].item()
         return {
+            "method": self.method[i],
             "radii": radii[np.isfinite(radii)].tolist(),
-            **{name: getattr(self, name)[i].item() for name in Choice._fields[4:]},
+            "round": self.round[i].item(),
+            "steps": self.steps[i].item(),
+            "held_out_error": error if np.isfinite(error) else None,
         }
 
 
@@ -109,27 +105,23 @@ PARTS = (3.0, 1.0, 0.1)
 those chosen for `chest64` are."""
 
 
-def with_usual_radii(prior: Prior, method: Method) -> Method:
-    """The method with l1 radii by the size of the generator's codes, where it has none.
+def with_usual_radii(prior: Prior, methods: Sequence[Method]) -> list[Method]:
+    """The methods with l1 radii by the size of the generator's codes, where they have none."""
+    without = [m for m in methods if not any(np.isfinite(r).any() for r in m.radii.v.values())]
+    cuts = tuple(sorted({cut for method in without for cut in method.cuts}))
+    if not cuts:
+        return list(methods)
+    distances = dict(zip(cuts, jax.jit(lambda prior: prior.spread(cuts))(prior), strict=True))
 
-    Raises:
-      InputError: no round has a deviation.
-    """
-    if not method.cuts:
-        raise InputError("auto: no round has a deviation; expected a method with rounds at a cut")
-    radii = method.radii.v
-    if any(np.isfinite(np.asarray(r)).any() for r in radii.values()):
-        return method
-    distances = jax.jit(lambda prior: prior.spread(method.cuts))(prior)
-    parts = PARTS + PARTS[-1:] * len(distances)
-    return method.replace(
-        radii=method.radii.replace(
-            v={
-                cut: jnp.where(method.free.v[cut], part * distance, radii[cut])
-                for cut, part, distance in zip(method.cuts, parts, distances, strict=False)
-            }
-        )
-    )
+    def usual(method: Method) -> Method:
+        parts = PARTS + PARTS[-1:] * len(method.cuts)
+        radii = {
+            cut: jnp.where(method.free.v[cut], part * distances[cut], method.radii.v[cut])
+            for cut, part in zip(method.cuts, parts, strict=False)
+        }
+        return method.replace(radii=method.radii.replace(v=radii))
+
+    return [usual(m) if any(m is w for w in without) else m for m in methods]
 
 
 def reconstruct_auto(
@@ -145,47 +137,55 @@ def reconstruct_auto(
 ) -> Choice:
     """Reconstructs a batch of images, each with the numbers that suit it.
 
-    Where the noise is known, the squared error counts as met at its variance (the discrepancy
-    principle of Morozov).
+    Where fewer than two entries are independent, nothing can be held out, and the method is run as
+    it is. Where the noise is known, the squared error counts as met at its variance (Morozov's
+    discrepancy principle).
 
     Args:
       measurement: `B` images along the first axis of every leaf.
       key: one key, or `[B]` of them; what is held out of an image depends on its own alone.
-      method: around which methods are tried; radii are those of `with_usual_radii`.
+      method: around which methods are tried; without radii, those of `with_usual_radii`.
       batch_size: runs in a program.
       progress: called as `progress(runs_done, runs)`, over both parts.
 
     Raises:
-      InputError: nothing can be held out, a term looks at all entries at once, or no round has a
-        deviation.
+      InputError: a term looks at all entries at once, or no round has a deviation.
     """
     images = operator.check_measurement(measurement)
-    check_hold_out(operator, images)
+    can_judge = can_hold_out(operator, images)
     keys = image_keys(key, images)
     # Neither a run's key, nor one that anything is measured with.
     k_held_out = jax.vmap(jax.random.fold_in, (0, None))(keys, 2**31)
     held_out = jax.jit(_held_out, static_argnums=2)(operator, k_held_out, auto.fraction)
-    method = knowing_noise(with_usual_radii(prior, method))
-    scale, rate, methods = auto.around(method)
+    if not method.cuts:
+        raise InputError("auto: no round has a deviation; expected a method with rounds at a cut")
+    tried = candidates(prior, method, auto.candidates)
+    names, methods = list(tried), with_usual_radii(prior, list(tried.values()))
+    methods = align([shortened(knowing_noise(m), auto.length) for m in methods])
     size = batch_size or images * auto.restarts
-    tried, total = len(methods) * images, auto.runs * images
+    runs, total = len(methods) * images, (len(methods) + auto.restarts) * images
 
     def report(before: int, done: int, _: int) -> None:
         if progress is not None:
             progress(before + done, total)
 
-    trial = sweep(
-        prior,
-        operator,
-        measurement,
-        keys,
-        methods,
-        held_out=held_out,
-        batch_size=size,
-        progress=functools.partial(report, 0),
-    )
-    best = trial.error[:, 0].argmin(0)
-    steps = trial.found_at[best, 0, np.arange(images)] + 1
+    each = np.arange(images)
+    best, held_out_error = np.zeros(images, int), np.full(images, np.nan, np.float32)
+    steps = np.full(images, np.sum(methods[0].steps))
+    if can_judge.any():
+        trial = sweep(
+            prior,
+            operator,
+            measurement,
+            keys,
+            methods,
+            held_out=held_out,
+            batch_size=size,
+            progress=functools.partial(report, 0),
+        )
+        best = np.where(can_judge, trial.error[:, 0].argmin(0), best)
+        held_out_error = trial.error[best, 0, each]
+        steps = np.where(can_judge, trial.found_at[best, 0, each] + 1, steps)
     chosen = stack([methods[i] for i in best]).replace(stop=jnp.asarray(steps, jnp.int32))
     restarts = sweep(
         prior,
@@ -195,24 +195,26 @@ def reconstruct_auto(
         [chosen],
         restarts=auto.restarts,
         batch_size=size,
-        progress=functools.partial(report, tried),
+        progress=functools.partial(report, runs),
     )
-    found, held_out_error = restarts.image[0], trial.error[best, 0, np.arange(images)]
-    finite = np.isfinite(held_out_error) & np.isfinite(restarts.error[0]).all(0)
+    found = restarts.image[0]
+    finite = (np.isfinite(held_out_error) | ~can_judge) & np.isfinite(restarts.error[0]).all(0)
     image = np.clip(found, -1, 1).mean(0)
     if isinstance(operator, LinearOperator):
         image = np.clip(make_batch_consistent(operator, measurement, image), -1, 1)
-    radii = jnp.min(jnp.stack([chosen.radii.v[cut] for cut in chosen.cuts]), 0)
+    radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
+    if chosen.growth is not None:
+        share = np.asarray(shares(operator, images, prior.facts))[:, None]
+        radii = np.asarray(radii * growth_factor(chosen.growth, share))
     return Choice(
-        np.asarray(image),
-        found.std(0),
-        np.where(finite, OK, NOT_FINITE),
-        np.asarray(radii),
-        scale[best],
-        rate[best],
-        np.searchsorted(np.cumsum(np.asarray(method.steps)), steps),
-        steps,
-        held_out_error,
+        image=np.asarray(image),
+        spread=found.std(0),
+        status=np.where(finite, OK, NOT_FINITE),
+        method=tuple(names[i] for i in best),
+        radii=radii,
+        round=(np.cumsum(np.asarray(chosen.steps), 1) < steps[:, None]).sum(1),
+        steps=steps,
+        held_out_error=held_out_error,
     )
 
 

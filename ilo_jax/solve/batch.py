@@ -114,6 +114,7 @@ def _problem_axes(problem: Problem) -> Any:
         data=0,  # pyright: ignore[reportArgumentType]
         targets=0,  # pyright: ignore[reportArgumentType]
         center=None if problem.center is None else 0,  # pyright: ignore[reportArgumentType]
+        share=None if problem.share is None else 0,  # pyright: ignore[reportArgumentType]
     )
 
 

@@ -15,7 +15,7 @@ import optax
 from jax import lax
 
 from ilo_jax.ops import Operator, project_l1_ball
-from ilo_jax.priors import Prior
+from ilo_jax.priors import Prior, growth_factor
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.objective import Data, Target, View
 from ilo_jax.solve.variables import Variables, code, image, with_cuts, zeros
@@ -73,6 +73,8 @@ class Problem(flax.struct.PyTreeNode):
       targets: what the terms of the objective prepared.
       center: in the middle of all balls instead of where a round began, such as another image's
         variables; None without.
+      share: of an image, what the measurement determines (`ops.determined_share`), by which radii
+        grow; None where they do not.
     """
 
     prior: Prior
@@ -81,6 +83,7 @@ class Problem(flax.struct.PyTreeNode):
     data: Data
     targets: tuple[Target, ...]
     center: Variables | None
+    share: jax.Array | None = None
 
     @property
     def sna(self) -> bool:
@@ -96,7 +99,7 @@ def start(prior: Prior, method: Method, key: jax.Array, initial: Variables | Non
     k_start, k_steps = jax.random.split(key)
     v = zeros(prior, method.cuts)
     if initial is None:
-        x = Variables(prior.starts()[method.start](k_start), v)
+        x = Variables(lax.switch(method.start, list(prior.starts().values()), k_start), v)
     else:
         x = with_cuts(initial, v)
     best = Solution(jnp.zeros(prior.image_shape, jnp.float32), jnp.float32(jnp.inf), jnp.int32(0))
@@ -196,7 +199,7 @@ def descend(
         )
     rate = now.rate * now.ramp(done)
     moved = jax.tree.map(lambda a, u: a + rate * u, search.x, updates)
-    moved = constrain(problem.prior, now, moved, search.x, search.center)
+    moved = constrain(problem, now, moved, search)
     return x, found, search.replace(x=moved, optimizer=optimizer)
 
 
@@ -234,29 +237,40 @@ def range_distance(
     return value, Solution(none, jnp.float32(jnp.inf), jnp.int32(0))
 
 
-def constrain(
-    prior: Prior, now: Method, moved: Variables, before: Variables, center: Variables
-) -> Variables:
+def constrain(problem: Problem, now: Method, moved: Variables, search: Search) -> Variables:
     """What is free moves: the inputs back to where they belong (Section 4.1), then everything into
     its l1 ball around the centre (Algorithm 1, line 4). The rest stays as it was, to the bit."""
-    moved = moved.replace(inputs=prior.keep(moved.inputs, center.inputs, now.constraint))
+    kept = problem.prior.keep(moved.inputs, search.center.inputs, now.constraint)
+    moved = moved.replace(inputs=kept)
+    radii = now.radii
+    if problem.share is not None and now.growth is not None:
+        factor = growth_factor(now.growth, problem.share)
+        radii = radii.replace(v={cut: radius * factor for cut, radius in radii.v.items()})
 
-    def balls(radius: jax.Array | None, *parts: Any) -> Any:
-        return jax.tree.map(functools.partial(_ball, radius), *parts)
+    def balls(least: jax.Array | None, radius: jax.Array | None, *parts: Any) -> Any:
+        return jax.tree.map(functools.partial(_ball, least, radius), *parts)
 
     return jax.tree.map(
-        balls, now.radii, moved, before, center, now.free, is_leaf=lambda leaf: leaf is None
+        balls,
+        *(now.radii, radii, moved, search.x, search.center, now.free),
+        is_leaf=lambda leaf: leaf is None,
     )
 
 
 def _ball(
-    radius: jax.Array | None, moved: jax.Array, before: jax.Array, center: jax.Array, free: Any
+    least: jax.Array | None,
+    radius: jax.Array | None,
+    moved: jax.Array,
+    before: jax.Array,
+    center: jax.Array,
+    free: Any,
 ) -> jax.Array:
-    """The nearest point of the l1 ball around the centre, where there is one and it is free."""
-    if radius is None:
+    """The nearest point of the l1 ball around the centre, where there is one and it is free.
+    Whether there is, the `least` radius says: it does not differ by image, as a grown one may."""
+    if least is None:
         return jnp.where(free, moved, before)
     return lax.cond(
-        jnp.any(free) & (radius < jnp.inf),
+        jnp.any(free) & (least < jnp.inf),
         lambda x: jnp.where(free, center + project_l1_ball(x - center, radius), before),
         lambda x: jnp.where(free, x, before),
         moved,

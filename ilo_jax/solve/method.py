@@ -32,19 +32,23 @@ class Round:
       inputs: `(start, stop)`: the inputs of these layers are free; None for none.
       deviation: the cut whose `v` is free; None for none.
       radius: of `v`'s l1 ball around its value at the start of the round (line 4).
+      growth: how the radius grows with what the measurement determines (`priors.growth_factor`).
       back_to: a cut: the inputs are moved so that `G1` of them is nearest to the code found there,
         and `v = 0` (line 5); no measurement is looked at. None where one is.
       rate: learning rate, at the top of the ramp.
       noise_maps: which round of ILO's this is, for the noise maps that it searches.
+      space: which of `Prior.spaces` the inputs are searched in; the first by default.
     """
 
     steps: int
     inputs: tuple[int, int] | None = None
     deviation: int | None = None
     radius: float = math.inf
+    growth: float = 0.0
     back_to: int | None = None
     rate: float = 0.1
     noise_maps: int = 0
+    space: str | None = None
 
     @property
     def depth(self) -> int:
@@ -60,6 +64,8 @@ class Method(flax.struct.PyTreeNode):
       free: masks of what is searched.
       radii: l1 radii, infinite for none: of each `v` as one vector, and of each array of the
         inputs; None leaves the projection of the inputs, or of some of them, out of the program.
+      growth: of the radii of each `v`, with what the measurement determines; None for radii as
+        they are.
       reset: whether `v` at a cut is 0 from the start of the round on.
       back: the cuts of line 5, and in which rounds it is taken there; empty leaves it out of the
         program.
@@ -70,8 +76,8 @@ class Method(flax.struct.PyTreeNode):
       exploration: strength of `Prior.explore`; None leaves it out of the program.
       stop: `[]` or `[B]`, steps over all rounds after which nothing changes any more (early
         stopping).
+      start: `[]` or `[B]`, which of `Prior.starts`, in their order.
       max_steps: of any run with this method, over all rounds; static.
-      start: one of `Prior.starts`.
       ramp: factor on the learning rate, of the fraction of the round in [0, 1) that is done.
       optimizer: any of optax's, its updates scaled by rate and ramp, made anew each round; a
         random key in its state is each image's own.
@@ -82,6 +88,7 @@ class Method(flax.struct.PyTreeNode):
 
     free: Variables
     radii: Variables
+    growth: jax.Array | None
     reset: dict[int, jax.Array]
     back: dict[int, jax.Array]
     constraint: Any
@@ -90,8 +97,8 @@ class Method(flax.struct.PyTreeNode):
     objective: Objective
     exploration: jax.Array | None
     stop: jax.Array
+    start: jax.Array
     max_steps: int | None = flax.struct.field(pytree_node=False)
-    start: str = flax.struct.field(pytree_node=False, default="random")
     ramp: Callable[[jax.Array], jax.Array] = flax.struct.field(pytree_node=False, default=ilo_ramp)
     optimizer: optax.GradientTransformation = flax.struct.field(pytree_node=False, default=ADAM)
     sna: bool | None = flax.struct.field(pytree_node=False, default=None)
@@ -105,7 +112,6 @@ class Method(flax.struct.PyTreeNode):
         objective: Term | Objective | None = None,
         *,
         cuts: Sequence[int] = (),
-        space: str | None = None,
         constraint: str | None = None,
         radii_inputs: Any = None,
         exploration: float | None = None,
@@ -121,8 +127,8 @@ class Method(flax.struct.PyTreeNode):
           objective: by default `usual_objective`.
           cuts: with a deviation beside those that the rounds name, so that methods with other
             rounds share a program.
-          space: which of `Prior.spaces` is searched.
           constraint: which of `Prior.constraints`; the first by default.
+          start: one of `Prior.starts`.
           radii_inputs: l1 radii of the inputs, a number each or one a round: a tree whose leaves
             stand for everything below them in `Inputs`, None for no ball.
 
@@ -134,7 +140,7 @@ class Method(flax.struct.PyTreeNode):
         # NumPy's, since each small operation of JAX would be compiled.
         check_cuts(prior, cuts)
         at = tuple(sorted({r.deviation for r in rounds if r.deviation is not None} | {*cuts}))
-        masks = [prior.free(*(r.inputs or (0, 0)), index=r.noise_maps, space=space) for r in rounds]
+        masks = [prior.free(*(r.inputs or (0, 0)), r.noise_maps, r.space) for r in rounds]
         goals = sorted({r.back_to for r in rounds if r.back_to is not None})
         kept = prior.constraints()
         kept = kept[constraint or next(iter(kept))]
@@ -148,6 +154,7 @@ class Method(flax.struct.PyTreeNode):
                 jax.tree.map(lambda x: _each(x, len(rounds)), radii_inputs),
                 {c: _array(r.radius if r.deviation == c else math.inf for r in rounds) for c in at},
             ),
+            growth=_array(r.growth for r in rounds) if any(r.growth for r in rounds) else None,
             reset={c: _array(_resets(rounds, c), bool) for c in at},
             back={c: _array((r.back_to == c for r in rounds), bool) for c in goals},
             constraint=jax.tree.map(lambda x: _each(x, len(rounds)), kept),
@@ -157,7 +164,7 @@ class Method(flax.struct.PyTreeNode):
             exploration=None if exploration is None else _each(exploration, len(rounds)),
             stop=np.asarray(total, np.int32),  # pyright: ignore[reportArgumentType]
             max_steps=total,
-            start=start,
+            start=np.asarray(list(prior.starts()).index(start), np.int32),  # pyright: ignore
             ramp=ramp,
             optimizer=optimizer,
             sna=sna,
@@ -233,6 +240,11 @@ class Method(flax.struct.PyTreeNode):
         weights = tuple(map(pad, objective.weights))
         return self.replace(objective=objective.replace(weights=weights), **added)
 
+    def with_growth(self) -> "Method":
+        """With a growth of the radii, 0 where there was none."""
+        none: Any = np.zeros(self.steps.shape, np.float32)
+        return self if self.growth is not None else self.replace(growth=none)
+
     def with_cuts(self, cuts: Sequence[int]) -> "Method":
         """With deviations at further cuts, which no round searches."""
         off: Any = np.zeros(self.steps.shape, bool)
@@ -248,7 +260,10 @@ class Method(flax.struct.PyTreeNode):
         )
 
 
-_BY_ROUND = ("free", "radii", "reset", "back", "constraint", "steps", "rate", "exploration")
+_BY_ROUND = (
+    *("free", "radii", "growth", "reset", "back", "constraint"),
+    *("steps", "rate", "exploration"),
+)
 
 
 def _resets(rounds: Sequence[Round], cut: int) -> list[bool]:
@@ -276,6 +291,8 @@ def _check(
             )
         if not r.radius >= 0:
             raise InputError(f"radius {r.radius:g}: expected 0 or more, inf for no ball")
+        if not 0 <= r.growth < math.inf:
+            raise InputError(f"growth {r.growth:g}: expected 0 or more")
         if not 0 <= r.rate < math.inf:
             raise InputError(f"rate {r.rate:g}: expected 0 or more")
     _named("constraint", constraint, prior.constraints())

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 from ilo_jax import lpips
 from ilo_jax.errors import InputError
 from ilo_jax.priors import Prior
@@ -27,6 +29,7 @@ def ilo(
     radii: Numbers | None = None,
     rate: Numbers = 0.1,
     objective: Term | Objective | None = None,
+    space: str | None = None,
     **options: Any,
 ) -> Method:
     """Intermediate Layer Optimization over successive layers (Section 4): CSGM's solution, then in
@@ -36,8 +39,10 @@ def ilo(
       steps: of each round; by default 100 in each of four, or as many as there are cuts.
       cuts: of each round, in any order and as often as wanted; 0 is CSGM's round. By default 0 and
         the generator's usual ones, `StyleGAN2`'s in front of each block.
-      radii: of the l1 ball of each round with a deviation; the generator's own by default.
+      radii: of the l1 ball of each round with a deviation; by default the generator's own, which
+        grow with what is measured.
       rate: learning rate.
+      space: which of `Prior.spaces` is searched.
       options: of `Method.create`.
 
     Raises:
@@ -64,14 +69,75 @@ def ilo(
             inputs=(cut, prior.depth),
             deviation=cut or None,
             radius=next(each) if cut else math.inf,
+            growth=prior.facts.growth if cut and radii is None else 0.0,
             rate=rate,
             noise_maps=r,
+            space=space,
         )
         for r, (count, cut, rate) in enumerate(
             zip(steps, cuts, _each("rate", rate, len(steps)), strict=True)
         )
     ]
     return Method.create(prior, rounds, objective, **options)
+
+
+def ilo_from_mean(
+    prior: Prior,
+    steps: Sequence[int] = (100, 100, 100, 100),
+    cuts: Sequence[int] | None = None,
+    radii: Numbers | None = None,
+    rate: Numbers = 0.06,
+    objective: Term | Objective | None = None,
+    **options: Any,
+) -> Method:
+    """ILO from the mean of W on: one `w` for all layers, then W+ (the first two phases of
+    Poirier-Ginter & Lalonde, 2023), then ILO's rounds in W+. For measurements so few that a random
+    start is worse than the mean.
+
+    Args:
+      steps: of `w`, of W+, and of each round at a cut.
+      cuts: of those rounds; by default the generator's usual ones.
+      radii: of their balls, as for `ilo`.
+      rate: learning rates, as multiples of the spread of a coordinate of W (`Prior.unit`).
+
+    Raises:
+      InputError: a generator without W, or numbers that do not go together.
+    """
+    for space in ("w", "w_plus"):
+        prior.check_space(space)
+    if len(steps) < 2:
+        raise InputError(f"steps {_join(steps)}: expected two numbers or more, of w, of W+, ...")
+    if cuts is None:
+        cuts = prior.usual_cuts[: len(steps) - 2]
+    if len(cuts) != len(steps) - 2 or not all(1 <= cut <= prior.depth for cut in cuts):
+        raise InputError(
+            f"cuts {_join(cuts)}: expected numbers from 1 to {prior.depth}, {len(steps) - 2} of "
+            "them, two less than steps"
+        )
+    rates = _each("rate", rate, len(steps))
+    growth = prior.facts.growth if radii is None else 0.0
+    rounds = [
+        Round(count, inputs=(0, prior.depth), rate=r, space=space)
+        for count, r, space in zip(steps[:2], rates[:2], ("w", "w_plus"), strict=True)
+    ]
+    rounds += [
+        Round(
+            count,
+            inputs=(cut, prior.depth),
+            deviation=cut,
+            radius=radius,
+            growth=growth,
+            rate=r,
+            noise_maps=i,
+            space="w_plus",
+        )
+        for i, (count, cut, radius, r) in enumerate(
+            zip(steps[2:], cuts, radii_of(prior, cuts, radii), rates[2:], strict=True), 1
+        )
+    ]
+    named: dict[str, Any] = {"start": "mean", "constraint": "none"}
+    method = Method.create(prior, rounds, objective, **named | options)
+    return method.replace(rate=method.rate * jnp.asarray(prior.unit("w"), jnp.float32))
 
 
 def csgm(
@@ -176,9 +242,10 @@ def projector(
     if objective is None:
         objective = Perceptual(lpips.load("vgg")) + 1e5 * Regularizer("noise_correlation")
     (rate,) = _each("rate", rate, 1)
-    only = Round(count, inputs=(0, prior.depth), rate=rate, noise_maps=prior.depth)
+    whole = (0, prior.depth)
+    only = Round(count, inputs=whole, rate=rate, noise_maps=prior.depth, space="w")
     named: dict[str, Any] = {"start": "mean", "ramp": projector_ramp, "exploration": 0.05}
-    named |= {"space": "w", "constraint": "white"}
+    named |= {"constraint": "white"}
     return Method.create(prior, [only], objective, **named | options)
 
 
@@ -210,6 +277,14 @@ PRESETS: Mapping[str, Preset] = {
         ilo,
         "Intermediate Layer Optimization over successive layers (Section 4)",
         (100, 100, 100, 100),
+        has_radii=True,
+        cuts=True,
+    ),
+    "ilo-mean": Preset(
+        ilo_from_mean,
+        "ILO from the mean of W: one w, then W+, then rounds at the cuts",
+        (100, 100, 100, 100),
+        rate=0.06,
         has_radii=True,
         cuts=True,
     ),

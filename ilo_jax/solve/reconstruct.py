@@ -13,8 +13,8 @@ from jax.core import Tracer
 from jax.sharding import Mesh
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Measurement, Operator
-from ilo_jax.priors import Prior
+from ilo_jax.ops import Measurement, Operator, batch_axes, determined_share
+from ilo_jax.priors import Facts, Prior
 from ilo_jax.solve.batch import init_batch, put, run_steps, scan_steps
 from ilo_jax.solve.checks import (
     check_images,
@@ -60,8 +60,8 @@ class Run(flax.struct.PyTreeNode):
     """A search under way, between two steps.
 
     Attributes:
-      problem: leaves of `data`, `targets` and `center` have the batch axis in front; those of
-        `operator` and `method` may.
+      problem: leaves of `data`, `targets`, `center` and `share` have the batch axis in front;
+        those of `operator` and `method` may.
       search: leaves `[B, ...]`.
       t: steps taken, over all rounds.
     """
@@ -159,10 +159,25 @@ def init(
     cuts = sorted({cut for x in given.values() for cut in x.v})
     # The number of steps is not in the program.
     method = method.with_cuts(cuts).replace(max_steps=None).map(jnp.asarray)
-    problem = Problem(prior, operator, method, Data(measurement, reference, held_out), (), center)
+    data = Data(measurement, reference, held_out)
+    share = None if method.growth is None else shares(operator, batch, prior.facts)
+    problem = Problem(prior, operator, method, data, (), center, share)
     problem, keys, initial = put(problem, keys, initial, mesh)
     targets, search = init_batch(problem, keys, initial, mesh)
     return Run(problem.replace(targets=targets), search, jnp.int32(0))
+
+
+@functools.partial(jax.jit, static_argnames=("batch", "facts"))
+def shares(operator: Operator, batch: int, facts: Facts) -> jax.Array:
+    """`[B]`, of each image what its measurement determines (`ops.determined_share`)."""
+
+    def one(operator: Operator) -> jax.Array:
+        return determined_share(operator, facts.residual, grey=facts.grey)
+
+    axes = batch_axes(operator, batch)
+    if not jax.tree.leaves(axes):  # the same for all
+        return jnp.broadcast_to(one(operator), (batch,))
+    return jax.vmap(one, (axes,))(operator)
 
 
 def step(run: Run, mesh: Mesh | None = None) -> Run:

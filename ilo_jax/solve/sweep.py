@@ -36,7 +36,7 @@ class Runs(NamedTuple):
 
 def align(methods: Sequence[Method]) -> list[Method]:
     """The same methods with equal cuts and numbers of rounds, so that they share a program or can
-    be stacked: shorter ones get rounds of no steps.
+    be stacked: shorter ones get rounds of no steps, radii as they are a growth of 0.
 
     Raises:
       InputError: none, or methods that differ in what is static or in the terms of the objective.
@@ -46,11 +46,13 @@ def align(methods: Sequence[Method]) -> list[Method]:
     cuts = sorted({cut for method in methods for cut in method.cuts})
     rounds = max(method.rounds for method in methods)
     most = max(method.max_steps or 0 for method in methods)
+    if any(method.growth is not None for method in methods):
+        methods = [method.with_growth() for method in methods]
     aligned = [method.with_cuts(cuts).padded(rounds).replace(max_steps=most) for method in methods]
     for method in aligned:
         if jax.tree.structure(method) != jax.tree.structure(aligned[0]):
             raise InputError(
-                "methods: differ in start, ramp, optimizer, sna, keep, terms, or in what has a "
+                "methods: differ in ramp, optimizer, sna, keep, terms, or in what has a "
                 "ball; expected these equal in all of them"
             )
     return aligned

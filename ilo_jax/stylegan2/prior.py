@@ -186,6 +186,12 @@ class StyleGAN2(Prior):
             ),
         )
 
+    def unit(self, space: str | None = None) -> jax.typing.ArrayLike:
+        """Of W and W+ the root mean square over its coordinates; 1 of the others."""
+        if self.check_space(space) not in ("w", "w_plus"):
+            return 1.0
+        return self.generator.proxy.spread() / self.generator.config.w_dim**0.5
+
     def keep(self, inputs: Inputs, center: Inputs, constraint: Kept) -> Inputs:
         latents = rescale_to_norm(inputs.latents, euclidean_norm(center.latents, -1), -1)
 

@@ -1,0 +1,55 @@
+"""How much of an image a measurement determines."""
+
+import jax
+import jax.numpy as jnp
+
+from ilo_jax.ops.base import Measurement, Operator, draw
+
+_ITERATIONS = 20
+_PROBE = 0x5EED
+"""A seed that no operator is likely to be drawn with: its own rows would be seen whole."""
+_LEAST = 1e-4
+"""Of the variance of what is measured: what is weaker counts as not measured."""
+
+
+def determined_share(
+    operator: Operator, variance: jax.typing.ArrayLike, *, grey: bool = False
+) -> jax.Array:
+    """Independent measurements a pixel: the effective degrees of freedom of an image's linear
+    estimate, as a share of its values.
+
+    `tr(J^T (J J^T + s / v I)^-1 J) / n`, where `J` is the operator's derivative (at a random image,
+    which matters where it is not linear), `s` the variance of its noise and `v` that of what is to
+    be determined: `rank(A) / n` of a linear operator without noise, less where noise hides what is
+    measured. By conjugate gradients, with one random vector for the trace, always the same.
+
+    Args:
+      operator: of one image; differentiable.
+      variance: `v`, of an image's values in [-1, 1].
+      grey: whether all channels are equal, which makes an image `H W` values.
+
+    Returns:
+      A scalar in [0, 1].
+    """
+    height, width, channels = operator.image_shape
+    shape = (height, width, 1 if grey else channels)
+
+    def measured(x: jax.Array) -> Measurement:
+        return operator(jnp.broadcast_to(x, operator.image_shape))
+
+    k_image, k_probe = jax.random.split(jax.random.key(_PROBE))
+    image, probe = (draw(jax.random.normal, k, shape) for k in (k_image, k_probe))
+    y, adjoint = jax.vjp(measured, 0.3 * image)
+    forward = jax.linear_transpose(adjoint, y)
+
+    def normal(x: jax.Array) -> jax.Array:
+        return adjoint(forward((x,))[0])[0]
+
+    seen, energy = normal(probe), jnp.vdot(probe, probe)
+    weakest = _LEAST * jnp.vdot(probe, seen) / energy
+    ridge = jnp.maximum(jnp.asarray(operator.noise_variance) / variance, weakest)
+    ridge = jnp.maximum(ridge, jnp.finfo(jnp.float32).tiny)
+    estimate, _ = jax.scipy.sparse.linalg.cg(
+        lambda x: normal(x) + ridge * x, seen, maxiter=_ITERATIONS, tol=1e-3
+    )
+    return jnp.clip(jnp.vdot(probe, estimate) / energy, 0, 1)

@@ -1,0 +1,92 @@
+"""What the automatic choice tries: a method, and others that are better where much more or much
+less is measured, or under noise.
+
+A new candidate is one function and one row of the table.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.priors import Prior
+from ilo_jax.solve.method import Method
+from ilo_jax.solve.presets import ilo, ilo_from_mean
+
+Candidate = Callable[[Prior, Method], Method | None]
+"""Of a method; None where the generator or the method has nothing of the kind."""
+
+
+def _radii_times(factor: float) -> Candidate:
+    def scaled(prior: Prior, method: Method) -> Method:
+        del prior
+        v = jax.tree.map(lambda r: r * np.float32(factor), method.radii.v)
+        return method.replace(radii=method.radii.replace(v=v))
+
+    return scaled
+
+
+def _slower(prior: Prior, method: Method) -> Method:
+    del prior
+    return method.replace(rate=method.rate * np.float32(0.5))
+
+
+def _deeper(prior: Prior, method: Method) -> Method | None:
+    """ILO with one more cut, in as many steps, its ball as wide as the first."""
+    cuts = prior.usual_cuts[: len(method.cuts) + 1]
+    if len(cuts) == len(method.cuts):
+        return None
+    radii = [prior.facts.radius(cut) for cut in (*cuts[:-1], cuts[0])]
+    steps = _divided(method, len(cuts) + 1)
+    found = ilo(prior, steps, (0, *cuts), **_like(method), radii=radii)
+    return found.replace(growth=np.full(len(steps), prior.facts.growth, np.float32))
+
+
+def _from_mean(prior: Prior, method: Method) -> Method | None:
+    """`ilo_from_mean`, in as many steps."""
+    if not {"w", "w_plus"} <= {*prior.spaces}:
+        return None
+    rounds = min(method.rounds, len(prior.usual_cuts) + 2)
+    return ilo_from_mean(prior, _divided(method, max(rounds, 2)), **_like(method))
+
+
+CANDIDATES: Mapping[str, Candidate] = {
+    "as it is": lambda _, method: method,
+    "narrow balls": _radii_times(0.4),
+    "wide balls": _radii_times(3.0),
+    "slower": _slower,
+    "from the mean": _from_mean,
+    "deeper": _deeper,
+}
+"""By name."""
+
+
+def candidates(prior: Prior, method: Method, names: Sequence[str]) -> dict[str, Method]:
+    """Those of the named ones that there are."""
+    found = {name: CANDIDATES[name](prior, method) for name in names}
+    return {name: method for name, method in found.items() if method is not None}
+
+
+def shortened(method: Method, length: float) -> Method:
+    """With a part of the steps of every round, at least one."""
+    if length == 1:
+        return method
+    steps: Any = np.ceil(np.asarray(method.steps) * length).astype(np.int32)
+    total = int(steps.sum())
+    return method.replace(steps=steps, stop=np.asarray(total, np.int32), max_steps=total)
+
+
+def _divided(method: Method, rounds: int) -> list[int]:
+    """The method's steps over so many rounds."""
+    total = int(np.sum(method.steps))
+    return [total // rounds + (r < total % rounds) for r in range(rounds)]
+
+
+def _like(method: Method) -> dict[str, Any]:
+    """What of a method does not depend on its rounds; weights those of its last one."""
+    objective = method.objective
+    weights = tuple(jnp.asarray(w)[-1] for w in objective.weights)
+    static = {name: getattr(method, name) for name in ("ramp", "optimizer", "sna", "keep")}
+    return {"objective": objective.replace(weights=weights), **static}
