@@ -158,7 +158,7 @@ class Checkpoints:
 
     def damaged(self, folder: pathlib.Path, error: Exception) -> CheckpointError:
         """The error for a config that is none: `error` says why."""
-        reason = f" ({error})" if type(error) is ValueError else ""
+        reason = f" ({error})" if type(error) in (ValueError, InputError) else ""
         return CheckpointError(
             f"{folder}: config is damaged{reason}; convert the weights again: {self.again}"
         )

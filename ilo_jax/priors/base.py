@@ -65,7 +65,7 @@ class Facts:
             and 0 <= self.batch <= MAX_BATCH,
         }.items():
             if not good:
-                raise InputError(f"{what}; expected one")
+                raise InputError(what)
 
     def radius(self, cut: int) -> float:
         """l1 radius at a cut: its own, or that of the nearest cut before it that has one, or of
