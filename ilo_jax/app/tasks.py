@@ -147,7 +147,7 @@ def _compose(
     key: jax.Array,
     image_shape: Shape,
     chain: Sequence[Callable[[jax.Array, Shape], ops.Operator]],
-) -> ops.Composed:
+) -> ops.Operator:
     operators: list[ops.Operator] = []
     for i, build in enumerate(chain):
         operators.append(build(jax.random.fold_in(key, i), image_shape))
