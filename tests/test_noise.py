@@ -223,11 +223,16 @@ def test_noise_inside_of_rounding_is_known():
 
 
 @pytest.mark.parametrize(
-    "operator", [ops.denoising(SHAPE, 20.0), ops.photon_counts(SHAPE, 50.0), ops.identity(SHAPE)]
+    "make",
+    [
+        lambda: ops.denoising(SHAPE, 20.0),
+        lambda: ops.photon_counts(SHAPE, 50.0),
+        lambda: ops.identity(SHAPE),
+    ],
 )
 @pytest.mark.parametrize("step", [2 / 255, 2 / 15, 0.0])
-def test_a_stored_measurement_has_rounding_noise_too(operator, step):
-    y = np.zeros(SHAPE, np.float32)
+def test_a_stored_measurement_has_rounding_noise_too(make, step):
+    operator, y = make(), np.zeros(SHAPE, np.float32)
     stored = ops.as_stored(operator, y, step)
     expected = operator.noise_variance + step**2 / 12
     assert stored.noise_variance == pytest.approx(float(expected))

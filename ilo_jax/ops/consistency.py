@@ -33,8 +33,8 @@ def make_consistent(
       measurement: `y`, of one image.
       x: `[H, W, C]`.
       iterations: at most; fewer suffice where `A A^T` has few different eigenvalues.
-      grey: whether only images are allowed whose channels differ as those of `x` do: grey ones
-        where it is grey.
+      grey: whether only grey images are allowed, from the mean of the channels of `x` on; then
+        half of the measurements of a colour image may determine it.
 
     Raises:
       InputError: an operator that is not linear, or whose noise is neither Gaussian nor rounding.
@@ -48,13 +48,16 @@ def make_consistent(
     assert isinstance(linear, LinearOperator)
     level = jnp.float32(operator.noise_variance)
 
-    def back(r: Measurement) -> jax.Array:
-        image = linear.adjoint(r)
+    def allowed(image: jax.Array) -> jax.Array:
         return jnp.broadcast_to(jnp.mean(image, -1, keepdims=True), x.shape) if grey else image
+
+    def back(r: Measurement) -> jax.Array:
+        return allowed(linear.adjoint(r))
 
     def error(r: Measurement) -> jax.Array:
         return operator.squared_error(r, jax.tree.map(jnp.zeros_like, r))
 
+    x = allowed(x)
     residual = jax.tree.map(lambda y, p: y - p, measurement, linear(x))
     gradient = back(residual)
     first = jnp.sum(gradient**2)

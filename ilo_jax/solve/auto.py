@@ -17,9 +17,9 @@ import numpy as np
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import (
-    LinearOperator,
     Measurement,
     Operator,
+    can_be_consistent,
     check_hold_out,
     make_batch_consistent,
     map_images,
@@ -145,8 +145,8 @@ def reconstruct_auto(
 ) -> Choice:
     """Reconstructs a batch of images, each with the numbers that suit it.
 
-    Where the noise is known, the squared error counts as met at its variance (the discrepancy
-    principle of Morozov).
+    Where the noise is known, the error counts as met at its level (the discrepancy principle of
+    Morozov).
 
     Args:
       measurement: `B` images along the first axis of every leaf.
@@ -200,7 +200,7 @@ def reconstruct_auto(
     found, held_out_error = restarts.image[0], trial.error[best, 0, np.arange(images)]
     finite = np.isfinite(held_out_error) & np.isfinite(restarts.error[0]).all(0)
     image = np.clip(found, -1, 1).mean(0)
-    if isinstance(operator, LinearOperator):
+    if can_be_consistent(operator):
         image = np.clip(make_batch_consistent(operator, measurement, image), -1, 1)
     radii = jnp.min(jnp.stack([chosen.radii.v[cut] for cut in chosen.cuts]), 0)
     return Choice(
