@@ -83,6 +83,13 @@ OPERATORS = {
             ops.random_inpainting(k, s, 0.5), ops.denoising(s, 10.0), ops.radial_mri(s, 4)
         )
     ),
+    "photon counts": Case(lambda _, s: ops.photon_counts(s, 50.0)),
+    "quantization": Case(lambda _, s: ops.quantization(s, 4), GREY),
+    "dead pixels": Case(lambda _, s: ops.dead_pixels(ops.photon_counts(s, 50.0), 0.2)),
+    "dead pixels of a blur": Case(lambda _, s: ops.dead_pixels(ops.motion_blur(s, 3), 0.2)),
+    "noise on what a mask shows": Case(
+        lambda k, s: ops.composition(ops.random_inpainting(k, s, 0.5), ops.denoising(s, 30.0))
+    ),
     "noise on compression": Case(
         lambda k, s: ops.Noisy(s, ops.partial_circulant(k, s, 29), jnp.float32(0.1), clip=False)
     ),

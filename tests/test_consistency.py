@@ -1,11 +1,17 @@
 """The nearest image of the same measurement, for every kind of linear operator."""
 
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import measure
 
 from ilo_jax import ops
+from ilo_jax.app.demo import SAMPLES
+from ilo_jax.errors import InputError
+from ilo_jax.files.images import from_uint8, read_image, to_uint8
 
 numerics_elsewhere = True
 
@@ -22,6 +28,7 @@ CASES = {
     "MRI": lambda key: ops.radial_mri(SHAPE, 3),
 }
 consistent = jax.jit(ops.make_consistent)
+of_many_steps = jax.jit(functools.partial(ops.make_consistent, iterations=400))
 
 
 def uniform(*shape):
@@ -70,3 +77,75 @@ def test_it_needs_no_promotion_of_types_and_ranks():
         truth, x = uniform(2)
         found = jax.eval_shape(lambda: ops.make_consistent(operator, operator(truth), x))
         assert found.dtype == np.float32
+
+
+def peak_signal(x, truth):
+    return float(-10 * np.log10(np.mean((np.clip(x, -1, 1) - truth) ** 2) / 4))
+
+
+def test_a_blur_that_was_rounded_is_undone_as_far_as_rounding_allows():
+    truth, _ = read_image(SAMPLES / "radiograph_00.png", (64, 64, 3))
+    blur = ops.gaussian_blur((64, 64, 3), 2.0)
+    y = from_uint8(to_uint8(measure(blur, truth)))
+    stored = ops.as_stored(blur, y, 2 / 255)
+    knowing, ignorant = (np.asarray(of_many_steps(operator, y, y)) for operator in (stored, blur))
+    assert peak_signal(knowing, truth) > peak_signal(y, truth) + 2
+    # Who does not know of it has the rounding back, amplified.
+    assert peak_signal(ignorant, truth) < peak_signal(y, truth)
+    left = np.mean((measure(blur, knowing) - y) ** 2)
+    assert 0.99 < left / float(stored.noise_variance) < 1.5
+
+
+def test_noise_is_met_at_its_level_and_no_further():
+    truth, x = uniform(2)
+    for operator in (ops.denoising(SHAPE, 30.0), ops.quantization(SHAPE, 2)):
+        y = np.asarray(operator.measure(KEY, truth))
+        found = np.asarray(consistent(operator, y, x))
+        level = float(operator.noise_variance)
+        assert np.mean((found - y) ** 2) == pytest.approx(level, rel=1e-4)
+        # On the straight way, and not at all where it is met already.
+        way = (found - x) / (y - x)
+        np.testing.assert_allclose(way, way.mean(), atol=1e-4)
+        near = (y + 0.9 * np.sqrt(level)).astype(np.float32)
+        np.testing.assert_array_equal(consistent(operator, y, near), near)
+
+
+def test_entries_that_a_mask_hides_do_not_count_for_the_level():
+    masked = ops.random_inpainting(KEY, SHAPE, 0.25)
+    operator = ops.composition(masked, ops.denoising(SHAPE, 30.0))
+    truth, x = uniform(2)
+    y = operator.measure(KEY, truth)
+    found = consistent(operator, y, x)
+    level = float(operator.noise_variance)
+    assert operator.squared_error(measure(masked, found), y) == pytest.approx(level, rel=1e-4)
+
+
+def test_half_of_the_measurements_determine_a_grey_image():
+    operator = jax.jit(lambda key: ops.partial_circulant(key, SHAPE, 96))(KEY)
+    truth = np.repeat(uniform()[..., :1], 3, -1)
+    x = (0.9 * truth + 0.01 * uniform()).astype(np.float32)
+    y = measure(operator, truth)
+    of_grey = jax.jit(functools.partial(ops.make_consistent, grey=True, iterations=300))
+    np.testing.assert_allclose(of_grey(operator, y, x), truth, atol=1e-3)
+    assert np.abs(consistent(operator, y, x) - truth).max() > 0.02
+    pair = np.stack([x, x])
+    both = jax.jit(functools.partial(ops.make_batch_consistent, grey=True))
+    found = np.asarray(both(operator, np.stack([y, y]), pair))
+    assert (found == found[..., :1]).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ops.photon_counts(SHAPE, 50.0),
+        lambda: ops.dead_pixels(ops.identity(SHAPE), 0.1),
+        lambda: ops.composition(ops.denoising(SHAPE, 5.0), ops.grey(SHAPE)),
+        lambda: ops.custom(SHAPE, jnp.tanh),
+    ],
+    ids=["photons", "dead pixels", "noise before the end", "not linear"],
+)
+def test_what_cannot_be_met_is_refused(make):
+    operator, x = make(), jnp.asarray(uniform())
+    assert not ops.can_be_consistent(operator)
+    with pytest.raises(InputError, match="not linear, or with noise that is neither Gaussian nor"):
+        ops.make_consistent(operator, x, x)

@@ -98,6 +98,8 @@ def law_terms(a, b, pair, x, direction, probe, key):
         "restricted": a.restrict(measured),
         "noise variance": jnp.asarray(a.noise_variance, jnp.float32),
         "error": a.error(image(measured, 0), image(measured, 1)),
+        "squared error": a.squared_error(image(measured, 0), image(measured, 1)),
+        "level": jnp.asarray(a.noise_level(image(measured, 0)), jnp.float32),
     }
     if isinstance(a, LinearOperator):
         found["adjoint"] = a.adjoint(probe)
@@ -151,7 +153,14 @@ def test_every_operator_keeps_the_laws(name, seed):
     if name != "classifier":  # whose measurement is a class, and its error an entropy
         assert np.any(flat(found["measured"]) != flat(together)) == a.is_noisy
         squares = (flat(image(together, 0)) - flat(image(together, 1))) ** 2
-        assert found["error"] == pytest.approx(squares.mean(), rel=1e-4)
+        seen = np.ones_like(squares)
+        if isinstance(a, ops.Noise) and a.observed is not None:
+            seen = flat(np.broadcast_to(a.observed, found["one"].shape))
+        assert found["squared error"] == pytest.approx(np.average(squares, weights=seen), rel=1e-4)
+        assert np.isfinite(found["error"])
+        if not isinstance(a, ops.Noise):
+            assert found["error"] == found["squared error"]
+        assert (found["level"] > 0) == isinstance(a, ops.Noise)
 
     if isinstance(a, LinearOperator):
         # Linear: the derivative anywhere in a direction is the measurement of that direction.

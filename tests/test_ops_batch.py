@@ -34,7 +34,7 @@ def test_an_array_has_the_batch_axis_or_is_shared():
     assert (axes.operator.mask, axes.sigma) == (0, None)
     composed = ops.composition(masks, ops.denoising(SHAPE, np.array([1.0, 2.0, 3.0])))
     axes = ops.batch_axes(composed, 3)
-    assert (axes.operators[0].mask, axes.operators[1].sigma) == (0, 0)
+    assert (axes.operator.mask, axes.sigma) == (0, 0)
     assert jax.tree.structure(axes) == jax.tree.structure(composed)
 
 
@@ -76,7 +76,7 @@ def test_what_is_not_declared_is_shared():
         (
             ops.composition(ops.identity(SHAPE), ops.denoising(SHAPE, np.ones(3))),
             4,
-            r"ComposedLinear.operators\[1\].sigma|Composed.operators\[1\].sigma: shape \(3,\)",
+            r"Noisy.sigma: shape \(3,\); expected 0 axes, or an axis of 4 images",
         ),
         (
             ops.Noisy(SHAPE, ops.inpainting(SHAPE, MASKS), jnp.float32(1), clip=False),

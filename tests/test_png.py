@@ -32,7 +32,7 @@ def test_uint8_round_trip(pixels):
 def test_png_round_trip(pixels, tmp_path_factory):
     path = tmp_path_factory.mktemp("png") / "x.png"
     write_png(path, from_uint8(pixels))
-    image, note = read_exact(path, pixels.shape)
+    image, note, _ = read_exact(path, pixels.shape)
     np.testing.assert_array_equal(image, from_uint8(pixels))
     assert note is None
 

@@ -40,7 +40,7 @@ def hide_imagecodecs(monkeypatch) -> None:
 def test_colours_are_those_of_the_profile(mode, stored, profile, seen, suffix, tmp_path):
     path = tmp_path / f"x.{suffix}"
     Image.new(mode, (3, 2), stored).save(path, icc_profile=profile)
-    image, note = read_exact(path, (2, 3, 3))
+    image, note, _ = read_exact(path, (2, 3, 3))
     assert note is None
     tolerance = 0 if profile is SRGB else 1
     expected = np.broadcast_to(np.array(seen, float), image.shape)
@@ -63,7 +63,7 @@ def test_a_deep_picture_keeps_its_bits_under_a_profile(kind, colours, tmp_path, 
     found = (read_exact(tmp_path / "x.tif", (5, 6, 3))[0] + 1) / 2
     np.testing.assert_allclose(found, np.broadcast_to(seen, found.shape), atol=2e-3)
     hide_imagecodecs(monkeypatch)
-    image, note = read_exact(tmp_path / "x.tif", (5, 6, 3))
+    image, note, _ = read_exact(tmp_path / "x.tif", (5, 6, 3))
     np.testing.assert_allclose((image + 1) / 2, np.broadcast_to(seen, found.shape), atol=0.04)
     assert note is not None
     assert "8 bits by its colour profile (more with pip install imagecodecs)" in note
@@ -81,7 +81,7 @@ def test_dark_greys_of_a_profile_follow_its_curve(tmp_path):
 @pytest.mark.parametrize("profile", [b"nothing", SRGB[:200], LINEAR_GREY])
 def test_a_bad_profile_is_ignored_and_said(profile, tmp_path):
     Image.new("RGB", (3, 2), STORED).save(tmp_path / "x.png", icc_profile=profile)
-    image, note = read_exact(tmp_path / "x.png", (2, 3, 3))
+    image, note, _ = read_exact(tmp_path / "x.png", (2, 3, 3))
     np.testing.assert_array_equal(to_uint8(image), np.broadcast_to(STORED, (2, 3, 3)))
     assert note is not None
     assert note.startswith("x.png: doubtful file (its colour profile ")
@@ -97,11 +97,11 @@ def test_a_png_of_16_bits_keeps_them(channels, tmp_path, monkeypatch):
     values = stored / 65535
     colour, alpha = values[..., :colours], values[..., colours:]
     expected = 1 - alpha * (1 - colour) if alpha.size else colour
-    image, _ = read_exact(tmp_path / "x.png", (5, 6, 3))
+    image, *_ = read_exact(tmp_path / "x.png", (5, 6, 3))
     expected = np.broadcast_to(expected, (5, 6, 3))
     np.testing.assert_allclose((image + 1) / 2, expected, atol=1e-6)
     hide_imagecodecs(monkeypatch)
-    image, note = read_exact(tmp_path / "x.png", (5, 6, 3))
+    image, note, _ = read_exact(tmp_path / "x.png", (5, 6, 3))
     np.testing.assert_allclose((image + 1) / 2, expected, atol=2 / 255)
     assert note is not None
     assert "8 of its 16 bits (all with the library imagecodecs" in note

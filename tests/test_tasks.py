@@ -15,10 +15,7 @@ SHAPE = (16, 16, 3)
 
 def build(task, options, image_shape=SHAPE):
     values = TASKS[task].complete(options)
-    read = {
-        name: None if name == "centre" and value == "auto" else value
-        for name, value in values.items()
-    }
+    read = {name: None if value == "auto" else value for name, value in values.items()}
     return TASKS[task].build(KEY, image_shape, **read)
 
 
@@ -61,6 +58,19 @@ KERNEL = np.ones((3, 5))
         ("inpaint", {"mask": MASK}, ops.inpainting(SHAPE, MASK)),
         ("superres", {"factor": 16}, ops.superresolution(SHAPE, 16)),
         ("denoise", {"sigma": 25.0}, ops.denoising(SHAPE, 25.0)),
+        ("denoise", {"sigma": "auto"}, ops.unknown_noise(SHAPE)),
+        (
+            "denoise",
+            {"sigma": 25.0, "dead": 0.1},
+            ops.dead_pixels(ops.denoising(SHAPE, 25.0), 0.1),
+        ),
+        ("photons", {"photons": 50.0}, ops.photon_counts(SHAPE, 50.0)),
+        (
+            "photons",
+            {"photons": 50.0, "dead": 0.04},
+            ops.dead_pixels(ops.photon_counts(SHAPE, 50.0), 0.04),
+        ),
+        ("quantize", {"bits": 3}, ops.quantization(SHAPE, 3)),
         ("compress", {"measurements": 0.1}, ops.partial_circulant(KEY, SHAPE, 77)),
         ("compress", {"measurements": 1e-9}, ops.partial_circulant(KEY, SHAPE, 1)),
         ("gaussian", {"measurements": 1.0}, ops.gaussian_matrix(KEY, SHAPE, 768)),
@@ -127,6 +137,13 @@ NAN, INF = float("nan"), float("inf")
         ("inpaint", {}, r"inpaint: expected observed \| box \| mask"),
         *[("superres", {"factor": v}, "divisor of the image size 8x16") for v in (0, -2, 3, 16)],
         *[("denoise", {"sigma": v}, "expected 0 to 1000") for v in (-1, NAN, INF, 1001)],
+        *[("photons", {"photons": v}, "expected more than 0") for v in (0, -1, NAN, INF, 2e6)],
+        *[
+            (task, value | {"dead": v}, f"dead {v}: expected a fraction of the pixels in")
+            for v in (-0.1, 1, NAN)
+            for task, value in (("photons", {"photons": 50.0}), ("denoise", {"sigma": "auto"}))
+        ],
+        *[("quantize", {"bits": v}, "expected 1 to 16") for v in (0, -1, 17)],
         *[
             (task, {"measurements": v}, r"in \(0, 1\]")
             for v in (0, -0.1, 1.01, NAN, INF)

@@ -63,7 +63,7 @@ def test_integers_have_the_range_of_their_type_or_16_bits(kind, factor, tmp_path
     stored = np.array([[0, white / 2 / factor, white * 0.9 / factor]]).astype(kind)
     stored = stored * np.array(factor, kind)
     tifffile.imwrite(tmp_path / "x.tif", stored)
-    image, _ = read_exact(tmp_path / "x.tif", (1, 3, 1))
+    image, *_ = read_exact(tmp_path / "x.tif", (1, 3, 1))
     expected = stored.astype(np.float64)[..., None] / white
     np.testing.assert_allclose((image + 1) / 2, expected, atol=1e-6)
 
@@ -95,7 +95,7 @@ def test_few_of_16_bits_are_told(tmp_path):
     tifffile.imwrite(tmp_path / "x.tif", GREY.astype(np.uint16) * 16)
     assert read_exact(tmp_path / "x.tif", SHAPE)[1] == "x.tif: values only to 4000 of 65535"
     tifffile.imwrite(tmp_path / "x.tif", GREY.astype(np.uint16) * 16, bitspersample=12)
-    image, note = read_exact(tmp_path / "x.tif", SHAPE)
+    image, note, _ = read_exact(tmp_path / "x.tif", SHAPE)
     assert note is None
     np.testing.assert_allclose((image + 1) / 2, grey3(GREY) / 4095 * 16, atol=1e-6)
 
@@ -104,7 +104,7 @@ def test_a_palette_of_16_bits(tmp_path):
     colours = np.random.default_rng(0).integers(0, 65536, (3, 2**16), np.uint16)
     index = np.arange(54, dtype=np.uint16).reshape(6, 9) * 999
     tifffile.imwrite(tmp_path / "x.tif", index, photometric="palette", colormap=colours)
-    image, _ = read_exact(tmp_path / "x.tif", SHAPE)
+    image, *_ = read_exact(tmp_path / "x.tif", SHAPE)
     np.testing.assert_allclose((image + 1) / 2, colours.T[index] / 65535, atol=1e-6)
 
 

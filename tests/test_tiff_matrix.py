@@ -109,7 +109,7 @@ def test_every_layout_is_read_as_it_was_written(kind, way, tmp_path):
         )
         stored = tifffile.imread(path)
         np.testing.assert_array_equal(stored, written)
-        found, _ = read_exact(path, (*SIZE, 3))
+        found, *_ = read_exact(path, (*SIZE, 3))
         np.testing.assert_allclose(
             (found + 1) / 2,
             expected,

@@ -119,7 +119,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         "--sna",
         action=argparse.BooleanOptionalAction,
         help="Stochastic Noise Addition: generated images get noise like the measurement's "
-        "(default: where the task adds noise that is not clipped; denoise clips)",
+        "(default: where that is Gaussian and not clipped; denoise clips)",
     )
     method.add_argument(
         "--batch-size",
@@ -167,7 +167,8 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
         "--consistent",
         action="store_true",
         default=False,
-        help="end with the nearest image of the same measurement, for linear tasks without noise",
+        help="end with the nearest image of the same measurement, as far as its noise allows, for "
+        "linear tasks whose noise is Gaussian or rounding",
     )
     video = parser.add_argument_group("variables and video")
     video.add_argument(
@@ -234,7 +235,7 @@ def _add_option(group: Any, option: Option, *notes: str, required: bool) -> None
         notes = (*notes, f"default: {option.default}")
     group.add_argument(
         f"--{option.name}",
-        type=option.type if isinstance(option.type, type) else str,
+        type=READERS[option.type].given,
         metavar=READERS[option.type].metavar,
         required=required,
         help=f"{option.help} ({'; '.join(notes)})" if notes else option.help,

@@ -84,12 +84,13 @@ def read_kernel(path: str) -> np.ndarray:
 
 
 class Reader(NamedTuple):
-    """How help shows a type of option, `(given, image_shape)` to what `build` takes, and, of what
-    the option only names, the digest."""
+    """How help shows a type of option, `(given, image_shape)` to what `build` takes, of what the
+    option only names, the digest, and from the text of the command line to what is given."""
 
     metavar: str
     read: Callable[[Any, Shape], Any]
     digest: Callable[[str], str] | None = None
+    given: Callable[[str], Any] = str
 
 
 def _number(kind: type, expected: str) -> Callable[[Any, Shape], Any]:
@@ -114,12 +115,21 @@ def _builders(text: str, _: Shape) -> list[Callable[[jax.Array, Shape], Operator
     return [builder(*link) for link in parse_chain(text)]
 
 
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 _float = _number(float, "a number")
 
 READERS = {
-    float: Reader("X", _float),
-    int: Reader("N", _number(int, "a whole number")),
-    "number or auto": Reader("X", lambda given, _: None if given == "auto" else _float(given, _)),
+    float: Reader("X", _float, given=float),
+    int: Reader("N", _number(int, "a whole number"), given=int),
+    "number or auto": Reader(
+        "X", lambda given, _: None if given == "auto" else _float(given, _), given=_number_or_text
+    ),
     "mask": Reader("FILE", _mask, digest_of),
     "kernel": Reader("FILE", lambda path, _: read_kernel(path), digest_of),
     "function": Reader("MODULE:FUNCTION", lambda text, _: load_function(text), digest_of_function),

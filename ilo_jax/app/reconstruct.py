@@ -19,11 +19,18 @@ from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate
 from ilo_jax.app.pipeline import Pipeline, Reporter, padded
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
-from ilo_jax.app.samples import Reader, Sample, measurement_error, stack, tiles_of
+from ilo_jax.app.samples import (
+    Reader,
+    Sample,
+    measurement_error,
+    operator_of,
+    stack,
+    tiles_of,
+)
 from ilo_jax.errors import InputError
 from ilo_jax.files.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.files.variables import load_variables, save_variables
-from ilo_jax.ops import LinearOperator, make_batch_consistent
+from ilo_jax.ops import make_batch_consistent
 from ilo_jax.solve import Choice, Result, Variables
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.solve.variables import with_cuts, zeros
@@ -156,9 +163,9 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
     result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *parts)
     image = jnp.clip(result.image, -1, 1)
     if run.settings.consistent:
-        assert isinstance(run.operator, LinearOperator)
+        operator = operator_of([sample for sample, _ in runs])
         measurement = stack([sample.measurement for sample, _ in runs])
-        image = jnp.clip(make_batch_consistent(run.operator, measurement, image), -1, 1)
+        image = jnp.clip(make_batch_consistent(operator, measurement, image), -1, 1)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
     return _Found(image.mean(1), image.std(1), finite, result)
@@ -186,7 +193,7 @@ def _solve_program(
 
     return solve.reconstruct(
         run.prior,
-        run.operator,
+        operator_of(samples),
         measurement,
         keys,
         method,
@@ -202,7 +209,7 @@ def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fo
     steps = _steps_of_choice(run) * len(batch)
     choice = solve.reconstruct_auto(
         run.prior,
-        run.operator,
+        operator_of(batch),
         stack([sample.measurement for sample in batch]),
         jnp.stack([run.image_key(sample.file) for sample in batch]),
         run.method,
@@ -270,7 +277,7 @@ def _write(
             rows.append(Row(name, None, None, None, seconds, sample.digest, NOT_FINITE))
             continue
         scores = (None, None) if sample.truth is None else evaluate(sample.truth, image)
-        error = measurement_error(run.operator, jnp.asarray(image), sample.measurement)
+        error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)
         rows.append(Row(name, *scores, float(error), seconds, sample.digest, OK))
         if run.restarts > 1:
             results.add_spread(name, found.spread[i])

@@ -19,7 +19,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.files.find import find_images
 from ilo_jax.files.generators import load
 from ilo_jax.files.images import read_image
-from ilo_jax.ops import LinearOperator, Operator
+from ilo_jax.ops import Noise, Operator, as_stored, can_be_consistent
 from ilo_jax.priors import Prior
 from ilo_jax.solve import EFFORTS, Auto, Data, Method
 from ilo_jax.stylegan2 import StyleGAN2, with_label
@@ -55,7 +55,8 @@ class Run:
 
     Attributes:
       prior: the generator.
-      operator: the forward operator.
+      task_operator: the task's operator.
+      operator: it; of measurements that are read, with what noise these have, still unknown.
       method: of images that start at random.
       from_variables: of those that start from variables; in a video, its later frames.
       auto: what `--auto` tries; None without.
@@ -67,6 +68,7 @@ class Run:
 
     settings: Settings
     prior: Prior
+    task_operator: Operator
     operator: Operator
     method: Method
     from_variables: Method
@@ -88,7 +90,10 @@ class Run:
         Raises:
           InputError: a setting is out of range, or does not go with another.
         """
-        operator = operator_of(settings, prior)
+        operator = task_operator = operator_of(settings, prior)
+        if settings.measured:
+            nothing = jnp.zeros(operator.measurement_shape, jnp.float32)
+            operator = as_stored(operator, nothing, step=0)
         method = method_of(settings, prior)
         description = _description(settings, method)
         later = of_frames(method, settings.video) if settings.video else method
@@ -112,6 +117,7 @@ class Run:
         return cls(
             settings=settings,
             prior=prior,
+            task_operator=task_operator,
             operator=operator,
             method=method,
             from_variables=later,
@@ -183,10 +189,12 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
             f"{task.name} --measured: its measurements are not images; "
             "expected images to be measured, without --measured"
         )
-    if settings.consistent and not isinstance(operator, LinearOperator):
+    if isinstance(operator, Noise) and operator.is_unknown and not settings.measured:
+        raise InputError("--sigma auto: expected --measured, or the sigma that is to be simulated")
+    if settings.consistent and not can_be_consistent(operator):
         raise InputError(
-            f"--consistent: {task.name} is not linear, or adds noise; expected a task whose "
-            "measurements an image can meet exactly"
+            f"--consistent: {task.name} is not linear, or has noise that is neither Gaussian nor "
+            "rounding; expected a task whose measurements an image can meet"
         )
     if settings.samples > 1 and (settings.save_variables or settings.video):
         raise InputError(

@@ -9,24 +9,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ilo_jax import ops
 from ilo_jax.app.inputs import Inputs
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.run import Run
 from ilo_jax.errors import InputError
 from ilo_jax.files import images
 from ilo_jax.files.contact_sheet import Tile
-from ilo_jax.ops import Operator
+from ilo_jax.ops import Operator, as_stored
 from ilo_jax.solve import Variables
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """An image file: its truth `[H, W, C]` (None with `measured`), its measurement, the reference
-    and where to start from, if there are any, and the digest of all of it."""
+    """An image file: its truth `[H, W, C]` (None with `measured`), its measurement, the operator
+    that knows its noise, the reference and where to start from, if there are any, and the digest of
+    all of it."""
 
     file: Path
     truth: np.ndarray | None
     measurement: Any
+    operator: Operator
     reference: np.ndarray | None = None
     initial: Variables | None = None
     digest: str = ""
@@ -40,13 +43,14 @@ def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     """
     reference = run.reference(file)
     if run.settings.measured:
-        image, note = images.read_exact(file, run.operator.measurement_shape)
+        image, note, step = images.read_exact(file, run.operator.measurement_shape)
         measurement = run.operator.restrict(jnp.asarray(image))
-        return Sample(file, None, _finite(file, measurement), reference), note
+        operator = as_stored(run.task_operator, measurement, step)
+        return Sample(file, None, _finite(file, measurement), operator, reference), note
     truth, note = images.read_image(file, run.prior.image_shape)
     key = jax.random.fold_in(run.image_key(file), 0)
     measurement = _measure(run.operator, key, jnp.asarray(truth))
-    return Sample(file, truth, _finite(file, measurement), reference), note
+    return Sample(file, truth, _finite(file, measurement), run.operator, reference), note
 
 
 def _finite(file: Path, measurement: Any) -> Any:
@@ -126,6 +130,11 @@ def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> l
         Tile(picture, " ".join(f"{name} {value:g}" for name, value in numbers.items())),
         *(Tile(image, f"{row.psnr_db:.2f} dB") for image, row in found),
     ]
+
+
+def operator_of(samples: Sequence[Sample]) -> Operator:
+    """The operator of a batch: what differs is the noise of measurements that were read."""
+    return ops.stack([sample.operator for sample in samples])
 
 
 def stack(trees: Sequence[Any]) -> Any:

@@ -91,6 +91,20 @@ def _count(image_shape: Shape, measurements: float) -> int:
     return max(round(measurements * math.prod(image_shape)), 1)
 
 
+DEAD = Option("dead", float, "fraction of pixels that are black, nobody knows which", default=0.0)
+
+
+def _denoise(_: jax.Array, image_shape: Shape, sigma: float | None, dead: float = 0.0) -> ops.Noise:
+    known = sigma is not None
+    noise = ops.denoising(image_shape, sigma) if known else ops.unknown_noise(image_shape)
+    return ops.dead_pixels(noise, dead) if dead else noise
+
+
+def _photons(_: jax.Array, image_shape: Shape, photons: float, dead: float = 0.0) -> ops.Noise:
+    noise = ops.photon_counts(image_shape, photons)
+    return ops.dead_pixels(noise, dead) if dead else noise
+
+
 def _inpaint(
     key: jax.Array,
     image_shape: Shape,
@@ -147,7 +161,7 @@ def _compose(
     key: jax.Array,
     image_shape: Shape,
     chain: Sequence[Callable[[jax.Array, Shape], ops.Operator]],
-) -> ops.Composed:
+) -> ops.Operator:
     operators: list[ops.Operator] = []
     for i, build in enumerate(chain):
         operators.append(build(jax.random.fold_in(key, i), image_shape))
@@ -195,10 +209,34 @@ _ROWS = (
     Task(
         "denoise",
         "remove Gaussian noise",
-        _without_key(ops.denoising),
-        forms=((Option("sigma", float, "standard deviation of the noise, on the 0-255 scale"),),),
-        examples=({"sigma": 25.0},),
+        _denoise,
+        forms=(
+            (
+                Option(
+                    "sigma",
+                    "number or auto",
+                    "standard deviation of the noise, on the 0-255 scale; auto: estimated, of "
+                    "images that are --measured",
+                ),
+                DEAD,
+            ),
+        ),
+        examples=({"sigma": 25.0}, {"sigma": 60.0, "dead": 0.1}),
         demo={"sigma": 25.0},
+    ),
+    Task(
+        "photons",
+        "remove the noise of few photons",
+        _photons,
+        forms=((Option("photons", float, "counted at white, on average; at most 1e6"), DEAD),),
+        examples=({"photons": 50.0, "dead": 0.04}, {"photons": 2.0}),
+    ),
+    Task(
+        "quantize",
+        "undo rounding to few grey values",
+        _without_key(ops.quantization),
+        forms=((Option("bits", int, "of each value, 1 to 16"),),),
+        examples=({"bits": 2},),
     ),
     Task(
         "compress",
@@ -271,6 +309,7 @@ _ROWS = (
         examples=(
             {"chain": "superres factor=2, blur motion=3"},
             {"chain": "inpaint observed=0.5, denoise sigma=10, mri spokes=4"},
+            {"chain": "blur sigma=1, photons photons=50 dead=0.1, quantize bits=6"},
         ),
     ),
     Task(

@@ -55,8 +55,14 @@ def read_image(
     return _signed(colour, channels), _said(path, notes)
 
 
-def read_exact(path: Path | str, shape: tuple[int, int, int]) -> tuple[np.ndarray, str | None]:
+def read_exact(
+    path: Path | str, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, str | None, float]:
     """`read_image` for measurements, which must not be resized.
+
+    Returns:
+      As `read_image`, and the step between two values that the file can hold, in the units of the
+      image: 2 / 255 of 8 bits, 0 of floating-point numbers.
 
     Raises:
       InputError: as `read_image`, or another size than `shape`.
@@ -64,7 +70,7 @@ def read_exact(path: Path | str, shape: tuple[int, int, int]) -> tuple[np.ndarra
     picture = open_picture(path)
     _expect_size(path, picture, shape[:2])
     colour = picture.on_white(*_whole(picture))
-    return _signed(colour, shape[2]), _said(path, picture.notes)
+    return _signed(colour, shape[2]), _said(path, picture.notes), 2 * picture.step
 
 
 def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:

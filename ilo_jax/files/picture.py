@@ -50,6 +50,13 @@ class Picture:
             notes.append("first of several frames")
         self.notes = notes
 
+    @property
+    def step(self) -> float:
+        """Between two values that the file can hold, in [0, 1]; 0 of floating-point numbers."""
+        if isinstance(self._numbers, Samples):
+            return 0 if self._numbers.values.dtype.kind == "f" else 1 / self._scale.white
+        return 1 if self._numbers.mode == "1" else 1 / 255
+
     def part(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
         """Colour `[h, w, 1 or 3]` and alpha `[h, w, 1]` or None: float32 in [0, 1]."""
         colour, alpha = self._part(rows, columns)

@@ -34,7 +34,20 @@ from ilo_jax.ops.mri import (
     radial_mask,
     radial_mri,
 )
-from ilo_jax.ops.noise import Noisy, denoising
+from ilo_jax.ops.noise import Noise, noiseless
+from ilo_jax.ops.noise_dead import DeadPixels, dead_pixels
+from ilo_jax.ops.noise_estimate import estimate_sigma
+from ilo_jax.ops.noise_gaussian import (
+    Noisy,
+    Quantized,
+    UnknownNoise,
+    as_stored,
+    can_be_consistent,
+    denoising,
+    quantization,
+    unknown_noise,
+)
+from ilo_jax.ops.noise_poisson import PhotonCounts, photon_counts
 from ilo_jax.ops.phase import FourierMagnitude, phase_retrieval, sign_patterns
 from ilo_jax.ops.projections import euclidean_norm, project_l1_ball, rescale_to_norm
 
@@ -43,6 +56,7 @@ __all__ = [
     "Blur",
     "Composed",
     "Custom",
+    "DeadPixels",
     "FourierMagnitude",
     "GaussianMatrix",
     "Grey",
@@ -50,22 +64,30 @@ __all__ = [
     "Inpaint",
     "LinearOperator",
     "Measurement",
+    "Noise",
     "Noisy",
     "Operator",
     "PartialCirculant",
+    "PhotonCounts",
+    "Quantized",
     "UndersampledFourier",
+    "UnknownNoise",
     "array",
+    "as_stored",
     "batch_axes",
     "blur",
     "box_inpainting",
     "box_mask",
+    "can_be_consistent",
     "can_hold_out",
     "cartesian_mask",
     "cartesian_mri",
     "composition",
     "custom",
+    "dead_pixels",
     "denoising",
     "determined_share",
+    "estimate_sigma",
     "euclidean_norm",
     "gaussian_blur",
     "gaussian_kernel",
@@ -78,9 +100,12 @@ __all__ = [
     "map_images",
     "motion_blur",
     "motion_kernel",
+    "noiseless",
     "partial_circulant",
     "phase_retrieval",
+    "photon_counts",
     "project_l1_ball",
+    "quantization",
     "radial_mask",
     "radial_mri",
     "random_inpainting",
@@ -89,4 +114,5 @@ __all__ = [
     "sign_patterns",
     "stack",
     "superresolution",
+    "unknown_noise",
 ]

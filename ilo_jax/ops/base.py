@@ -67,7 +67,8 @@ class Operator(Node):
         """How far a predicted measurement of one image is from what was measured, over all entries,
         or those where `where` (as `hold_out` has it) is 1. The image that makes it least is a
         solver's result. The mean squared difference, but where the operator knows better: of noise
-        that is not Gaussian, its negative log-likelihood in the same units."""
+        that is not Gaussian, `2 noise_variance` times its negative log-likelihood, less what no
+        image changes."""
         return self.squared_error(predicted, measured, where)
 
     def squared_error(
@@ -98,19 +99,33 @@ class Operator(Node):
         )
 
     @property
+    def observed(self) -> Measurement | None:
+        """1 at the entries that are measured, 0 where a measurement holds a 0 in their place, in
+        arrays that broadcast to one image's measurement; None where all are measured."""
+        return None
+
+    @property
     def is_noisy(self) -> bool:
         """Whether `measure` adds noise."""
         return False
 
     @property
-    def noise_variance(self) -> jax.typing.ArrayLike:
-        """Of the noise that `measure` adds to each entry, before any clipping."""
-        return 0.0
+    def noise_is_known(self) -> bool:
+        """Whether `error` and `noise_level` are of all noise that `measure` adds. Else they are of
+        the last noise alone, and the level is a lower bound: noise that arises before something
+        else is measured of it has no simple likelihood."""
+        return True
 
     @property
-    def noise_is_clipped(self) -> bool:
-        """Whether `measure` clips what it has added noise to."""
+    def noise_is_additive(self) -> bool:
+        """Whether what `measure` adds is Gaussian noise, the same for every image and unclipped."""
         return False
+
+    @property
+    def noise_variance(self) -> jax.typing.ArrayLike:
+        """Of the noise that `measure` adds to each entry, before any clipping; at mid-grey where it
+        depends on the image."""
+        return 0.0
 
     def noise_level(self, predicted: Measurement) -> jax.typing.ArrayLike:
         """What `error` is on average where `predicted` is the truth (Morozov's discrepancy)."""

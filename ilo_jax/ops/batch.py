@@ -59,7 +59,8 @@ def map_images(function: Callable, operator: Operator, *trees: Any) -> Any:
 
 
 def stack(operators: Sequence[AnyOperator]) -> AnyOperator:
-    """The operator of a batch whose images have these, one each.
+    """The operator of a batch whose images have these, one each; an array that is the same object
+    in all of them stays shared.
 
     Raises:
       InputError: none, or operators that differ in more than the values of their declared arrays.
@@ -86,7 +87,7 @@ def stack(operators: Sequence[AnyOperator]) -> AnyOperator:
                 f"{where}: shapes {', '.join(map(str, sorted(shapes)))}; "
                 f"expected the same {rank} axes, of one image"
             )
-        return jnp.stack(leaves)
+        return leaf if all(other is leaf for other in leaves) else jnp.stack(leaves)
 
     return map_arrays(of_all, *operators)
 

@@ -4,6 +4,8 @@ import jax
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops.base import LinearOperator, Measurement, Operator
+from ilo_jax.ops.inversion import Identity
+from ilo_jax.ops.noise import Noise
 
 
 class Composed(Operator):
@@ -43,31 +45,34 @@ class Composed(Operator):
         return self.operators[-1].hold_out(key, fraction)
 
     @property
+    def observed(self) -> Measurement | None:
+        return self.operators[-1].observed
+
+    @property
     def is_noisy(self) -> bool:
         return any(operator.is_noisy for operator in self.operators)
 
     @property
-    def noise_is_clipped(self) -> bool:
-        return self.operators[-1].noise_is_clipped
-
-    def noise_level(self, predicted: Measurement) -> jax.typing.ArrayLike:
-        return self.operators[-1].noise_level(predicted)
+    def noise_is_known(self) -> bool:
+        return not self.is_noisy
 
     @property
-    def noise_variance(self) -> jax.typing.ArrayLike:
-        """Of the last operator; noise of earlier ones is not known behind the later ones."""
-        return self.operators[-1].noise_variance
+    def noise_is_additive(self) -> bool:
+        noisy = [operator for operator in self.operators if operator.is_noisy]
+        return bool(noisy) and all(operator.noise_is_additive for operator in noisy)
 
 
 class ComposedLinear(Composed, LinearOperator):
     """`Composed` of linear operators, hence with an adjoint."""
 
 
-def composition(*operators: Operator) -> Composed:
-    """Composes operators, the first applied first; linear if all of them are.
+def composition(*operators: Operator) -> Operator:
+    """Composes operators, the first applied first; linear if all of them are. Noise at the end is
+    noise on all that comes before it, `noise(A_k(... A_1(x)))`, whose likelihood is known.
 
     Raises:
-      InputError: none, or one that is not for images of the shape that the last one measures.
+      InputError: none, one that is not for images of the shape that the last one measures, or noise
+        that nobody knows before the end, where it cannot be estimated.
     """
     if not operators:
         raise InputError("composition of no operators: expected one or more")
@@ -75,5 +80,17 @@ def composition(*operators: Operator) -> Composed:
         measured, expected = operators[i - 1].measurement_shape, operators[i].image_shape
         if measured != expected:
             raise InputError(f"operator {i} measures {measured}; expected {expected}, for the next")
-    linear = all(isinstance(operator, LinearOperator) for operator in operators)
-    return (ComposedLinear if linear else Composed)(operators[0].image_shape, operators)
+        if isinstance(before := operators[i - 1], Noise) and before.is_unknown:
+            raise InputError(
+                f"operator {i - 1}: noise that is to be estimated; expected it to be the last"
+            )
+    *before, last = operators
+    image_shape = operators[0].image_shape
+    if isinstance(last, Noise):
+        inner = composition(*before, last.operator)
+        return last.replace(image_shape=image_shape, operator=inner)
+    links = tuple(o for o in operators if not isinstance(o, Identity)) or (last,)
+    if len(links) == 1:
+        return links[0]
+    linear = all(isinstance(operator, LinearOperator) for operator in links)
+    return (ComposedLinear if linear else Composed)(image_shape, links)

@@ -26,6 +26,10 @@ class Inpaint(LinearOperator):
     def restrict(self, y: jax.Array) -> jax.Array:
         return self(y)
 
+    @property
+    def observed(self) -> jax.Array:
+        return self.mask
+
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Some of the observed pixels."""
         scores = draw(jax.random.uniform, key, self.mask.shape)

@@ -11,7 +11,7 @@ from jax.scipy.special import log_ndtr, ndtr
 _FAR = 12.0
 """Standard deviations from which on a series is better than a quotient."""
 
-_LEAST = 1e-4
+LEAST = 1e-4
 """Of standard deviations, below which nothing changes in float32."""
 
 
@@ -40,7 +40,7 @@ def censored(predicted: jax.Array, measured: jax.Array, sigma: jax.Array) -> jax
       measured: `y`, likewise, in [-1, 1].
       sigma: standard deviation of the noise, a scalar.
     """
-    sigma = jnp.maximum(sigma, _LEAST)
+    sigma = jnp.maximum(sigma, LEAST)
     outside = jnp.where(measured >= 1, predicted - 1, -1 - predicted) / sigma
     at_end = -2 * sigma**2 * log_phi(outside)
     return jnp.where(jnp.abs(measured) < 1, (measured - predicted) ** 2, at_end)
@@ -48,7 +48,7 @@ def censored(predicted: jax.Array, measured: jax.Array, sigma: jax.Array) -> jax
 
 def expected_censored(predicted: jax.Array, sigma: jax.Array) -> jax.Array:
     """What `censored` is on average where `predicted` is the truth; `sigma^2` without clipping."""
-    sigma = jnp.maximum(sigma, _LEAST)
+    sigma = jnp.maximum(sigma, LEAST)
     low, high = (-1 - predicted) / sigma, (1 - predicted) / sigma
     squares = ndtr(high) - ndtr(low) + _moment(low) - _moment(high)
     ends = sum(ndtr(z) * log_ndtr(z) for z in (low, -high))

@@ -32,7 +32,11 @@ class UndersampledFourier(LinearOperator):
         return self.restrict(jnp.stack([k_space.real, k_space.imag], axis=-1))
 
     def restrict(self, y: jax.Array) -> jax.Array:
-        return align(self.mask[..., None], y) * y
+        return align(self.observed, y) * y
+
+    @property
+    def observed(self) -> jax.Array:
+        return self.mask[..., None]
 
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Some of the samples, each with its opposite, which has the same value, conjugated."""

@@ -1,72 +1,114 @@
-"""Denoising: additive Gaussian noise on another operator's measurement (Section 4.3)."""
+"""Noise on what an operator measures: what it is, and how likely a measurement is under it.
 
-import flax.struct
+A new kind is one file: a subclass of `Noise` with `add`, `losses` and `levels` of an array, and a
+function that makes one.
+"""
+
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ilo_jax.errors import InputError
-from ilo_jax.ops.base import Measurement, Operator, Shape, array, draw, mean_where
-from ilo_jax.ops.inversion import Identity
-from ilo_jax.ops.likelihood import censored, expected_censored
+from ilo_jax.ops.base import Measurement, Operator, align, mean_where
+
+AnyNoise = TypeVar("AnyNoise", bound="Noise")
+
+_INSIDE = 2**31
+"""Folded into the key of noise that is inside of other noise."""
 
 
-class Noisy(Operator):
-    """`A(x) + sigma * n`, `n` standard normal.
+class Noise(Operator):
+    """`noise(A(x))`, of the entries that `A` measures.
 
     Attributes:
       operator: `A`.
-      sigma: standard deviation, in the units of the measurement ([-1, 1] for images).
-      clip: whether noisy values are clipped to [-1, 1], as the paper does.
     """
 
     operator: Operator
-    sigma: jax.Array = flax.struct.field(metadata=array(0))
-    clip: bool = flax.struct.field(pytree_node=False)
+
+    def add(self, key: jax.Array, y: jax.Array) -> jax.Array:
+        """Of an array `y` of the measurement, what is measured in its place."""
+        raise NotImplementedError
+
+    def losses(self, predicted: jax.Array, measured: jax.Array) -> jax.Array:
+        """Whose mean over the entries is `error`, convex in `predicted` and finite: of the array's
+        entries, or of something that broadcasts to them."""
+        raise NotImplementedError
+
+    def levels(self, predicted: jax.Array) -> jax.Array:
+        """What `losses` are on average where `predicted` is the truth."""
+        raise NotImplementedError
+
+    def log_black(self, predicted: jax.Array) -> jax.Array:
+        """Of each entry, the logarithm of the probability that black (-1) is measured."""
+        raise NotImplementedError
+
+    def rounded(self: AnyNoise, step: jax.typing.ArrayLike) -> AnyNoise:
+        """With rounding behind it, to multiples of `step`: likelihood and level are of both."""
+        raise NotImplementedError
+
+    @property
+    def noise_variance(self) -> jax.Array:
+        raise NotImplementedError
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is to be estimated (`known`) before anything else can be done."""
+        return isinstance(self.operator, Noise) and self.operator.is_unknown
+
+    def known(self, y: Measurement) -> "Noise":
+        """With what is unknown estimated from one measurement, outside of `jax.jit`."""
+        inner = self.operator
+        return self.replace(operator=inner.known(y)) if isinstance(inner, Noise) else self
 
     def __call__(self, x: jax.Array) -> Measurement:
         return self.operator(x)
 
     def measure(self, key: jax.Array, x: jax.Array) -> Measurement:
-        leaves, treedef = jax.tree.flatten(self.operator(x))
-        keys = jax.random.split(key, len(leaves))
-        noisy = [
-            y + self.sigma * draw(jax.random.normal, k, y.shape)
-            for k, y in zip(keys, leaves, strict=True)
-        ]
-        if self.clip:
-            noisy = [jnp.clip(y, -1, 1) for y in noisy]
-        return treedef.unflatten(noisy)
+        y = self.operator.measure(jax.random.fold_in(key, _INSIDE), x)
+        leaves, treedef = jax.tree.flatten(y)
+        keys = treedef.unflatten(list(jax.random.split(key, len(leaves))))
+        noisy = jax.tree.map(self.add, keys, y)
+        if self.observed is None:
+            return noisy
+        return jax.tree.map(
+            lambda seen, n, y: jnp.where(align(seen, y) > 0, n, y), self.observed, noisy, y
+        )
 
     def error(
         self, predicted: Measurement, measured: Measurement, where: Measurement | None = None
     ) -> jax.Array:
-        """The squared error; under clipping that of `likelihood.censored`."""
-        if not self.clip:
-            return self.squared_error(predicted, measured, where)
-        losses = jax.tree.map(lambda p, m: censored(p, m, self.sigma), predicted, measured)
-        return mean_where(losses, where)
+        losses = jax.tree.map(self.losses, predicted, measured)
+        return mean_where(losses, self._seen(where))
 
-    @property
-    def noise_is_clipped(self) -> bool:
-        return self.clip
+    def squared_error(
+        self, predicted: Measurement, measured: Measurement, where: Measurement | None = None
+    ) -> jax.Array:
+        return super().squared_error(predicted, measured, self._seen(where))
 
-    def noise_level(self, predicted: Measurement) -> jax.typing.ArrayLike:
-        if not self.clip:
-            return self.noise_variance
-        levels = jax.tree.map(lambda p: expected_censored(p, self.sigma), predicted)
-        return mean_where(levels, None)
+    def noise_level(self, predicted: Measurement) -> jax.Array:
+        return mean_where(jax.tree.map(self.levels, predicted), self.observed)
+
+    def _seen(self, where: Measurement | None) -> Measurement | None:
+        """Of the entries of `where`, those that are measured."""
+        if where is None or self.observed is None:
+            return self.observed if where is None else where
+        return jax.tree.map(jnp.multiply, where, self.observed)
 
     def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
         return self.operator.hold_out(key, fraction)
+
+    @property
+    def observed(self) -> Measurement | None:
+        return self.operator.observed
 
     @property
     def is_noisy(self) -> bool:
         return True
 
     @property
-    def noise_variance(self) -> jax.Array:
-        return self.sigma**2 + self.operator.noise_variance
+    def noise_is_known(self) -> bool:
+        return not self.operator.is_noisy
 
     def picture(self, y: Measurement) -> jax.Array:
         return self.operator.picture(y)
@@ -75,18 +117,11 @@ class Noisy(Operator):
         return self.operator.restrict(y)
 
 
-def denoising(image_shape: Shape, sigma: float | np.ndarray) -> Noisy:
-    """Images with Gaussian noise, clipped to [-1, 1].
+def noiseless(operator: Operator) -> Operator:
+    """What noise at the end is added to, the operator itself without."""
+    return noiseless(operator.operator) if isinstance(operator, Noise) else operator
 
-    Args:
-      sigma: standard deviation on the scale of 0-255 pixels, from 0 to 1000; `[B]` for a batch,
-        one for each image.
 
-    Raises:
-      InputError: out of range, or of another shape.
-    """
-    of_pixels = np.asarray(sigma, np.float64)
-    if of_pixels.ndim > 1 or not np.all((of_pixels >= 0) & (of_pixels <= 1000)):
-        raise InputError(f"sigma {sigma}: expected 0 to 1000, on the scale of 0-255 pixels")
-    scaled = jnp.asarray(of_pixels / 127.5, jnp.float32)
-    return Noisy(image_shape, Identity(image_shape), scaled, clip=True)
+def through(drawn: jax.Array, y: jax.Array) -> jax.Array:
+    """What was drawn, with the derivative of `y`: for noise that has none of its own."""
+    return jax.lax.stop_gradient(drawn) + (y - jax.lax.stop_gradient(y))

@@ -18,9 +18,9 @@ import numpy as np
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import (
-    LinearOperator,
     Measurement,
     Operator,
+    can_be_consistent,
     can_hold_out,
     make_batch_consistent,
     map_images,
@@ -138,8 +138,8 @@ def reconstruct_auto(
     """Reconstructs a batch of images, each with the numbers that suit it.
 
     Where fewer than two entries are independent, nothing can be held out, and the method is run as
-    it is. Where the noise is known, the squared error counts as met at its variance (Morozov's
-    discrepancy principle).
+    it is. Where the noise is known, the error counts as met at its level (Morozov's discrepancy
+    principle).
 
     Args:
       measurement: `B` images along the first axis of every leaf.
@@ -200,7 +200,7 @@ def reconstruct_auto(
     found = restarts.image[0]
     finite = (np.isfinite(held_out_error) | ~can_judge) & np.isfinite(restarts.error[0]).all(0)
     image = np.clip(found, -1, 1).mean(0)
-    if isinstance(operator, LinearOperator):
+    if can_be_consistent(operator):
         image = np.clip(make_batch_consistent(operator, measurement, image), -1, 1)
     radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
     if chosen.growth is not None:

@@ -88,10 +88,11 @@ class Problem(flax.struct.PyTreeNode):
     @property
     def sna(self) -> bool:
         """Whether the operator's noise is added to what the objective sees (Section 4.2). Where it
-        is clipped, its likelihood is better: noise that is added would draw images to the ends."""
+        is clipped, or depends on the image, its likelihood is better: noise that is added would
+        draw images to where it is least, such as the ends."""
         if self.method.sna is not None:
             return self.method.sna
-        return self.operator.is_noisy and not self.operator.noise_is_clipped
+        return self.operator.noise_is_additive
 
 
 def start(prior: Prior, method: Method, key: jax.Array, initial: Variables | None) -> Search:

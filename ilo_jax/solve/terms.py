@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ilo_jax import lpips
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Inpaint, Operator
+from ilo_jax.ops import Inpaint, Operator, noiseless
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.priors import Prior
 from ilo_jax.solve.objective import Data, Objective, Target, Term, View, as_objective
@@ -30,7 +30,9 @@ class Mse(Term):
     def __call__(self, target: Target, view: View) -> jax.Array:
         del target
         error = view.error(view.predicted, view.data.kept)
-        floor = view.level(view.predicted) if self.discrepancy else self.floor
+        floor = self.floor
+        if self.discrepancy:  # no reason to change the image, even where it depends on that
+            floor = jax.lax.stop_gradient(view.level(view.predicted))
         return jnp.maximum(error, jnp.asarray(floor, error.dtype))
 
 
@@ -132,7 +134,7 @@ class PerceptualFilled(Term):
     def prepare(self, prior: Prior, operator: Operator, data: Data) -> jax.Array:
         """The observed pixels, 0 where one is missing."""
         _check_all_is_seen(data, "lpips")
-        if not isinstance(operator, Inpaint):
+        if not isinstance(noiseless(operator), Inpaint):
             raise InputError(
                 f"loss lpips_filled: operator {type(operator).__name__} misses no pixels; "
                 "expected inpainting, or the loss lpips"
