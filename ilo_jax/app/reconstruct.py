@@ -165,7 +165,9 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
     if run.settings.consistent:
         operator = operator_of([sample for sample, _ in runs])
         measurement = stack([sample.measurement for sample, _ in runs])
-        image = jnp.clip(make_batch_consistent(operator, measurement, image), -1, 1)
+        grey = run.prior.facts.grey
+        met = make_batch_consistent(operator, measurement, image, grey=grey)
+        image = jnp.clip(met, -1, 1)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
     return _Found(image.mean(1), image.std(1), finite, result)

@@ -1,5 +1,7 @@
 """The image nearest to another among those that a measurement allows."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -17,8 +19,9 @@ def make_consistent(
     operator: Operator,
     measurement: Measurement,
     x: jax.Array,
-    iterations: int = 100,
+    where: Measurement | None = None,
     *,
+    iterations: int = 100,
     grey: bool = False,
 ) -> jax.Array:
     """`x + A^+ (y - A x)`: the nearest image whose noiseless measurement is `y`, or, where the
@@ -32,6 +35,7 @@ def make_consistent(
       operator: one that `can_be_consistent`.
       measurement: `y`, of one image.
       x: `[H, W, C]`.
+      where: 1 at the entries that are to be met, as `hold_out` has them; all without.
       iterations: at most; fewer suffice where `A A^T` has few different eigenvalues.
       grey: whether only grey images are allowed, from the mean of the channels of `x` on; then
         half of the measurements of a colour image may determine it.
@@ -55,10 +59,13 @@ def make_consistent(
         return allowed(linear.adjoint(r))
 
     def error(r: Measurement) -> jax.Array:
-        return operator.squared_error(r, jax.tree.map(jnp.zeros_like, r))
+        return operator.squared_error(r, jax.tree.map(jnp.zeros_like, r), where)
+
+    def chosen(y: Measurement) -> Measurement:
+        return y if where is None else jax.tree.map(lambda w, y: w * y, where, y)
 
     x = allowed(x)
-    residual = jax.tree.map(lambda y, p: y - p, measurement, linear(x))
+    residual = chosen(jax.tree.map(lambda y, p: y - p, measurement, linear(x)))
     gradient = back(residual)
     first = jnp.sum(gradient**2)
 
@@ -68,7 +75,7 @@ def make_consistent(
 
     def descend(state: tuple) -> tuple:
         i, x, residual, direction, size = state
-        measured = linear(direction)
+        measured = chosen(linear(direction))
         square = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(measured))
         length = size / jnp.maximum(square, jnp.finfo(jnp.float32).tiny)
         # A step of t lengths takes (2 t - t^2) of what the whole one takes from the error.
@@ -87,10 +94,16 @@ def make_consistent(
 
 @jax.jit(static_argnames="grey")
 def make_batch_consistent(
-    operator: Operator, measurement: Measurement, x: jax.Array, *, grey: bool = False
+    operator: Operator,
+    measurement: Measurement,
+    x: jax.Array,
+    where: Measurement | None = None,
+    *,
+    grey: bool = False,
 ) -> jax.Array:
-    """`make_consistent` of every image of a batch `[B, H, W, C]`, each with its measurement; the
-    operator is one for all, or has arrays for each."""
-    return map_images(
-        lambda operator, y, x: make_consistent(operator, y, x, grey=grey), operator, measurement, x
-    )
+    """`make_consistent` of every image of a batch `[B, H, W, C]`, each with its measurement and
+    entries; the operator is one for all, or has arrays for each."""
+    make = functools.partial(make_consistent, grey=grey)
+    if where is None:
+        return map_images(make, operator, measurement, x)
+    return map_images(make, operator, measurement, x, where)

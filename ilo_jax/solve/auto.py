@@ -100,6 +100,8 @@ class Choice(NamedTuple):
         }
 
 
+_NO_WORSE = 1 + 1e-4
+
 PARTS = (3.0, 1.0, 0.1)
 """Radii one after the other, as parts of the mean l1 distance of two images' codes: about what
 those chosen for `chest64` are."""
@@ -171,7 +173,10 @@ def reconstruct_auto(
 
     each = np.arange(images)
     best, held_out_error = np.zeros(images, int), np.full(images, np.nan, np.float32)
-    steps = np.full(images, np.sum(methods[0].steps))
+    steps, moves = np.full(images, np.sum(methods[0].steps)), np.zeros(images, bool)
+    consistent = None
+    if can_be_consistent(operator):
+        consistent = functools.partial(_consistent, operator, measurement, prior.facts.grey)
     if can_judge.any():
         trial = sweep(
             prior,
@@ -186,6 +191,14 @@ def reconstruct_auto(
         best = np.where(can_judge, trial.error[:, 0].argmin(0), best)
         held_out_error = trial.error[best, 0, each]
         steps = np.where(can_judge, trial.found_at[best, 0, each] + 1, steps)
+        if consistent is not None:
+            tried_image = jnp.clip(trial.image[best, 0, each], -1, 1)
+            moved = consistent(tried_image, jax.tree.map(lambda h: 1 - h, held_out))
+            before, after = (
+                _errors(operator, measurement, x, held_out) for x in (tried_image, moved)
+            )
+            # Many operators leave what is held out as it was: that is no harm.
+            moves = can_judge & (np.asarray(after) <= _NO_WORSE * np.asarray(before))
     chosen = stack([methods[i] for i in best]).replace(stop=jnp.asarray(steps, jnp.int32))
     restarts = sweep(
         prior,
@@ -200,8 +213,8 @@ def reconstruct_auto(
     found = restarts.image[0]
     finite = (np.isfinite(held_out_error) | ~can_judge) & np.isfinite(restarts.error[0]).all(0)
     image = np.clip(found, -1, 1).mean(0)
-    if can_be_consistent(operator):
-        image = np.clip(make_batch_consistent(operator, measurement, image), -1, 1)
+    if consistent is not None:
+        image = np.where(moves[:, None, None, None], consistent(image), image)
     radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
     if chosen.growth is not None:
         share = np.asarray(shares(operator, images, prior.facts))[:, None]
@@ -215,6 +228,27 @@ def reconstruct_auto(
         round=(np.cumsum(np.asarray(chosen.steps), 1) < steps[:, None]).sum(1),
         steps=steps,
         held_out_error=held_out_error,
+    )
+
+
+def _consistent(
+    operator: Operator,
+    measurement: Measurement,
+    grey: bool,
+    x: jax.Array,
+    where: Measurement | None = None,
+) -> jax.Array:
+    return jnp.clip(make_batch_consistent(operator, measurement, x, where, grey=grey), -1, 1)
+
+
+@jax.jit
+def _errors(
+    operator: Operator, measurement: Measurement, x: jax.Array, where: Measurement
+) -> jax.Array:
+    """`[B]`, how far images are from what was measured of them where it counts."""
+    return map_images(
+        lambda operator, y, x, where: operator.error(operator(x), y, where),
+        *(operator, measurement, x, where),
     )
 
 
