@@ -16,7 +16,7 @@ from ilo_jax.ops.convolution import (
 )
 from ilo_jax.ops.downsample import BicubicDownsample, superresolution
 from ilo_jax.ops.function import Custom, custom
-from ilo_jax.ops.gaussian import GaussianMatrix, gaussian_matrix
+from ilo_jax.ops.gaussian import DenseMatrix, dense_matrix, gaussian_matrix
 from ilo_jax.ops.inpaint import (
     Inpaint,
     box_inpainting,
@@ -27,9 +27,11 @@ from ilo_jax.ops.inpaint import (
 )
 from ilo_jax.ops.inversion import Identity, identity
 from ilo_jax.ops.mri import (
+    ParallelFourier,
     UndersampledFourier,
     cartesian_mask,
     cartesian_mri,
+    masked_mri,
     radial_mask,
     radial_mri,
 )
@@ -42,8 +44,8 @@ __all__ = [
     "Blur",
     "Composed",
     "Custom",
+    "DenseMatrix",
     "FourierMagnitude",
-    "GaussianMatrix",
     "Grey",
     "Identity",
     "Inpaint",
@@ -51,6 +53,7 @@ __all__ = [
     "Measurement",
     "Noisy",
     "Operator",
+    "ParallelFourier",
     "PartialCirculant",
     "UndersampledFourier",
     "array",
@@ -64,6 +67,7 @@ __all__ = [
     "composition",
     "custom",
     "denoising",
+    "dense_matrix",
     "euclidean_norm",
     "gaussian_blur",
     "gaussian_kernel",
@@ -74,6 +78,7 @@ __all__ = [
     "make_batch_consistent",
     "make_consistent",
     "map_images",
+    "masked_mri",
     "motion_blur",
     "motion_kernel",
     "partial_circulant",

@@ -61,6 +61,10 @@ class Noisy(Operator):
         return self.operator.hold_out(key, fraction)
 
     @property
+    def measures_k_space(self) -> bool:
+        return self.operator.measures_k_space
+
+    @property
     def is_noisy(self) -> bool:
         return True
 
