@@ -12,11 +12,16 @@ import numpy as np
 
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
-from ilo_jax.app.options import build_operator, links
+from ilo_jax.app.options import (
+    asks_for_zeros,
+    build_operator,
+    differs_by_image,
+    own_folders,
+)
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
-from ilo_jax.files.find import find_images
+from ilo_jax.files.find import file_of, find_images
 from ilo_jax.files.generators import load
 from ilo_jax.files.images import read_image
 from ilo_jax.ops import LinearOperator, Operator
@@ -55,7 +60,7 @@ class Run:
 
     Attributes:
       prior: the generator.
-      operator: the forward operator.
+      operator: the forward operator; where each image has its own, one like them.
       method: of images that start at random.
       from_variables: of those that start from variables; in a video, its later frames.
       auto: what `--auto` tries; None without.
@@ -130,19 +135,43 @@ class Run:
         path = self._reference(file)
         return None if path is None else read_image(path, self.prior.image_shape)[0]
 
-    def start(self, file: Path) -> Path | None:
-        """The variables that an image file starts from; None without `--start`."""
-        start = self.settings.start
-        return None if start is None else Path(start) / "variables" / f"{file.stem}.npz"
+    def starts(self, file: Path) -> list[Path]:
+        """The variables that an image file starts from: those of its image, or of each restart;
+        none without `--start`."""
+        if self.settings.start is None:
+            return []
+        folder = Path(self.settings.start) / "variables"
+        if (folder / file.stem).is_dir():
+            return [folder / file.stem / f"{k + 1}.npz" for k in range(self.restarts)]
+        return [folder / f"{file.stem}.npz"]
 
     def files_of(self, file: Path) -> list[Path]:
         """All files of which the image of a file is made.
 
         Raises:
-          InputError: it has no reference where one is expected.
+          InputError: it has no reference, mask or map where one is expected.
         """
-        files = (file, self._reference(file), self.start(file))
+        task, options = TASKS[self.settings.task], self.settings.options
+        own = [file_of(folder, file.stem) for folder in own_folders(task, options)]
+        files = (file, self._reference(file), *self.starts(file), *own)
         return [path for path in files if path is not None]
+
+    def operator_of(self, file: Path, measured: Any = None) -> Operator:
+        """The operator of an image.
+
+        Args:
+          measured: its measurement, where that was read from a file.
+
+        Raises:
+          InputError: it has no mask or map where one is expected, or it cannot be read.
+        """
+        task, options = TASKS[self.settings.task], self.settings.options
+        if not differs_by_image(task, options):
+            return self.operator
+        shape = self.prior.image_shape
+        return build_operator(
+            _operator_key(self.settings), task, options, shape, file.stem, measured
+        )
 
     def _reference(self, file: Path) -> Path | None:
         if not isinstance(self.references, Mapping):
@@ -173,26 +202,25 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
       InputError: an option is out of range, or does not go with another setting.
     """
     task = TASKS[settings.task]
-    if settings.measured and any("observed" in o for _, o in links(task, settings.options)):
-        raise InputError("--observed with --measured: expected --mask FILE, the pixels observed")
-    key = jax.random.fold_in(jax.random.key(settings.seed), 0)
-    operator = build_operator(key, task, settings.options, prior.image_shape)
-    if settings.measured and not operator.measures_image:
-        raise InputError(
-            f"{task.name} --measured: its measurements are not images; "
-            "expected images to be measured, without --measured"
-        )
+    if asks_for_zeros(task, settings.options) and not settings.measured:
+        raise InputError("--mask zeros: expected with --measured, whose zeros they are")
+    operator = build_operator(_operator_key(settings), task, settings.options, prior.image_shape)
+    if settings.crop and not (settings.measured and operator.measures_k_space):
+        raise InputError(f"--crop: expected with --measured k-space; {task.name} has none here")
     if settings.consistent and not isinstance(operator, LinearOperator):
         raise InputError(
             f"--consistent: {task.name} is not linear, or adds noise; expected a task whose "
             "measurements an image can meet exactly"
         )
-    if settings.samples > 1 and (settings.save_variables or settings.video):
-        raise InputError(
-            "--samples: expected without --video and --save-variables, which go on from one "
-            "solution"
-        )
+    if settings.samples > 1 and settings.video:
+        raise InputError("--samples: expected without --video, which goes on from one solution")
+    if settings.keep_samples and (settings.samples == 1 or settings.auto):
+        raise InputError("--keep-samples: expected with --samples, of at least 2, without --auto")
     return operator
+
+
+def _operator_key(settings: Settings) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(settings.seed), 0)
 
 
 def usual_width(prior: Prior, restarts: int) -> int:
