@@ -2,12 +2,24 @@
 
 `ilo_jax.load` reads a generator, `ilo_jax.ops` has the forward operators, `ilo_jax.reconstruct` the
 method; `ilo_jax.solve` is what it is made of, `ilo_jax.priors` how to bring your own generator,
-`ilo_jax.theory` the paper's bounds, `ilo_jax.app` the command line.
+`ilo_jax.load_variables` reads what a run has optimized and `ilo_jax.image_of` gives its image back,
+`ilo_jax.theory` has the paper's bounds, `ilo_jax.app` the command line.
 """
 
 from ilo_jax import ops, priors, solve
 from ilo_jax.errors import InputError
 from ilo_jax.files.generators import load
+from ilo_jax.files.variables import image_of, load_variables, save_variables
 from ilo_jax.solve import reconstruct
 
-__all__ = ["InputError", "load", "ops", "priors", "reconstruct", "solve"]
+__all__ = [
+    "InputError",
+    "image_of",
+    "load",
+    "load_variables",
+    "ops",
+    "priors",
+    "reconstruct",
+    "save_variables",
+    "solve",
+]

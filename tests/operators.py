@@ -48,6 +48,13 @@ class Case:
         return self.make(key, self.shape)
 
 
+def coil_maps(shape: tuple[int, ...], coils: int = 2) -> np.ndarray:
+    """Complex sensitivities `[K, H, W, 1]`."""
+    random = np.random.default_rng(3)
+    real, imaginary = random.normal(size=(2, coils, *shape[:2], 1))
+    return (real + 1j * imaginary).astype(np.complex64)
+
+
 CHECKERBOARD = np.indices((8, 12)).sum(0)[..., None] % 2
 
 OPERATORS = {
@@ -64,12 +71,14 @@ OPERATORS = {
     "circulant, all rows": Case(lambda k, s: ops.partial_circulant(k, s, 80), GREY),
     "gaussian": Case(lambda k, s: ops.gaussian_matrix(k, s, 29)),
     "gaussian, square": Case(lambda k, s: ops.gaussian_matrix(k, s, 80), GREY),
+    "matrix": Case(lambda _, s: ops.dense_matrix(s, np.eye(7, 80) - 0.5), GREY),
     "gaussian blur": Case(lambda _, s: ops.gaussian_blur(s, 1.5)),
     "motion blur": Case(lambda _, s: ops.motion_blur(s, 6, 30.0), GREY),
     "blur": Case(lambda _, s: ops.blur(s, np.arange(6).reshape(2, 3)), GREY),
     "grey": Case(lambda _, s: ops.grey(s)),
     "cartesian MRI": Case(lambda k, s: ops.cartesian_mri(k, s, 4.0, 0.08)),
     "cartesian MRI of all": Case(lambda k, s: ops.cartesian_mri(k, s, 1.0, 0.0), GREY),
+    "parallel MRI": Case(lambda k, s: ops.cartesian_mri(k, s, 2.0, maps=coil_maps(s)), GREY),
     "radial MRI": Case(lambda _, s: ops.radial_mri(s, 5)),
     "phase retrieval": Case(lambda k, s: ops.phase_retrieval(k, s, 2, 1)),
     "phase retrieval without signs": Case(lambda k, s: ops.phase_retrieval(k, s, 0, 2), GREY),

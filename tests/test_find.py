@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilo_jax.errors import InputError
-from ilo_jax.files.find import find_images, natural_key
+from ilo_jax.files.find import file_of, find_images, natural_key
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -26,6 +26,30 @@ def test_find_images_in_files_folders_and_globs(tmp_path):
     assert [p.name for p in find_images([str(tmp_path / "loose.dat")])] == ["loose.dat"]
     assert [p.name for p in find_images([str(tmp_path / "odd[1].png")])] == ["odd[1].png"]
     assert [p.name for p in find_images([str(tmp_path / "f" / "**" / "y*")])] == ["y.png"]
+
+
+def test_what_is_not_read_is_told(tmp_path):
+    touch(tmp_path, "x.png", "x.txt", "y.AVIF", "z.jfif", "k.npy", "deep/w.png", ".hidden/v.png")
+    said: list[str] = []
+
+    def names(**options) -> list[str]:
+        return [p.name for p in find_images([str(tmp_path)], say=said.append, **options)]
+
+    assert names() == ["x.png", "y.AVIF", "z.jfif"]
+    assert names(recursive=True) == ["w.png", "x.png", "y.AVIF", "z.jfif"]
+    assert said == [f"{tmp_path}: 2 not read, by their extension: k.npy, x.txt"] * 2
+    (tmp_path / "x.txt").unlink()
+    assert names(measured=True) == ["k.npy", "x.png", "y.AVIF", "z.jfif"]
+    assert len(said) == 2
+
+
+def test_a_file_of_a_name_is_the_only_one(tmp_path):
+    touch(tmp_path, "x.png", "x.txt", "z10.npy", "y.npy", "y.PNG")
+    assert file_of(tmp_path, "x").name == "x.png"
+    assert file_of(tmp_path, None).name == "x.png"
+    for name, there in (("z", "none"), ("y", "y.npy, y.PNG|y.PNG, y.npy")):
+        with pytest.raises(InputError, match=f"files named {name}: ({there}); expected one for"):
+            file_of(tmp_path, name)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from ilo_jax.errors import InputError
@@ -13,6 +14,7 @@ from ilo_jax.files.images import (
     read_mask,
     to_uint8,
 )
+from ilo_jax.files.samples import Limits
 
 # Left half dark, right half bright, and a red corner where there is colour.
 GREY = np.full((8, 8), 51, np.uint8)
@@ -224,3 +226,44 @@ def test_a_measurement_of_another_size_is_refused(tmp_path):
     assert read_exact(tmp_path / "x.png", (8, 16, 1))[0].shape == (8, 16, 1)
     with pytest.raises(InputError, match="16x8 pixels; expected 16x16"):
         read_exact(tmp_path / "x.png", (16, 16, 1))
+
+
+TWELVE = np.array([[0, 1000, 2000], [3000, 4000, 4095]], np.uint16)
+RANGES = {
+    "12 bits of 16": (TWELVE, (0, 4095), TWELVE / 4095, None),
+    "to the largest": (TWELVE, (0, None), TWELVE / 4095, None),
+    "a window": (TWELVE, (1000, 3000), np.clip(TWELVE / 2000.0 - 0.5, 0, 1), "50.00% of the val"),
+    "8 bits": (np.uint8(TWELVE // 16), (10, 200), (TWELVE // 16 - 10.0) / 190, "50.00% of"),
+    "signed": (np.int16(TWELVE) - 1024, (-1024, 3071), TWELVE / 4095, None),
+    "floats": (np.float32(TWELVE), (0, 4000), TWELVE / 4000, "16.67% of the values beyond 0 to"),
+}
+
+
+@pytest.mark.parametrize("kind", RANGES)
+def test_a_range_says_what_is_black_and_white(kind, tmp_path):
+    values, limits, expected, note = RANGES[kind]
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, values)
+    image, said = read_image(path, (2, 3, 1), Limits(*limits))
+    np.testing.assert_allclose(image[..., 0], np.clip(expected, 0, 1) * 2 - 1, atol=1e-6)
+    assert said is None if note is None else note in str(said)
+
+
+def test_a_range_is_of_all_colours_and_not_of_alpha(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 101, (4, 4, 4), np.uint8)
+    pixels[..., 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    image, _ = read_image(tmp_path / "x.png", (4, 4, 3), Limits(0, 100))
+    np.testing.assert_allclose(image, pixels[..., :3] / np.float32(50) - 1, atol=1e-6)
+
+
+def test_nothing_above_black_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "x.tif", TWELVE)
+    with pytest.raises(InputError, match="values from 0 to 4095; expected some above 5000"):
+        read_image(tmp_path / "x.tif", (2, 3, 1), Limits(5000, None))
+
+
+def test_avif_is_read(tmp_path):
+    Image.new("RGB", (8, 8), (200, 100, 50)).save(tmp_path / "x.avif", quality=100)
+    image, _ = read_image(tmp_path / "x.avif", (8, 8, 3))
+    np.testing.assert_allclose(to_uint8(image)[4, 4], (200, 100, 50), atol=4)

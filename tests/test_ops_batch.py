@@ -133,8 +133,8 @@ def test_constructors_make_operators_of_a_batch():
             "operator 1 is another Custom",
         ),
         (
-            [ops.GaussianMatrix((4, 4, 1), jnp.ones((m, 16))) for m in (2, 3)],
-            r"GaussianMatrix.matrix: shapes \(2, 16\), \(3, 16\); expected the same 2 axes",
+            [ops.DenseMatrix((4, 4, 1), jnp.ones((m, 16))) for m in (2, 3)],
+            r"DenseMatrix.matrix: shapes \(2, 16\), \(3, 16\); expected the same 2 axes",
         ),
         (
             [ops.inpainting(SHAPE, MASKS)] * 2,

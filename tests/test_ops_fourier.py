@@ -7,6 +7,7 @@ import pytest
 import scipy.ndimage
 from hypothesis import given
 from hypothesis import strategies as st
+from operators import coil_maps
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import (
@@ -15,6 +16,7 @@ from ilo_jax.ops import (
     blur,
     cartesian_mask,
     gaussian_blur,
+    masked_mri,
     motion_blur,
     motion_kernel,
     radial_mask,
@@ -123,6 +125,23 @@ def test_mri_equals_its_matrices():
 
 
 shown = jax.jit(lambda operator, x: operator.picture(operator(x)))
+
+
+def test_parallel_mri_equals_numpys_transform_of_what_each_coil_sees():
+    maps, x = coil_maps(SHAPE, 3), image()
+    mask = np.asarray(radial_mask(SHAPE, 4))
+    found = apply(masked_mri(SHAPE, mask, maps), x)
+    seen = np.fft.ifftshift(maps * x, (-3, -2))
+    expected = mask * np.fft.fftshift(np.fft.fft2(seen, axes=(-3, -2), norm="ortho"), (-3, -2))
+    np.testing.assert_allclose(found[..., 0] + 1j * found[..., 1], expected, atol=1e-5)
+    # One coil that sees all alike is a single coil.
+    alone = apply(masked_mri(SHAPE, mask, np.ones((1, *SHAPE[:2], 1))), x)
+    np.testing.assert_allclose(alone[0], apply(masked_mri(SHAPE, mask), x), atol=1e-6)
+
+
+def test_maps_of_another_size_are_refused():
+    with pytest.raises(InputError, match=r"maps of shape \(3, 14, 10, 1\): expected \(K, 10"):
+        masked_mri(SHAPE, np.ones((10, 14, 1)), coil_maps(SHAPE, 3).swapaxes(1, 2))
 
 
 def test_mri_shows_the_zero_filled_reconstruction():

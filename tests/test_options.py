@@ -12,11 +12,20 @@ import pytest
 from PIL import Image
 from small import measure
 
-from ilo_jax.app.options import build_operator, links, read_kernel
+from ilo_jax.app.options import build_operator, differs_by_image, links, own_folders, read_kernel
 from ilo_jax.app.parser import make_parser
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Composed, LinearOperator, Operator, composition, custom
+from ilo_jax.files.arrays import write_npy
+from ilo_jax.ops import (
+    Composed,
+    Inpaint,
+    LinearOperator,
+    Operator,
+    UndersampledFourier,
+    composition,
+    custom,
+)
 
 numerics_elsewhere = True
 
@@ -183,6 +192,45 @@ def test_bad_kernel_files_are_refused(tmp_path, monkeypatch):
     Image.new("L", (33, 3), 9).save("wide.png")
     with pytest.raises(InputError, match="kernel of 33x3: expected at most 31x31"):
         build("blur", kernel="wide.png")
+
+
+def test_a_matrix_and_maps_are_files_also_in_a_chain(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    matrix = np.random.default_rng(0).normal(size=(5, 16 * 16)).astype(np.float32)
+    write_npy(tmp_path / "A.npy", matrix)
+    found = chain("colourise, gaussian matrix=A.npy")
+    grey = image() @ np.array([0.299, 0.587, 0.114], np.float32)
+    np.testing.assert_allclose(found(image()), matrix @ grey.ravel(), atol=1e-4)
+    with pytest.raises(InputError, match=r"matrix of shape \(5, 256\): expected \(m, 768\)"):
+        build("gaussian", matrix="A.npy")
+    write_npy(tmp_path / "maps.npy", np.ones((2, 16, 16)) * 1j)
+    assert build("mri", spokes=3, maps="maps.npy").measurement_shape == (2, *SHAPE, 2)
+    assert build("mri", spokes=3, maps="one").measurement_shape == (*SHAPE, 2)
+
+
+def test_zeros_of_a_measurement_are_what_was_not_sampled():
+    y = np.zeros((2, 16, 16, 3, 2), np.float32)
+    y[1, :, 4, 2, 0] = 1
+    found = build_operator(KEY, TASKS["mri"], {"mask": "zeros"}, SHAPE, "a", y)
+    assert isinstance(found, UndersampledFourier)
+    np.testing.assert_array_equal(np.argwhere(found.mask)[:, 1], [4] * 16)
+    anything = build("mri", mask="zeros")  # of sizes alone
+    assert isinstance(anything, UndersampledFourier)
+    assert np.asarray(anything.mask).all()
+
+
+def test_folders_have_a_file_for_each_image(tmp_path):
+    for i, name in enumerate("ab"):
+        write_npy(tmp_path / f"{name}.npy", np.eye(16) + i * np.eye(16)[::-1])
+    given = {"mask": str(tmp_path)}
+    for name, count in (("a", 16), ("b", 32), (None, 16)):
+        found = build_operator(KEY, TASKS["inpaint"], given, SHAPE, name)
+        assert isinstance(found, Inpaint)
+        assert np.asarray(found.mask).sum() == count
+    text = f"superres factor=1, inpaint mask={tmp_path}"
+    assert own_folders(TASKS["compose"], {"chain": text}) == [str(tmp_path)]
+    assert own_folders(TASKS["inpaint"], {"mask": str(tmp_path / "a.npy")}) == []
+    assert differs_by_image(TASKS["compose"], {"chain": "invert, mri mask=zeros"})
 
 
 MY_OPS = """

@@ -13,7 +13,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from ilo_jax.app import table as table_module
-from ilo_jax.app.metrics import COLUMNS, NOT_FINITE, Row, evaluate, row_of, texts_of
+from ilo_jax.app.metrics import COLUMNS, NOT_FINITE, Row, evaluate, loses_colour, row_of, texts_of
 from ilo_jax.app.results import Results
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
@@ -298,7 +298,15 @@ def test_the_summary_has_settings_and_statistics(tmp_path):
     ]
 
 
-def test_an_infinite_metric_is_null_in_the_summary(tmp_path):
+def test_a_colour_image_with_a_grey_reconstruction_is_noticed():
+    colour = np.linspace(-1, 1, 4 * 4 * 3, dtype=np.float32).reshape(4, 4, 3)[::-1] * (1, 0.2, -1)
+    grey = np.repeat(colour[..., :1], 3, -1)
+    noisy = grey + np.array([0, 0.01, 0.02])
+    found = [loses_colour(*pair) for pair in ((colour, noisy), (colour, colour), (grey, noisy))]
+    assert found == [True, False, False]
+
+
+def test_an_infinite_metric_is_a_text_in_the_summary(tmp_path):
     results = Results.open(tmp_path, RUN)
     results.add([row("a", math.inf), row("b", 20.0)], [IMAGE, IMAGE])
-    assert results.finish(["x"], [[Tile(IMAGE)]])["psnr_db"] == {"mean": None, "std": None}
+    assert results.finish(["x"], [[Tile(IMAGE)]])["psnr_db"] == {"mean": "inf", "std": None}

@@ -11,7 +11,6 @@ from outputs import interrupt_second_batch, pictures, rows, summary
 from small import CUTS, MLP
 
 import ilo_jax
-from ilo_jax import solve as solver
 from ilo_jax.errors import InputError
 from ilo_jax.files.images import encode_png, to_pillow
 from ilo_jax.files.variables import load_variables, save_variables
@@ -111,14 +110,40 @@ def test_what_is_saved_gives_the_image_back(solve, tmp_path, inputs):
     """Saved on two devices, read on one."""
     assert solve(INVERT + " --save-variables").code == 0
     prior, out = ilo_jax.load(inputs / "gen"), tmp_path / "out"
-    draw = jax.jit(solver.image)
     for name, content in pictures(out).items():
         path = out / "variables" / name.replace(".png", ".npz")
-        image = np.asarray(draw(prior, load_variables(path, prior)))
+        image = ilo_jax.image_of(prior, ilo_jax.load_variables(path, prior))
         with np.load(path) as file:
-            np.testing.assert_allclose(file["image"], image, atol=1e-5)
+            np.testing.assert_array_equal(file["image"], image)
         assert encode_png(to_pillow(image)) == content
     assert sorted(p.name for p in (out / "variables").iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_every_restart_is_kept_and_gone_on_from(solve, tmp_path, inputs):
+    line = INVERT.replace("photos", "photos/a.png") + " --samples 2 --save-variables"
+    assert solve(line.replace("{out}", "{tmp}/1") + " --keep-samples --save-arrays").code == 0
+    prior, out = ilo_jax.load(inputs / "gen"), tmp_path / "1"
+    images = []
+    for k in "12":
+        image = ilo_jax.image_of(prior, load_variables(out / "variables" / "a" / f"{k}.npz", prior))
+        kept = (out / "samples" / "a" / f"{k}.png").read_bytes()
+        assert encode_png(to_pillow(image)) == kept
+        images.append(np.clip(image, -1, 1))
+    assert not np.array_equal(*images)
+    mean = np.load(out / "arrays" / "a.npy")
+    np.testing.assert_allclose(mean, np.mean(images, 0), atol=1e-6)
+    # Each restart from its own.
+    again = line.replace("2,2", "1,1").replace("{out}", "{tmp}/2") + f" --start {out}"
+    assert solve(again).code == 0
+    for k in "12":
+        first, second = (
+            np.load(tmp_path / run / "variables" / "a" / f"{k}.npz")["error"] for run in "12"
+        )
+        assert second <= first * (1 + 1e-5)
+    (out / "variables" / "a" / "2.npz").unlink()
+    refused = solve(again.replace("{tmp}/2", "{tmp}/3"))
+    assert refused.code == 2
+    assert "variables/a/2.npz: does not exist; expected" in refused.err
 
 
 @pytest.mark.parametrize("images", ["photos", "photos/a.png"])

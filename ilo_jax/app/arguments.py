@@ -5,7 +5,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from ilo_jax.app.tasks import Task
+from ilo_jax.app.task import Task
+from ilo_jax.errors import InputError
 from ilo_jax.solve import TERMS
 
 
@@ -87,6 +88,11 @@ def axis(text: str) -> tuple[str, tuple[tuple[float, ...], ...]]:
     )
 
 
+def limit(text: str) -> float | None:
+    """`X`, or `max`: None."""
+    return None if text == "max" else _numbers(text, "a number, or max", math.isfinite, 1)[0]
+
+
 def given(args: argparse.Namespace, names: Mapping[str, str]) -> dict[str, Any]:
     """Options that were given, under other names."""
     return {name: getattr(args, at) for name, at in names.items() if hasattr(args, at)}
@@ -95,7 +101,20 @@ def given(args: argparse.Namespace, names: Mapping[str, str]) -> dict[str, Any]:
 def chosen(args: argparse.Namespace, task: Task) -> dict[str, Any]:
     """What every command with a task says of its `Settings`."""
     options = given(args, {o.name: o.name for o in task.options})
-    names = ("steps", "cuts", "lr", "radii", "tolerance", "sna", "label", "reference", "start")
+    if getattr(args, "range", (0,))[0] is None:
+        raise InputError("--range max: expected a number first, what is black")
+    names = (
+        "steps",
+        "cuts",
+        "lr",
+        "radii",
+        "tolerance",
+        "sna",
+        "label",
+        "reference",
+        "start",
+        "range",
+    )
     return {
         "task": task.name,
         "options": task.complete(options),

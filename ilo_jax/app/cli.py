@@ -114,15 +114,23 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         consistent=args.consistent,
         auto=args.auto,
         video=Video(**arguments.given(args, frames)) if args.video else None,
+        crop=args.crop,
+        save_measurement=args.save_measurement,
+        save_arrays=args.save_arrays,
+        keep_samples=args.keep_samples,
+        **arguments.given(args, {"key": "key", "slice": "slice"}),
     )
+    notes: list[str] = []
     with join(**hosts) if together else nullcontext(ALONE) as team:
-        paths = find_images(args.images)
+        paths = find_images(args.images, args.measured, args.recursive, notes.append)
         _check_platform()
         prior = load_prior(settings.generator, settings.label, settings.seed)
         run = Run.create(settings, prior, getattr(args, "batch_size", None))
         prefix = f"process {team.index}: " if together else ""
         first = locked(Path(args.out), args.take_over) if team.index == 0 else nullcontext()
         with first, ProgressReporter(console, prefix) as reporter:
+            for note in notes if team.index == 0 else []:
+                reporter.say(note)
             outcome = reconstruct(run, paths, args.out, reporter, team)
     if outcome.summary is None:
         raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
@@ -133,13 +141,19 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
 
 def _report(args: argparse.Namespace, summary: dict[str, Any], failed: int, files: int) -> None:
     psnr, count = summary["psnr_db"], summary["images"]
-    known = psnr["mean"] is not None
-    quality = f", PSNR {psnr['mean']:.2f} ± {psnr['std']:.2f} dB" if known else ""
+    quality = "" if psnr["mean"] is None else f", PSNR {_with_deviation(psnr)} dB"
     images_done = "1 image" if count == 1 else f"{count} images"
     sheet = Path(args.out) / "contact_sheet.png"
     print(f"{images_done}{quality}: {sheet if sheet.exists() else args.out}")
     if failed:
         print(f"{failed} of {files} images failed: why is in metrics.csv", file=sys.stderr)
+
+
+def _with_deviation(found: dict[str, Any]) -> str:
+    """Of statistics; no deviation from infinity."""
+    if found["std"] is None:
+        return found["mean"]
+    return f"{found['mean']:.2f} ± {found['std']:.2f}"
 
 
 def start_quickly() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ilo_jax.app import arguments
 from ilo_jax.app.options import READERS
-from ilo_jax.app.tasks import Option, Task
+from ilo_jax.app.task import Option, Task
 from ilo_jax.files.generators import EMBEDDED_DEFAULT
 from ilo_jax.solve import EFFORTS, PRESETS, TERMS
 from ilo_jax.solve.presets import Preset
@@ -22,9 +22,9 @@ def add_measurement(parser: argparse.ArgumentParser, task: Task) -> None:
         one_of = group.add_mutually_exclusive_group(required=True)
         for form in task.forms:
             _add_option(one_of, form[0], required=False)
-        for form in task.forms:
-            for option in form[1:]:
-                _add_option(group, option, f"with --{form[0].name}", required=False)
+        for option in dict.fromkeys(option for form in task.forms for option in form[1:]):
+            forms = ", --".join(form[0].name for form in task.forms if option in form)
+            _add_option(group, option, f"with --{forms}", required=False)
 
 
 def add_files(parser: argparse.ArgumentParser, out: str) -> None:
@@ -33,8 +33,63 @@ def add_files(parser: argparse.ArgumentParser, out: str) -> None:
     files.add_argument(
         "--images", nargs="+", required=True, metavar="PATH", help="image files, folders or globs"
     )
+    files.add_argument(
+        "--recursive",
+        action="store_true",
+        default=False,
+        help="look into folders inside the folders, too",
+    )
+    files.add_argument(
+        "--range",
+        nargs=2,
+        type=arguments.limit,
+        metavar=("LOW", "HIGH"),
+        help="numbers of the files that are black and white, HIGH max for the largest one "
+        "(default: the full range of their type)",
+    )
     files.add_argument("--out", required=True, metavar="DIR", help=out)
     add_take_over(files)
+
+
+def add_measured(parser: argparse.ArgumentParser) -> None:
+    """Measurements as files, and results as numbers."""
+    group = parser.add_argument_group("measurements as files")
+    group.add_argument(
+        "--measured",
+        action="store_true",
+        default=False,
+        help="the files are measurements already: masked or small images, or arrays in .npy, .npz "
+        "or HDF5; no truth, no PSNR",
+    )
+    group.add_argument(
+        "--key",
+        metavar="NAME",
+        help="the measurement's name in a file of several arrays (default: measurement or kspace)",
+    )
+    group.add_argument(
+        "--slice",
+        type=arguments.index,
+        metavar="N",
+        help="which one of a stack of measurements, from 0 (default: the middle one)",
+    )
+    group.add_argument(
+        "--crop",
+        action="store_true",
+        default=False,
+        help="keep the middle of k-space that is larger than the generator's images",
+    )
+    group.add_argument(
+        "--save-measurement",
+        action="store_true",
+        default=False,
+        help="keep what is measured, in OUT/measurements, for --measured",
+    )
+    group.add_argument(
+        "--save-arrays",
+        action="store_true",
+        default=False,
+        help="keep results as float32, too, in OUT/arrays",
+    )
 
 
 def add_take_over(group: Any) -> None:
@@ -162,6 +217,12 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="restarts of each image: their mean is the result, their spread is drawn beside it "
         "(default: %(default)s)",
+    )
+    method.add_argument(
+        "--keep-samples",
+        action="store_true",
+        default=False,
+        help="keep each restart's image, in OUT/samples/NAME",
     )
     method.add_argument(
         "--consistent",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ilo_jax.app.options import READERS, links
+from ilo_jax.app.options import named, own_folders
 from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.tasks import TASKS
@@ -13,17 +13,18 @@ from ilo_jax.files.digest import combined, digest_of
 
 
 def inputs_of(settings: Settings) -> dict[str, str]:
-    """Digests, by what a user calls them: of the generator, and of each mask, kernel and function.
+    """Digests, by what a user calls them: of the generator, and of each mask, kernel and function;
+    of what each image has its own of, `Run.files_of` has the files.
 
     Raises:
       InputError: one of them cannot be read.
     """
     found = {settings.generator: generators.digest_of(settings.generator)}
-    for task, options in links(TASKS[settings.task], settings.options):
-        for option in task.options:
-            digest = READERS[option.type].digest
-            if digest is not None and option.name in options:
-                found[options[option.name]] = digest(options[option.name])
+    task = TASKS[settings.task]
+    own = own_folders(task, settings.options)
+    for given, reader in named(task, settings.options):
+        if given not in own and reader.digest is not None:
+            found[given] = reader.digest(given)
     return found
 
 

@@ -1,41 +1,71 @@
 """From a task's options, as a user gives them, to its operator."""
 
+import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ilo_jax.app.tasks import TASKS, Task
+from ilo_jax.app.task import Task
+from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
+from ilo_jax.files import masks
 from ilo_jax.files.digest import digest_of
+from ilo_jax.files.find import file_of
 from ilo_jax.files.functions import digest_of_function, load_function
 from ilo_jax.files.greys import read_greys
-from ilo_jax.files.images import read_mask
 from ilo_jax.ops import Operator
 from ilo_jax.ops.base import Shape
+
+ZEROS = "zeros"
+"""Instead of a mask's file: the zeros of each measurement are what was not sampled."""
+
+ONE = "one"
+"""Instead of maps: one coil, which sees all of the image alike."""
 
 _MOST_KERNEL_PIXELS = 2**24
 
 
+class Place(NamedTuple):
+    """What an option is read for.
+
+    Attributes:
+      image_shape: of the images that the operator measures.
+      name: of the image whose operator it is; None for any, where only sizes matter.
+      measured: the image's measurement, where it was read from a file.
+    """
+
+    image_shape: Shape
+    name: str | None = None
+    measured: Any = None
+
+
 def build_operator(
-    key: jax.Array, task: Task, options: Mapping[str, Any], image_shape: Shape
+    key: jax.Array,
+    task: Task,
+    options: Mapping[str, Any],
+    image_shape: Shape,
+    name: str | None = None,
+    measured: Any = None,
 ) -> Operator:
     """Reads what the options name, such as files, and builds the operator.
 
     Args:
       options: of one of the task's forms; those with a default may be missing.
+      name, measured: see `Place`.
 
     Raises:
       InputError: a bad value, or options that do not go together.
     """
+    place = Place(image_shape, name, measured)
     values = task.complete(options)
     for option in task.options:
         if option.name in values:
             given = values[option.name]
             try:
-                values[option.name] = READERS[option.type].read(given, image_shape)
+                values[option.name] = READERS[option.type].read(given, place)
             except InputError as error:
                 raise InputError(f"{option.name} {error}") from error
     return task.build(key, image_shape, **values)
@@ -84,17 +114,47 @@ def read_kernel(path: str) -> np.ndarray:
 
 
 class Reader(NamedTuple):
-    """How help shows a type of option, `(given, image_shape)` to what `build` takes, of what the
-    option only names, the digest, and from the text of the command line to what is given."""
+    """How help shows a type of option, `(given, place)` to what `build` takes, of what the option
+    only names, the digest, from the text of the command line to what is given, whether it may be a
+    folder of one file for each image, and a word instead of a file."""
 
     metavar: str
-    read: Callable[[Any, Shape], Any]
+    read: Callable[[Any, Place], Any]
     digest: Callable[[str], str] | None = None
     given: Callable[[str], Any] = str
+    by_image: bool = False
+    word: str | None = None
 
 
-def _number(kind: type, expected: str) -> Callable[[Any, Shape], Any]:
-    def read(given: Any, _: Shape) -> Any:
+def named(task: Task, options: Mapping[str, Any]) -> Iterator[tuple[str, Reader]]:
+    """The files, folders and functions among the options, those of a chain with them."""
+    for one, chosen in links(task, options):
+        for option in one.options:
+            reader = READERS[option.type]
+            given = chosen.get(option.name)
+            if reader.digest is not None and given not in (None, reader.word):
+                yield given, reader
+
+
+def own_folders(task: Task, options: Mapping[str, Any]) -> list[str]:
+    """Those that hold a file for each image."""
+    return [
+        given for given, reader in named(task, options) if reader.by_image and os.path.isdir(given)
+    ]
+
+
+def differs_by_image(task: Task, options: Mapping[str, Any]) -> bool:
+    """Whether each image has an operator of its own."""
+    return bool(own_folders(task, options)) or asks_for_zeros(task, options)
+
+
+def asks_for_zeros(task: Task, options: Mapping[str, Any]) -> bool:
+    """Whether an operator is what a measurement's zeros say."""
+    return any(options.get("mask") == ZEROS for _, options in links(task, options))
+
+
+def _number(kind: type, expected: str) -> Callable[[Any, Place], Any]:
+    def read(given: Any, _: Place) -> Any:
         try:
             return kind(given)
         except ValueError as error:
@@ -103,14 +163,36 @@ def _number(kind: type, expected: str) -> Callable[[Any, Shape], Any]:
     return read
 
 
-def _mask(path: str, image_shape: Shape) -> np.ndarray:
-    height, width, _ = image_shape
-    return read_mask(path, (height, width))
+def _of_image(read: Callable[[str, Shape], Any]) -> Callable[[str, Place], Any]:
+    """Reads a file, or the one of the place's image in a folder."""
+
+    def read_own(path: str, place: Place) -> Any:
+        file = file_of(path, place.name) if os.path.isdir(path) else path
+        return read(str(file), place.image_shape)
+
+    return read_own
 
 
-def _builders(text: str, _: Shape) -> list[Callable[[jax.Array, Shape], Operator]]:
+def _sampling(given: str, place: Place) -> np.ndarray:
+    """A mask of k-space."""
+    height, width, _ = place.image_shape
+    if given != ZEROS:
+        return _of_image(masks.read_sampling)(given, place)
+    if place.measured is None:
+        return np.ones((height, width, 1), np.float32)
+    sampled = np.asarray(place.measured).reshape(-1, height, width, *place.measured.shape[-2:])
+    return (sampled != 0).any((0, -1, -2))[..., None].astype(np.float32)
+
+
+def _maps(given: str, place: Place) -> np.ndarray | None:
+    return None if given == ONE else _of_image(masks.read_maps)(given, place)
+
+
+def _builders(text: str, place: Place) -> list[Callable[[jax.Array, Shape], Operator]]:
     def builder(task: Task, options: Mapping[str, Any]) -> Callable[[jax.Array, Shape], Operator]:
-        return lambda key, image_shape: build_operator(key, task, options, image_shape)
+        return lambda key, image_shape: build_operator(
+            key, task, options, image_shape, place.name, place.measured
+        )
 
     return [builder(*link) for link in parse_chain(text)]
 
@@ -130,7 +212,10 @@ READERS = {
     "number or auto": Reader(
         "X", lambda given, _: None if given == "auto" else _float(given, _), given=_number_or_text
     ),
-    "mask": Reader("FILE", _mask, digest_of),
+    "mask": Reader("PATH", _of_image(masks.read_mask), digest_of, by_image=True),
+    "sampling": Reader("PATH", _sampling, digest_of, by_image=True, word=ZEROS),
+    "maps": Reader("PATH", _maps, digest_of, by_image=True, word=ONE),
+    "matrix": Reader("FILE", lambda path, _: masks.read_matrix(path), digest_of),
     "kernel": Reader("FILE", lambda path, _: read_kernel(path), digest_of),
     "function": Reader("MODULE:FUNCTION", lambda text, _: load_function(text), digest_of_function),
     "chain": Reader("TASKS", _builders),

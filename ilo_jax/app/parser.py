@@ -9,11 +9,13 @@ from ilo_jax.app.groups import (
     add_files,
     add_generator,
     add_hosts,
+    add_measured,
     add_measurement,
     add_method,
     add_take_over,
 )
-from ilo_jax.app.tasks import TASKS, Task
+from ilo_jax.app.task import Task
+from ilo_jax.app.tasks import TASKS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,12 +63,7 @@ def _add_task(subparsers: Any, task: Task) -> None:
         "results: images/NAME.png, metrics.csv, summary.json, contact_sheet.png; "
         "the same command goes on where it was interrupted",
     )
-    parser.add_argument(
-        "--measured",
-        action="store_true",
-        default=False,
-        help="the images are measurements already (masked or small ones): no truth, no PSNR",
-    )
+    add_measured(parser)
     add_method(parser)
     add_endings(parser)
     add_hosts(parser)

@@ -11,29 +11,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
-from ilo_jax.app.folder import make_folder
 from ilo_jax.app.hosts import ALONE, Team
 from ilo_jax.app.inputs import Inputs, kept
-from ilo_jax.app.methods import has_reference
-from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate
+from ilo_jax.app.measurements import save_measurement
+from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate, loses_colour
 from ilo_jax.app.pipeline import Pipeline, Reporter, padded
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import (
     Reader,
     Sample,
+    batch_operator,
     measurement_error,
-    operator_of,
     stack,
     tiles_of,
 )
+from ilo_jax.app.starts import frame_before, method_from, stacked_starts, with_start
 from ilo_jax.errors import InputError
 from ilo_jax.files.contact_sheet import MAX_ROWS, Tile
-from ilo_jax.files.variables import load_variables, save_variables
+from ilo_jax.files.variables import image_of, save_variables
 from ilo_jax.ops import make_batch_consistent
-from ilo_jax.solve import Choice, Result, Variables
+from ilo_jax.solve import Choice, Result
 from ilo_jax.solve.batch import batch_mesh
-from ilo_jax.solve.variables import with_cuts, zeros
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,13 +109,13 @@ def _solve_missing(
 
     reader = Reader(run, inputs, reporter.say, failed)
 
-    def with_start(sample: Sample) -> Sample:
-        return _with_start(run, sample, _frame_before(run, results, paths, sample.file))
+    def complete(sample: Sample) -> Sample:
+        return with_start(run, sample, frame_before(run, results, paths, sample.file))
 
     tried = len(paths) - len(missing)
 
     def begin(batch: list[Sample], size: int) -> None:
-        method = _method(run, batch)
+        method = method_from(run, batch)
         rounds = np.asarray(method.steps).tolist() * -(-len(batch) * run.restarts // size)
         if run.auto is not None:
             rounds = [_steps_of_choice(run) * len(batch)]
@@ -136,24 +135,25 @@ def _solve_missing(
         width=run.width * run.restarts,
         at_once=1 if run.settings.video else None,
         remedies="fewer --samples, or a smaller generator",
-    ).run(reader.read(missing, with_start, alone), reporter.say)
+    ).run(reader.read(missing, complete, alone), reporter.say)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
     """Of `n` images: image and spread `[n, H, W, C]`, whether each is finite, and what they come
-    from, with the images along the first axis."""
+    from: of `--auto` the choice, else the images of the restarts, `[n, K, H, W, C]`, and the result
+    of all runs, those of an image one after the other."""
 
     image: np.ndarray
     spread: np.ndarray
     finite: np.ndarray
-    source: Result | Choice
+    source: Choice | tuple[np.ndarray, Result]
 
 
 def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
     if run.auto is not None:
         return _choose(run, batch, size, reporter)
-    method, restarts = _method(run, batch), run.restarts
+    method, restarts = method_from(run, batch), run.restarts
     runs = [(sample, k + 1) for sample in batch for k in range(restarts)]
     parts: list[Result] = []
     for program in padded(runs, size):
@@ -161,16 +161,20 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
         result = _solve_program(run, method, program, reporter, before)
         parts.append(jax.tree.map(np.asarray, result))
     result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *parts)
+    if _keeps_variables(run):
+        images = [image_of(run.prior, _of_run(result.x, i)) for i in range(len(runs))]
+        result = result.replace(image=np.stack(images))
     image = jnp.clip(result.image, -1, 1)
     if run.settings.consistent:
-        operator = operator_of([sample for sample, _ in runs])
-        measurement = stack([sample.measurement for sample, _ in runs])
+        samples = [sample for sample, _ in runs]
+        operator = batch_operator(samples)
+        measurement = stack([sample.measurement for sample in samples])
         grey = run.prior.facts.grey
         met = make_batch_consistent(operator, measurement, image, grey=grey)
         image = jnp.clip(met, -1, 1)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
-    return _Found(image.mean(1), image.std(1), finite, result)
+    return _Found(image.mean(1), image.std(1), finite, (image, result))
 
 
 def _solve_program(
@@ -195,12 +199,12 @@ def _solve_program(
 
     return solve.reconstruct(
         run.prior,
-        operator_of(samples),
+        batch_operator(samples),
         measurement,
         keys,
         method,
         reference=reference,
-        initial=_initial(run, samples),
+        initial=stacked_starts(run, runs),
         progress=progress,
         mesh=batch_mesh(len(runs)),
     )
@@ -211,7 +215,7 @@ def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fo
     steps = _steps_of_choice(run) * len(batch)
     choice = solve.reconstruct_auto(
         run.prior,
-        operator_of(batch),
+        batch_operator(batch),
         stack([sample.measurement for sample in batch]),
         jnp.stack([run.image_key(sample.file) for sample in batch]),
         run.method,
@@ -226,41 +230,6 @@ def _steps_of_choice(run: Run) -> int:
     """Of an image, about."""
     assert run.auto is not None
     return round(run.auto.cost * (run.method.max_steps or 0))
-
-
-def _method(run: Run, batch: list[Sample]) -> solve.Method:
-    return run.method if batch[0].initial is None else run.from_variables
-
-
-def _initial(run: Run, samples: list[Sample]) -> Variables | None:
-    """Stacked, each with a deviation at the cuts of all."""
-    given = [sample.initial for sample in samples if sample.initial is not None]
-    if not given:
-        return None
-    cuts = tuple(sorted({cut for x in given for cut in x.v}))
-    return stack([with_cuts(x, zeros(run.prior, cuts)) for x in given])
-
-
-def _frame_before(run: Run, results: Results, paths: Sequence[Path], file: Path) -> Path | None:
-    """The nearest earlier frame of a video that is finished."""
-    if not run.settings.video:
-        return None
-    finished = results.finished()
-    before = [p for p in paths[: paths.index(file)] if p.stem in finished]
-    return results.variables(before[-1].stem) if before else None
-
-
-def _with_start(run: Run, sample: Sample, frame_before: Path | None) -> Sample:
-    """With the variables to start from: the last frame's, or those of another run."""
-    if frame_before is not None:
-        initial, reference = load_variables(frame_before, run.prior), sample.reference
-        if reference is None and has_reference(run.from_variables):
-            reference = np.asarray(jax.jit(solve.image)(run.prior, initial))
-        return dataclasses.replace(sample, initial=initial, reference=reference)
-    path = run.start(sample.file)
-    if path is None:
-        return sample
-    return dataclasses.replace(sample, initial=load_variables(path, run.prior))
 
 
 def _write(
@@ -279,23 +248,46 @@ def _write(
             rows.append(Row(name, None, None, None, seconds, sample.digest, NOT_FINITE))
             continue
         scores = (None, None) if sample.truth is None else evaluate(sample.truth, image)
+        if sample.truth is not None and loses_colour(sample.truth, image):
+            reporter.say(
+                f"{sample.file.name}: in colour, and its reconstruction is grey: expected images "
+                "like the generator's"
+            )
         error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)
         rows.append(Row(name, *scores, float(error), seconds, sample.digest, OK))
-        if run.restarts > 1:
-            results.add_spread(name, found.spread[i])
-        if isinstance(found.source, Choice):
-            if not np.isfinite(found.source.held_out_error[i]):
-                reporter.say(
-                    f"{sample.file}: fewer than two independent entries are measured, so that none "
-                    f"can be held out: {run.settings.method} as it is"
-                )
-            results.add_choice(name, found.source.of_image(i))
-        elif run.settings.save_variables or run.settings.video:
-            one: Result = jax.tree.map(lambda leaf, i=i: leaf[i], found.source)
-            make_folder(results.variables(name).parent)
-            save_variables(results.variables(name), one.x, one.image, one.error)
+        _keep(run, results, sample, found, i)
     images = [image if ok else None for image, ok in zip(found.image, found.finite, strict=True)]
     results.add(rows, images)
+
+
+def _keep(run: Run, results: Results, sample: Sample, found: _Found, i: int) -> None:
+    """Saves what goes with the image of number `i` in its batch."""
+    name, settings = sample.file.stem, run.settings
+    if run.restarts > 1:
+        results.add_spread(name, found.spread[i])
+    if settings.save_arrays:
+        results.add_array(name, found.image[i])
+    if settings.save_measurement:
+        save_measurement(results.measurement(name), sample.operator, sample.measurement)
+    if isinstance(found.source, Choice):
+        results.add_choice(name, found.source.of_image(i))
+        return
+    images, result = found.source
+    for k in range(run.restarts):
+        if settings.keep_samples:
+            results.add_sample(name, k, images[i, k])
+        if _keeps_variables(run):
+            one: Result = _of_run(result, i * run.restarts + k)
+            path = results.variables(name, k if run.restarts > 1 else None)
+            save_variables(path, one.x, one.image, one.error)
+
+
+def _keeps_variables(run: Run) -> bool:
+    return run.settings.save_variables or run.settings.video is not None
+
+
+def _of_run(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
 def _finish(

@@ -2,7 +2,10 @@
 
     DIR/run.json           what was run; a folder holds one run only
     DIR/images/NAME.png    reconstructions
-    DIR/variables/NAME.npz with --save-variables: what was optimized
+    DIR/variables/NAME.npz with --save-variables: what was optimized; of restarts NAME/K.npz
+    DIR/samples/NAME/K.png with --keep-samples: each restart, from 1
+    DIR/arrays/NAME.npy    with --save-arrays: reconstructions, float32 [H, W, C] in [-1, 1]
+    DIR/measurements/NAME.npz with --save-measurement
     DIR/spread/NAME.png    with --samples or --auto: standard deviation of the restarts
     DIR/chosen/NAME.json   with --auto: the image's setting
     DIR/metrics.csv        one row an image, in natural order
@@ -26,6 +29,7 @@ from ilo_jax.app.folder import as_json, make_folder, open_folder
 from ilo_jax.app.metrics import COLUMNS, METRICS, OK, Row, row_of, statistics, texts_of
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
+from ilo_jax.files.arrays import write_npy
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.contact_sheet import Tile, contact_sheet
 from ilo_jax.files.find import natural_key
@@ -96,9 +100,21 @@ class Results:
         """A finished image as it was saved: float32 `[H, W, C]` in [-1, 1]."""
         return read_png(self.out / "images" / f"{name}.png")
 
-    def variables(self, name: str) -> Path:
-        """The file of an image's variables."""
-        return self.out / "variables" / f"{name}.npz"
+    def variables(self, name: str, restart: int | None = None) -> Path:
+        """The file of an image's variables, or of those of one of its restarts, from 0."""
+        return self._file("variables", name, restart, ".npz")
+
+    def measurement(self, name: str) -> Path:
+        """The file of an image's measurement."""
+        return self._file("measurements", name, None, ".npz")
+
+    def add_array(self, name: str, image: np.ndarray) -> None:
+        """Saves an image `[H, W, C]` as numbers."""
+        write_npy(self._file("arrays", name, None, ".npy"), image)
+
+    def add_sample(self, name: str, restart: int, image: np.ndarray) -> None:
+        """Saves the image of a restart, from 0."""
+        write_png(self._file("samples", name, restart, ".png"), image)
 
     def add_choice(self, name: str, chosen: Mapping[str, float | list[float]]) -> None:
         """Saves what `--auto` chose for an image."""
@@ -160,8 +176,7 @@ class Results:
 
         Returns:
           The summary: the run's settings, `images` (their number) and, under the name of each
-          metric, `mean` and (population) `std`; null where no image has that metric or where
-          they are not finite.
+          metric, `mean` and (population) `std`: see `statistics`.
         """
         finished = list(self.finished().values())
         if rows:
@@ -172,6 +187,13 @@ class Results:
             summary[metric] = statistics([getattr(row, metric) for row in finished])
         write_atomically(self.out / "summary.json", as_json(summary))
         return summary
+
+    def _file(self, kind: str, name: str, restart: int | None, suffix: str) -> Path:
+        """Of an image or, counted from 1, of a restart; its folder is made."""
+        parts = (name,) if restart is None else (name, str(restart + 1))
+        file = self.out.joinpath(kind, *parts[:-1], parts[-1] + suffix)
+        make_folder(file.parent)
+        return file
 
     def _sorted(self) -> list[tuple[str, Row]]:
         return sorted(self._rows.items(), key=lambda item: natural_key(item[0]))

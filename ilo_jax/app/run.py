@@ -12,11 +12,16 @@ import numpy as np
 
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
-from ilo_jax.app.options import build_operator, links
+from ilo_jax.app.options import (
+    asks_for_zeros,
+    build_operator,
+    differs_by_image,
+    own_folders,
+)
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
-from ilo_jax.files.find import find_images
+from ilo_jax.files.find import file_of, find_images
 from ilo_jax.files.generators import load
 from ilo_jax.files.images import read_image
 from ilo_jax.ops import Noise, Operator, as_stored, can_be_consistent
@@ -55,8 +60,7 @@ class Run:
 
     Attributes:
       prior: the generator.
-      task_operator: the task's operator.
-      operator: it; of measurements that are read, with what noise these have, still unknown.
+      operator: the task's; where each image has its own, one like them.
       method: of images that start at random.
       from_variables: of those that start from variables; in a video, its later frames.
       auto: what `--auto` tries; None without.
@@ -68,7 +72,6 @@ class Run:
 
     settings: Settings
     prior: Prior
-    task_operator: Operator
     operator: Operator
     method: Method
     from_variables: Method
@@ -90,10 +93,10 @@ class Run:
         Raises:
           InputError: a setting is out of range, or does not go with another.
         """
-        operator = task_operator = operator_of(settings, prior)
-        if settings.measured:
+        operator = like = operator_of(settings, prior)
+        if settings.measured and operator.measures_image:
             nothing = jnp.zeros(operator.measurement_shape, jnp.float32)
-            operator = as_stored(operator, nothing, step=0)
+            like = as_stored(operator, nothing, step=0)  # what noise there is is known then
         method = method_of(settings, prior)
         description = _description(settings, method)
         later = of_frames(method, settings.video) if settings.video else method
@@ -101,7 +104,7 @@ class Run:
             if not settings.video:
                 raise InputError("--weights reference: no reference image; expected --reference")
             method = without_reference(method)  # the first frame has no last one
-        _check_terms(prior, operator, method)
+        _check_terms(prior, like, method)
         auto, restarts = None, settings.samples
         if settings.auto:
             _check_auto(settings, method)
@@ -111,13 +114,12 @@ class Run:
         if settings.video:
             width = 1
         elif width == "auto":
-            width = images_that_fit(prior, operator, method, restarts)
+            width = images_that_fit(prior, like, method, restarts)
         elif width is None:
             width = usual_width(prior, restarts)
         return cls(
             settings=settings,
             prior=prior,
-            task_operator=task_operator,
             operator=operator,
             method=method,
             from_variables=later,
@@ -137,19 +139,43 @@ class Run:
         path = self._reference(file)
         return None if path is None else read_image(path, self.prior.image_shape)[0]
 
-    def start(self, file: Path) -> Path | None:
-        """The variables that an image file starts from; None without `--start`."""
-        start = self.settings.start
-        return None if start is None else Path(start) / "variables" / f"{file.stem}.npz"
+    def starts(self, file: Path) -> list[Path]:
+        """The variables that an image file starts from: those of its image, or of each restart;
+        none without `--start`."""
+        if self.settings.start is None:
+            return []
+        folder = Path(self.settings.start) / "variables"
+        if (folder / file.stem).is_dir():
+            return [folder / file.stem / f"{k + 1}.npz" for k in range(self.restarts)]
+        return [folder / f"{file.stem}.npz"]
 
     def files_of(self, file: Path) -> list[Path]:
         """All files of which the image of a file is made.
 
         Raises:
-          InputError: it has no reference where one is expected.
+          InputError: it has no reference, mask or map where one is expected.
         """
-        files = (file, self._reference(file), self.start(file))
+        task, options = TASKS[self.settings.task], self.settings.options
+        own = [file_of(folder, file.stem) for folder in own_folders(task, options)]
+        files = (file, self._reference(file), *self.starts(file), *own)
         return [path for path in files if path is not None]
+
+    def operator_of(self, file: Path, measured: Any = None) -> Operator:
+        """The operator of an image.
+
+        Args:
+          measured: its measurement, where that was read from a file.
+
+        Raises:
+          InputError: it has no mask or map where one is expected, or it cannot be read.
+        """
+        task, options = TASKS[self.settings.task], self.settings.options
+        if not differs_by_image(task, options):
+            return self.operator
+        shape = self.prior.image_shape
+        return build_operator(
+            _operator_key(self.settings), task, options, shape, file.stem, measured
+        )
 
     def _reference(self, file: Path) -> Path | None:
         if not isinstance(self.references, Mapping):
@@ -180,15 +206,11 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
       InputError: an option is out of range, or does not go with another setting.
     """
     task = TASKS[settings.task]
-    if settings.measured and any("observed" in o for _, o in links(task, settings.options)):
-        raise InputError("--observed with --measured: expected --mask FILE, the pixels observed")
-    key = jax.random.fold_in(jax.random.key(settings.seed), 0)
-    operator = build_operator(key, task, settings.options, prior.image_shape)
-    if settings.measured and not operator.measures_image:
-        raise InputError(
-            f"{task.name} --measured: its measurements are not images; "
-            "expected images to be measured, without --measured"
-        )
+    if asks_for_zeros(task, settings.options) and not settings.measured:
+        raise InputError("--mask zeros: expected with --measured, whose zeros they are")
+    operator = build_operator(_operator_key(settings), task, settings.options, prior.image_shape)
+    if settings.crop and not (settings.measured and operator.measures_k_space):
+        raise InputError(f"--crop: expected with --measured k-space; {task.name} has none here")
     if isinstance(operator, Noise) and operator.is_unknown and not settings.measured:
         raise InputError("--sigma auto: expected --measured, or the sigma that is to be simulated")
     if settings.consistent and not can_be_consistent(operator):
@@ -196,12 +218,15 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
             f"--consistent: {task.name} is not linear, or has noise that is neither Gaussian nor "
             "rounding; expected a task whose measurements an image can meet"
         )
-    if settings.samples > 1 and (settings.save_variables or settings.video):
-        raise InputError(
-            "--samples: expected without --video and --save-variables, which go on from one "
-            "solution"
-        )
+    if settings.samples > 1 and settings.video:
+        raise InputError("--samples: expected without --video, which goes on from one solution")
+    if settings.keep_samples and (settings.samples == 1 or settings.auto):
+        raise InputError("--keep-samples: expected with --samples, of at least 2, without --auto")
     return operator
+
+
+def _operator_key(settings: Settings) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(settings.seed), 0)
 
 
 def usual_width(prior: Prior, restarts: int) -> int:

@@ -11,27 +11,29 @@ import numpy as np
 
 from ilo_jax import ops
 from ilo_jax.app.inputs import Inputs
+from ilo_jax.app.measurements import in_units, read_measurement
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.run import Run
+from ilo_jax.app.units import limits_of, phase_note
 from ilo_jax.errors import InputError
 from ilo_jax.files import images
 from ilo_jax.files.contact_sheet import Tile
-from ilo_jax.ops import Operator, as_stored
+from ilo_jax.ops import Noise, Operator, as_stored
 from ilo_jax.solve import Variables
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """An image file: its truth `[H, W, C]` (None with `measured`), its measurement, the operator
-    that knows its noise, the reference and where to start from, if there are any, and the digest of
-    all of it."""
+    """An image file: its truth `[H, W, C]` (None with `measured`), the operator that knows its noise,
+    its measurement, the reference and where to start from, for all restarts or each, if there are
+    any, and the digest of all of it."""
 
     file: Path
     truth: np.ndarray | None
-    measurement: Any
     operator: Operator
+    measurement: Any
     reference: np.ndarray | None = None
-    initial: Variables | None = None
+    initial: tuple[Variables, ...] = ()
     digest: str = ""
 
 
@@ -41,16 +43,23 @@ def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     Raises:
       InputError: it cannot be read, or its measurement is not finite.
     """
-    reference = run.reference(file)
-    if run.settings.measured:
-        image, note, step = images.read_exact(file, run.operator.measurement_shape)
-        measurement = run.operator.restrict(jnp.asarray(image))
-        operator = as_stored(run.task_operator, measurement, step)
-        return Sample(file, None, _finite(file, measurement), operator, reference), note
-    truth, note = images.read_image(file, run.prior.image_shape)
+    reference, settings = run.reference(file), run.settings
+    if settings.measured:
+        found = read_measurement(file, run.operator, settings)
+        operator = run.operator_of(file, found.value)
+        measurement = _finite(file, in_units(file, operator, found, settings))
+        if found.is_image:
+            operator = as_stored(operator, measurement, found.step)
+        elif isinstance(operator, Noise):
+            operator = operator.known(measurement)
+        notes = [*found.notes, phase_note(file, operator, found.value)]
+        said = "; ".join(note for note in notes if note)
+        return Sample(file, None, operator, measurement, reference), said or None
+    truth, note = images.read_image(file, run.prior.image_shape, limits_of(settings))
+    operator = run.operator_of(file)
     key = jax.random.fold_in(run.image_key(file), 0)
-    measurement = _measure(run.operator, key, jnp.asarray(truth))
-    return Sample(file, truth, _finite(file, measurement), run.operator, reference), note
+    measurement = _measure(operator, key, jnp.asarray(truth))
+    return Sample(file, truth, operator, _finite(file, measurement), reference), note
 
 
 def _finite(file: Path, measurement: Any) -> Any:
@@ -121,7 +130,7 @@ def measurement_error(operator: Operator, x: jax.Array, measurement: Any) -> jax
 def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:
     """A row of a contact sheet: truth (if there is one), measurement, reconstructions."""
     sample, _ = read_sample(run, file)
-    picture = np.clip(np.asarray(run.operator.picture(sample.measurement)), -1, 1)
+    picture = np.clip(np.asarray(sample.operator.picture(sample.measurement)), -1, 1)
     if sample.truth is None:
         return [Tile(picture, file.stem), *(Tile(image) for image, _ in found)]
     numbers = {k: v for k, v in run.settings.options.items() if isinstance(v, (int, float))}
@@ -132,8 +141,15 @@ def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> l
     ]
 
 
-def operator_of(samples: Sequence[Sample]) -> Operator:
-    """The operator of a batch: what differs is the noise of measurements that were read."""
+def batch_operator(samples: Sequence[Sample]) -> Operator:
+    """Of a batch: one for all, or with arrays for each.
+
+    Raises:
+      InputError: those of the images are not alike.
+    """
+    first = samples[0].operator
+    if all(sample.operator is first for sample in samples):
+        return first
     return ops.stack([sample.operator for sample in samples])
 
 

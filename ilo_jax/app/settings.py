@@ -46,6 +46,14 @@ class Settings:
       video: frames in order; None for independent images.
       samples: restarts of each image, whose mean is the result.
       consistent: whether results are moved to the nearest image of the same measurement.
+      range: numbers of the files that are black and white, the second one None for the largest;
+        None for what the type of the numbers says.
+      key: name of the measurement in a file with several arrays.
+      slice: which one of a file that holds a stack of measurements, from 0.
+      crop: whether k-space that is larger than the generator's images is cropped.
+      save_measurement: whether what is measured is kept.
+      save_arrays: whether results are kept as numbers, too.
+      keep_samples: whether each restart's image is kept.
       auto: name in `EFFORTS`, to choose start, depth, radii, rate and steps for each image.
     """
 
@@ -69,4 +77,11 @@ class Settings:
     video: Video | None = None
     samples: int = 1
     consistent: bool = False
+    range: tuple[float, float | None] | None = None
+    key: str | None = None
+    slice: int | None = None
+    crop: bool = False
+    save_measurement: bool = False
+    save_arrays: bool = False
+    keep_samples: bool = False
     auto: str | None = None

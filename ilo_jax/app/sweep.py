@@ -24,7 +24,7 @@ from ilo_jax.app.metrics import NOT_FINITE, OK, evaluate
 from ilo_jax.app.pipeline import Pipeline
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.run import Run, load_prior
-from ilo_jax.app.samples import Reader, Sample, stack
+from ilo_jax.app.samples import Reader, Sample, batch_operator, stack
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.table import Table
 from ilo_jax.app.tasks import TASKS
@@ -93,7 +93,8 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     prior = load_prior(settings.generator, settings.label, settings.seed)
     points, methods = grid(settings, prior, axes)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
-    paths, out = find_images(args.images), Path(args.out)
+    out, notes = Path(args.out), list[str]()
+    paths = find_images(args.images, recursive=args.recursive, say=notes.append)
     tried = {name: [_text(value) for value in values] for name, values in axes.items()}
     with locked(out, args.take_over):
         inputs = Inputs(run, paths)
@@ -101,6 +102,8 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
         open_folder(out, described | {"inputs": inputs.named})
         table = Table.open(out / "sweep.csv", [*axes, "image", "restart", *METRICS, *ENDINGS])
         with ProgressReporter(console) as reporter:
+            for note in notes:
+                reporter.say(note)
             unreadable = _solve_missing(
                 run, inputs, points, methods, args.restarts, table, reporter
             )
@@ -139,7 +142,7 @@ def _solve_missing(
     def solve_batch(batch: list[Sample], size: int) -> Runs:
         return solve.sweep(
             run.prior,
-            run.operator,
+            batch_operator(batch),
             stack([sample.measurement for sample in batch]),
             jnp.stack([run.image_key(sample.file) for sample in batch]),
             methods,

@@ -1,84 +1,24 @@
 """The table of tasks: which operators the command line offers, and how they are asked for."""
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
 from ilo_jax import ops
+from ilo_jax.app.task import Option, Task
 from ilo_jax.errors import InputError
 
 Shape = tuple[int, ...]
 
-
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """A command-line option of a task.
-
-    Attributes:
-      name: `--name`, and the keyword of the task's `build`.
-      type: `float`, `int`, or what a text names, such as "mask": see `READERS` in `options.py`.
-      help: one line.
-      default: None if it must be given.
-    """
-
-    name: str
-    type: type | str
-    help: str
-    default: Any = None
-
-
-Form = tuple[Option, ...]
-"""Options that go together."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """A row of the table: how a kind of measurement is named, asked for, and built.
-
-    Attributes:
-      name: on the command line.
-      help: one line.
-      build: `(key, image_shape, **options) -> Operator`, with all options of one of the forms;
-        raises `InputError` for a bad value.
-      forms: ways to ask for it, of which a user takes one. Where there are several, each begins
-        with an option of its own that has no default.
-      examples: options that the tests run, sizes up to 16x16x3.
-      demo: options of the demo; None if it is not in the demo.
-    """
-
-    name: str
-    help: str
-    build: Callable[..., ops.Operator]
-    forms: tuple[Form, ...] = ((),)
-    examples: tuple[Mapping[str, Any], ...] = ({},)
-    demo: Mapping[str, Any] | None = None
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """Those of all forms."""
-        return tuple(option for form in self.forms for option in form)
-
-    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of the form that was taken, with their defaults.
-
-        Raises:
-          InputError: what is given is none of the forms.
-        """
-        for form in self.forms:
-            required = {option.name for option in form if option.default is None}
-            if required <= given.keys() <= {option.name for option in form}:
-                return {option.name: given.get(option.name, option.default) for option in form}
-        forms = " | ".join(
-            " ".join(o.name if o.default is None else f"[{o.name}]" for o in form) or "no options"
-            for form in self.forms
-        )
-        raise InputError(f"{' '.join([self.name, *given])}: expected {forms}")
-
-
+MAPS = Option(
+    "maps",
+    "maps",
+    "sensitivities of coils, complex [coils, H, W], in an array file or a folder of one for each "
+    "image; one: a single coil that is 1 everywhere",
+    default="one",
+)
 MEASUREMENTS = Option(
     "measurements", float, "their number, as a fraction of the image's values, in (0, 1]"
 )
@@ -124,8 +64,16 @@ def _compress(key: jax.Array, image_shape: Shape, measurements: float) -> ops.Pa
     return ops.partial_circulant(key, image_shape, _count(image_shape, measurements))
 
 
-def _gaussian(key: jax.Array, image_shape: Shape, measurements: float) -> ops.GaussianMatrix:
-    return ops.gaussian_matrix(key, image_shape, _count(image_shape, measurements))
+def _gaussian(
+    key: jax.Array,
+    image_shape: Shape,
+    measurements: float | None = None,
+    matrix: np.ndarray | None = None,
+) -> ops.DenseMatrix:
+    if measurements is not None:
+        return ops.gaussian_matrix(key, image_shape, _count(image_shape, measurements))
+    assert matrix is not None
+    return ops.dense_matrix(image_shape, matrix)
 
 
 def _blur(
@@ -150,11 +98,15 @@ def _mri(
     acceleration: float | None = None,
     centre: float | None = None,
     spokes: int | None = None,
+    mask: np.ndarray | None = None,
+    maps: np.ndarray | None = None,
 ) -> ops.UndersampledFourier:
     if acceleration is not None:
-        return ops.cartesian_mri(key, image_shape, acceleration, centre)
-    assert spokes is not None
-    return ops.radial_mri(image_shape, spokes)
+        return ops.cartesian_mri(key, image_shape, acceleration, centre, maps)
+    if spokes is not None:
+        return ops.radial_mri(image_shape, spokes, maps)
+    assert mask is not None
+    return ops.masked_mri(image_shape, mask, maps)
 
 
 def _compose(
@@ -193,7 +145,13 @@ _ROWS = (
         forms=(
             (Option("observed", float, "fraction of the pixels, at random, in (0, 1]"),),
             (Option("box", int, "side of a square in the middle that is missing"),),
-            (Option("mask", "mask", "image file, white = observed"),),
+            (
+                Option(
+                    "mask",
+                    "mask",
+                    "white = observed: image or array file, or a folder of one for each image",
+                ),
+            ),
         ),
         examples=({"observed": 0.1}, {"observed": 1.0}, {"box": 5}),
         demo={"observed": 0.1},
@@ -250,7 +208,10 @@ _ROWS = (
         "gaussian",
         "compressed sensing: random Gaussian measurements",
         _gaussian,
-        forms=((MEASUREMENTS,),),
+        forms=(
+            (MEASUREMENTS,),
+            (Option("matrix", "matrix", "array file [m, H W C], or SciPy's sparse .npz"),),
+        ),
         examples=({"measurements": 0.1}, {"measurements": 1.0}),
     ),
     Task(
@@ -284,8 +245,18 @@ _ROWS = (
                     "is sampled",
                     default="auto",
                 ),
+                MAPS,
             ),
-            (Option("spokes", int, "radial: number of diameters that are sampled"),),
+            (Option("spokes", int, "radial: number of diameters that are sampled"), MAPS),
+            (
+                Option(
+                    "mask",
+                    "sampling",
+                    "white = sampled: image or array file, a folder of one for each image, or "
+                    "zeros: wherever the measurement is not zero",
+                ),
+                MAPS,
+            ),
         ),
         examples=({"acceleration": 4.0}, {"acceleration": 1.0, "centre": 0.0}, {"spokes": 5}),
     ),

@@ -28,11 +28,12 @@ _NAMES = {
     "WEBP": "WebP",
     "PPM": "PNM",
     "JPEG2000": "JPEG 2000",
+    "AVIF": "AVIF",
 }
 FORMATS = tuple(_NAMES)
 
 # So that no picture takes a gigabyte or many seconds: these decode slowly, or to wide numbers.
-_MOST_PIXELS = {"WEBP": 40_000_000, "JPEG2000": 10_000_000}
+_MOST_PIXELS = {"WEBP": 40_000_000, "AVIF": 40_000_000, "JPEG2000": 10_000_000}
 _MOST_BYTES = 400_000_000
 _MOST_FILE_BYTES = 2**30
 _MOST_READS = 1_000_000
@@ -110,7 +111,9 @@ class _Patient(io.BufferedReader):
 
 
 def _decode(file: io.BufferedReader, formats: tuple[str, ...], limit: int) -> Decoded:
-    head = file.peek(4)[:4]
+    head = file.peek(132)[:132]
+    if formats is FORMATS and head[128:] == b"DICM":  # it may begin as a TIFF does
+        return _dicom(file, limit)
     if "TIFF" in formats and head[:2] in (b"II", b"MM"):
         found = open_page(file)
         _check(size_of(found.page), limit, bytes_of(found.page))
@@ -123,6 +126,17 @@ def _decode(file: io.BufferedReader, formats: tuple[str, ...], limit: int) -> De
             decoded, numbers=_with_bits(decoded.numbers, found.page), several=found.several
         )
     return _by_pillow(file, formats, limit)
+
+
+def _dicom(file: io.BufferedReader, limit: int) -> Decoded:
+    try:
+        from ilo_jax.files.dicom import read_dicom
+    except ImportError as error:
+        raise InputError(
+            "DICOM, which needs the library pydicom: pip install 'ilo_jax[medical]'"
+        ) from error
+    samples, several = read_dicom(file, limit, _MOST_BYTES)
+    return Decoded(samples, None, several)
 
 
 def _with_bits(numbers: Image.Image | Samples, page: Any) -> Image.Image | Samples:
@@ -194,7 +208,7 @@ def _watched() -> Iterator[list[str]]:
     lines: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: lines.append(one_line(record.getMessage()))
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile", "imagecodecs")]
+    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile", "imagecodecs", "pydicom")]
     propagated = [logger.propagate for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)

@@ -1,16 +1,18 @@
 """Which image files a user means: files, folders and globs, in natural order."""
 
+import functools
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ilo_jax.errors import InputError
+from ilo_jax.files import arrays
 
 _SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".jp2"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".jfif", ".avif", ".dcm"),
 )
 
 _LONGEST = 250
@@ -23,19 +25,29 @@ def natural_key(name: str) -> tuple:
     return ([int(p) if i % 2 else p for i, p in enumerate(parts)], name)
 
 
-def find_images(paths: Sequence[str]) -> list[Path]:
+def find_images(
+    paths: Sequence[str],
+    measured: bool = False,
+    recursive: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
     """Image files, in natural order, each once.
 
     Args:
-      paths: each is a file, a folder (its image files by extension, not recursive, hidden
-        files left out) or a glob (the files it matches).
+      paths: each is a file, a folder (its image files by extension, hidden files left out) or a
+        glob (the files it matches).
+      measured: whether arrays are measurements, too.
+      recursive: whether folders inside folders are looked into.
+      say: gets a line on what a folder has that is not read.
 
     Raises:
       InputError: a path that does not exist, a folder without images, a glob without a match,
         a file name with a line break, of dots alone or too long for its results, or two files of
         the same stem, whose results would overwrite each other.
     """
-    found = {os.path.abspath(file): file for path in paths for file in _expand(path)}
+    suffixes = (*_SUFFIXES, *arrays.SUFFIXES) if measured else _SUFFIXES
+    expand = functools.partial(_expand, suffixes=suffixes, recursive=recursive, say=say)
+    found = {os.path.abspath(file): file for path in paths for file in expand(path)}
     files = sorted(found.values(), key=lambda file: natural_key(str(file)))
     by_stem: dict[str, Path] = {}
     for file in files:
@@ -59,23 +71,41 @@ def find_images(paths: Sequence[str]) -> list[Path]:
     return files
 
 
-def _expand(path: str) -> list[Path]:
+def file_of(folder: Path | str, name: str | None) -> Path:
+    """The one image or array file of this name, whatever its extension, in a folder.
+
+    Args:
+      name: without extension; None for the first file.
+
+    Raises:
+      InputError: there is none, or there are several.
+    """
+    inside = [file for file in _inside(folder) if _ends(file, (*_SUFFIXES, *arrays.SUFFIXES))]
+    if name is not None:
+        found = [file for file in inside if file.stem == name]
+        if len(found) == 1:
+            return found[0]
+        there = ", ".join(file.name for file in found) or "none"
+        raise InputError(f"{folder}: files named {name}: {there}; expected one for each image")
+    if not inside:
+        raise InputError(f"{folder}: no images and no arrays; expected one for each image")
+    return min(inside, key=lambda file: natural_key(file.name))
+
+
+def _expand(
+    path: str, suffixes: tuple[str, ...], recursive: bool, say: Callable[[str], None]
+) -> list[Path]:
     if os.path.isfile(path):
         return [Path(path)]
     if os.path.isdir(path):
-        try:
-            inside = list(Path(path).iterdir())
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); expected a folder of images"
-            ) from error
-        files = [
-            file
-            for file in inside
-            if file.suffix.lower() in _SUFFIXES and file.name[0] != "." and file.is_file()
-        ]
+        inside = _inside(path, recursive)
+        files = [file for file in inside if _ends(file, suffixes)]
         if not files:
-            raise InputError(f"{path}: no images; expected files in {', '.join(_SUFFIXES)}")
+            raise InputError(f"{path}: no images; expected files in {', '.join(suffixes)}")
+        others = sorted({file.name for file in inside} - {file.name for file in files})
+        if others:
+            names = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+            say(f"{path}: {len(others)} not read, by their extension: {names}")
         return files
     if glob.has_magic(path):
         files = [Path(match) for match in glob.glob(path, recursive=True) if os.path.isfile(match)]
@@ -83,3 +113,19 @@ def _expand(path: str) -> list[Path]:
             raise InputError(f"{path}: matches no file; expected a glob of images")
         return files
     raise InputError(f"{path or repr(path)}: does not exist; expected an image, a folder or a glob")
+
+
+def _inside(folder: Path | str, recursive: bool = False) -> list[Path]:
+    """Files that are not hidden."""
+    try:
+        inside = list(Path(folder).rglob("*") if recursive else Path(folder).iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be read ({error.strerror}); expected a folder of images"
+        ) from error
+    hidden = [any(part[0] == "." for part in file.relative_to(folder).parts) for file in inside]
+    return [file for file, away in zip(inside, hidden, strict=True) if not away and file.is_file()]
+
+
+def _ends(file: Path, suffixes: tuple[str, ...]) -> bool:
+    return file.suffix.lower() in suffixes

@@ -16,11 +16,11 @@ from PIL import Image
 from ilo_jax.errors import InputError
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.picture import Picture, open_picture
-from ilo_jax.files.samples import luma
+from ilo_jax.files.samples import Limits, luma
 
 
 def read_image(
-    path: Path | str, image_shape: tuple[int, int, int]
+    path: Path | str, image_shape: tuple[int, int, int], limits: Limits | None = None
 ) -> tuple[np.ndarray, str | None]:
     """Reads a picture of any size: centre-cropped to the shape's proportions, then resized.
 
@@ -28,6 +28,7 @@ def read_image(
 
     Args:
       image_shape: `(H, W, C)`, C 1 or 3.
+      limits: the stored numbers that are black and white, where they are not those of the type.
 
     Returns:
       float32 `[H, W, C]` in [-1, 1], and a line that says what was changed, None if nothing
@@ -38,7 +39,7 @@ def read_image(
         mean.
     """
     height, width, channels = image_shape
-    picture = open_picture(path)
+    picture = open_picture(path, limits)
     rows, columns = _crop(picture, height / width)
     cropped = rows.stop - rows.start, columns.stop - columns.start
     changes = []
@@ -56,7 +57,7 @@ def read_image(
 
 
 def read_exact(
-    path: Path | str, shape: tuple[int, int, int]
+    path: Path | str, shape: tuple[int, int, int], limits: Limits | None = None
 ) -> tuple[np.ndarray, str | None, float]:
     """`read_image` for measurements, which must not be resized.
 
@@ -67,7 +68,7 @@ def read_exact(
     Raises:
       InputError: as `read_image`, or another size than `shape`.
     """
-    picture = open_picture(path)
+    picture = open_picture(path, limits)
     _expect_size(path, picture, shape[:2])
     colour = picture.on_white(*_whole(picture))
     return _signed(colour, shape[2]), _said(path, picture.notes), 2 * picture.step

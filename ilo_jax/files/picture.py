@@ -1,5 +1,6 @@
 """A picture as a person sees it, part by part: floats of a large one never exist at once."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 from ilo_jax.errors import InputError
 from ilo_jax.files.decode import Decoded, decode
 from ilo_jax.files.profiles import Profile
-from ilo_jax.files.samples import Samples, part, scale_of
+from ilo_jax.files.samples import Limits, Samples, part, scale_of
 
 _MOST_AT_ONCE, _BAND = 2**24, 2**20  # pixels
 _GAP = 4.0  # nobody sees a difference from 3 on
@@ -23,19 +24,24 @@ class Picture:
       notes: what a reader should know beside a change of size, the doubts among it.
     """
 
-    def __init__(self, decoded: Decoded) -> None:
+    def __init__(self, decoded: Decoded, limits: Limits | None = None) -> None:
         """
+        Args:
+          limits: the numbers that are black and white, where they are not those of the type.
+
         Raises:
           InputError: it is not clear what its numbers mean.
         """
         self.height, self.width = decoded.size
         self.doubts = list(decoded.doubts)
+        if limits is not None:
+            decoded = dataclasses.replace(decoded, numbers=_samples(decoded.numbers))
         self._profile = self._profile_of(decoded)
         self._numbers = numbers = decoded.numbers
         notes = [f"doubtful file ({doubt})" for doubt in self.doubts]
         notes += [decoded.note] if decoded.note else []
         if isinstance(numbers, Samples):
-            self._scale = scale_of(numbers)
+            self._scale = scale_of(numbers, limits)
             notes += [self._scale.note] if self._scale.note else []
             if self._profile is not None and not self._profile.keeps_16_bits:
                 notes.append("8 bits by its colour profile (more with pip install imagecodecs)")
@@ -54,7 +60,8 @@ class Picture:
     def step(self) -> float:
         """Between two values that the file can hold, in [0, 1]; 0 of floating-point numbers."""
         if isinstance(self._numbers, Samples):
-            return 0 if self._numbers.values.dtype.kind == "f" else 1 / self._scale.white
+            whole = self._numbers.values.dtype.kind != "f"
+            return 1 / (self._scale.white - self._scale.black) if whole else 0
         return 1 if self._numbers.mode == "1" else 1 / 255
 
     def part(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
@@ -130,15 +137,18 @@ class Picture:
         return profile if profile.changes else None
 
 
-def open_picture(path: Path | str) -> Picture:
+def open_picture(path: Path | str, limits: Limits | None = None) -> Picture:
     """Reads a file's first picture.
+
+    Args:
+      limits: the numbers that are black and white, where they are not those of the type.
 
     Raises:
       InputError: as `decode`, or it is not clear what its numbers mean.
     """
     decoded = decode(path)
     try:
-        return Picture(decoded)
+        return Picture(decoded, limits)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -150,6 +160,21 @@ def _profiles_for(numbers: Image.Image | Samples) -> tuple[str, ...]:
     if numbers.mode in ("1", "L", "LA"):
         return ("L", "RGB")
     return ("CMYK",) if numbers.mode == "CMYK" else ("RGB",) if numbers.mode != "LAB" else ()
+
+
+def _samples(numbers: Image.Image | Samples) -> Samples:
+    """Also of 8 bits."""
+    if isinstance(numbers, Samples):
+        return numbers
+    if numbers.has_transparency_data:
+        numbers = numbers.convert("RGBA")
+    elif numbers.mode not in ("L", "RGB", "CMYK"):
+        numbers = numbers.convert("L" if numbers.mode == "1" else "RGB")
+    values = np.asarray(numbers)
+    values = values[..., None] if values.ndim == 2 else values
+    if numbers.mode != "RGBA":
+        return Samples(values, bits=8)
+    return Samples(values[..., :3], values[..., 3:], bits=8)
 
 
 def _floats(image: Image.Image) -> np.ndarray:

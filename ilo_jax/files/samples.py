@@ -14,6 +14,13 @@ _ROUNDING = 0.5 / 255
 _SMALL_PART = 0.25
 
 
+class Limits(NamedTuple):
+    """The numbers that somebody calls black and white; white None is the largest one there is."""
+
+    black: float
+    white: float | None
+
+
 @dataclasses.dataclass(frozen=True)
 class Samples:
     """A picture's numbers as they are stored, upright.
@@ -24,6 +31,7 @@ class Samples:
       bits: of an integer; 12 where they are stored in 16.
       white_is_zero: whether 0 is white (grey only).
       associated: whether the values are multiplied by alpha.
+      limits: what the file says is black and white; None for what the type does.
     """
 
     values: np.ndarray
@@ -31,19 +39,23 @@ class Samples:
     bits: int = 16
     white_is_zero: bool = False
     associated: bool = False
+    limits: Limits | None = None
 
 
 class Scale(NamedTuple):
-    """What the numbers are divided by, and a note where few of them are used."""
+    """The numbers that are white, opaque and black, and a note where few of them are used, or some
+    are beyond."""
 
     white: float
     opaque: float
     note: str | None
+    black: float = 0.0
 
 
-def scale_of(samples: Samples) -> Scale:
-    """What is white. Integers have the full range of their bits; those of more than 16 bits that
-    of 16, where they fit in, else that of their type. Floats have [0, 1] or else [0, 255].
+def scale_of(samples: Samples, limits: Limits | None = None) -> Scale:
+    """What is white: what a user says, or else by the type. Integers have the full range of their
+    bits; those of more than 16 bits that of 16, where they fit in, else that of their type. Floats
+    have [0, 1] or else [0, 255].
 
     Raises:
       InputError: negative or not finite, or in doubt: beyond the smaller of two ranges but within
@@ -53,6 +65,9 @@ def scale_of(samples: Samples) -> Scale:
     if values.dtype.kind not in "uif":
         raise InputError(f"values of type {values.dtype}; expected integers or floats")
     low, high = float(values.min()), float(values.max())
+    limits = limits or samples.limits
+    if limits is not None:
+        return _scale_within(samples, limits, low, high)
     white = _white_of_floats(low, high) if values.dtype.kind == "f" else None
     if white is None:
         white = _white_of_integers(values.dtype, samples.bits, low, high)
@@ -67,8 +82,8 @@ def part(
     samples: Samples, scale: Scale, rows: slice, columns: slice
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Float32 `[h, w, C]` and alpha `[h, w, 1]` or None, in [0, 1]; 1 is white, but full ink."""
-    values = samples.values[rows, columns].astype(np.float32) / np.float32(scale.white)
-    values = np.clip(values, 0, 1)
+    values = samples.values[rows, columns].astype(np.float32) - np.float32(scale.black)
+    values = np.clip(values / np.float32(scale.white - scale.black), 0, 1)
     if samples.white_is_zero:
         values = 1 - values
     if samples.alpha is None:
@@ -78,6 +93,17 @@ def part(
     if samples.associated:
         values = np.clip(np.divide(values, alpha, out=np.ones_like(values), where=alpha > 0), 0, 1)
     return values, alpha
+
+
+def _scale_within(samples: Samples, limits: Limits, low: float, high: float) -> Scale:
+    black, white = limits.black, high if limits.white is None else limits.white
+    if not np.isfinite([low, high]).all() or not black < white:
+        raise InputError(f"values from {low:g} to {high:g}; expected some above {black:g}")
+    beyond = np.mean((samples.values < black) | (samples.values > white))
+    note = f"{beyond:.2%} of the values beyond {black:g} to {white:g}, clipped" if beyond else None
+    full = np.iinfo(samples.values.dtype).max if samples.values.dtype.kind in "ui" else 1
+    opaque = 2**samples.bits - 1 if samples.values.dtype.kind == "u" else full
+    return Scale(white, _opaque(samples.alpha, opaque), note, black)
 
 
 def luma(colour: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from ilo_jax.ops.convolution import (
 )
 from ilo_jax.ops.downsample import BicubicDownsample, superresolution
 from ilo_jax.ops.function import Custom, custom
-from ilo_jax.ops.gaussian import GaussianMatrix, gaussian_matrix
+from ilo_jax.ops.gaussian import DenseMatrix, dense_matrix, gaussian_matrix
 from ilo_jax.ops.information import determined_share
 from ilo_jax.ops.inpaint import (
     Inpaint,
@@ -28,9 +28,11 @@ from ilo_jax.ops.inpaint import (
 )
 from ilo_jax.ops.inversion import Identity, identity
 from ilo_jax.ops.mri import (
+    ParallelFourier,
     UndersampledFourier,
     cartesian_mask,
     cartesian_mri,
+    masked_mri,
     radial_mask,
     radial_mri,
 )
@@ -57,8 +59,8 @@ __all__ = [
     "Composed",
     "Custom",
     "DeadPixels",
+    "DenseMatrix",
     "FourierMagnitude",
-    "GaussianMatrix",
     "Grey",
     "Identity",
     "Inpaint",
@@ -67,6 +69,7 @@ __all__ = [
     "Noise",
     "Noisy",
     "Operator",
+    "ParallelFourier",
     "PartialCirculant",
     "PhotonCounts",
     "Quantized",
@@ -86,6 +89,7 @@ __all__ = [
     "custom",
     "dead_pixels",
     "denoising",
+    "dense_matrix",
     "determined_share",
     "estimate_sigma",
     "euclidean_norm",
@@ -98,6 +102,7 @@ __all__ = [
     "make_batch_consistent",
     "make_consistent",
     "map_images",
+    "masked_mri",
     "motion_blur",
     "motion_kernel",
     "noiseless",

@@ -149,6 +149,12 @@ class Operator(Node):
         shape = self.measurement_shape
         return isinstance(shape, tuple) and len(shape) == 3 and shape[-1] in (1, 3)
 
+    @property
+    def measures_k_space(self) -> bool:
+        """Whether a measurement is a Fourier transform, zero frequency in the middle:
+        `[..., H, W, C, 2]`, real and imaginary part."""
+        return False
+
     def check_measurement(self, y: Measurement, batch: int | None = None) -> int:
         """Checks the shapes of a batch of measurements, `[B, ...]` in every array.
 

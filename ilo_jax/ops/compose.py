@@ -49,6 +49,10 @@ class Composed(Operator):
         return self.operators[-1].observed
 
     @property
+    def measures_k_space(self) -> bool:
+        return self.operators[-1].measures_k_space
+
+    @property
     def is_noisy(self) -> bool:
         return any(operator.is_noisy for operator in self.operators)
 

@@ -49,14 +49,7 @@ def inpainting(image_shape: Shape, mask: jax.typing.ArrayLike) -> Inpaint:
     Raises:
       InputError: another shape, or other values.
     """
-    height, width, _ = image_shape
-    if np.ndim(mask) not in (3, 4) or np.shape(mask)[-3:] != (height, width, 1):
-        raise InputError(
-            f"mask of shape {np.shape(mask)}: expected ({height}, {width}, 1), or a batch of them"
-        )
-    if not isinstance(mask, jax.core.Tracer) and not np.isin(mask, (0, 1)).all():
-        raise InputError(f"mask with values {np.unique(mask)}: expected 0 and 1 alone")
-    return Inpaint(image_shape, jnp.asarray(mask, jnp.float32))
+    return Inpaint(image_shape, as_mask(image_shape, mask))
 
 
 def random_inpainting(key: jax.Array, image_shape: Shape, observed: float) -> Inpaint:
@@ -103,3 +96,19 @@ def box_mask(image_shape: Shape, size: int) -> jax.Array:
     top, left = (height - size) // 2, (width - size) // 2
     mask = jnp.ones((height, width, 1), jnp.float32)
     return mask.at[top : top + size, left : left + size].set(0)
+
+
+def as_mask(image_shape: Shape, mask: jax.typing.ArrayLike) -> jax.Array:
+    """A mask `[H, W, 1]`, or a batch of them, as operators have it.
+
+    Raises:
+      InputError: another shape, or other values than 0 and 1.
+    """
+    height, width, _ = image_shape
+    if np.ndim(mask) not in (3, 4) or np.shape(mask)[-3:] != (height, width, 1):
+        raise InputError(
+            f"mask of shape {np.shape(mask)}: expected ({height}, {width}, 1), or a batch of them"
+        )
+    if not isinstance(mask, jax.core.Tracer) and not np.isin(mask, (0, 1)).all():
+        raise InputError(f"mask with values {np.unique(mask)}: expected 0 and 1 alone")
+    return jnp.asarray(mask, jnp.float32)

@@ -1,4 +1,5 @@
-"""Magnetic resonance imaging: a part of the image's Fourier transform (Lustig et al., 2007)."""
+"""Magnetic resonance imaging: a part of the image's Fourier transform (Lustig et al., 2007), as one
+coil or several see it."""
 
 import math
 
@@ -10,6 +11,7 @@ import numpy as np
 from ilo_jax.errors import InputError
 from ilo_jax.ops.base import LinearOperator, Shape, align, array, draw
 from ilo_jax.ops.entries import opposite, some_of
+from ilo_jax.ops.inpaint import as_mask
 
 
 class UndersampledFourier(LinearOperator):
@@ -26,10 +28,7 @@ class UndersampledFourier(LinearOperator):
     mask: jax.Array = flax.struct.field(metadata=array(3))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        axes = (-3, -2)
-        transformed = jnp.fft.fft2(jnp.fft.ifftshift(x, axes), axes=axes, norm="ortho")
-        k_space = jnp.fft.fftshift(transformed, axes)
-        return self.restrict(jnp.stack([k_space.real, k_space.imag], axis=-1))
+        return self.restrict(_k_space(x))
 
     def restrict(self, y: jax.Array) -> jax.Array:
         return align(self.observed, y) * y
@@ -48,17 +47,76 @@ class UndersampledFourier(LinearOperator):
         """The zero-filled reconstruction: the real part of `F^H y`."""
         return self.adjoint(y)
 
+    @property
+    def measures_k_space(self) -> bool:
+        return True
+
+
+class ParallelFourier(UndersampledFourier):
+    """`A(x)_k = mask * F (s_k * x)`, of `K` coils: `[..., H, W, C]` -> `[..., K, H, W, C, 2]`.
+
+    `s_k` is the complex sensitivity of a coil (SENSE: Pruessmann et al., 1999). A map of one coil
+    alone gives real images a phase. What is held out is held out of all coils, which see one image.
+
+    Attributes:
+      maps: `[K, H, W, 1]` complex, `s_k`; in the usual units `sum_k |s_k|^2 = 1`.
+    """
+
+    maps: jax.Array = flax.struct.field(metadata=array(4))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        of_all_coils = x[..., None, :, :, :].astype(jnp.complex64)
+        return self.restrict(_k_space(align(self.maps, of_all_coils) * of_all_coils))
+
+
+def _k_space(x: jax.Array) -> jax.Array:
+    """`F x` of real or complex images `[..., H, W, C]`, real and imaginary part last."""
+    axes = (-3, -2)
+    transformed = jnp.fft.fft2(jnp.fft.ifftshift(x, axes), axes=axes, norm="ortho")
+    k_space = jnp.fft.fftshift(transformed, axes)
+    return jnp.stack([k_space.real, k_space.imag], axis=-1)
+
+
+def masked_mri(
+    image_shape: Shape, mask: jax.typing.ArrayLike, maps: jax.typing.ArrayLike | None = None
+) -> UndersampledFourier:
+    """A known part of k-space, of one coil or, with maps, of several.
+
+    Args:
+      mask: `[H, W, 1]` of 0 and 1, 1 where k-space is sampled; `[B, H, W, 1]` for a batch.
+      maps: sensitivities `[K, H, W, 1]`, complex; `[B, K, H, W, 1]` for a batch.
+
+    Raises:
+      InputError: another shape, or other values.
+    """
+    checked = as_mask(image_shape, mask)
+    if maps is None:
+        return UndersampledFourier(image_shape, checked)
+    height, width, _ = image_shape
+    if np.ndim(maps) not in (4, 5) or np.shape(maps)[-3:] != (height, width, 1):
+        raise InputError(
+            f"maps of shape {np.shape(maps)}: expected (K, {height}, {width}, 1), of K coils, or a "
+            "batch of them"
+        )
+    return ParallelFourier(image_shape, checked, jnp.asarray(maps, jnp.complex64))
+
 
 def cartesian_mri(
-    key: jax.Array, image_shape: Shape, acceleration: float, centre: float | None = None
+    key: jax.Array,
+    image_shape: Shape,
+    acceleration: float,
+    centre: float | None = None,
+    maps: jax.typing.ArrayLike | None = None,
 ) -> UndersampledFourier:
-    """One in `acceleration` columns of k-space is sampled: see `cartesian_mask`."""
-    return UndersampledFourier(image_shape, cartesian_mask(key, image_shape, acceleration, centre))
+    """One in `acceleration` columns of k-space is sampled: see `cartesian_mask`, `masked_mri`."""
+    return masked_mri(image_shape, cartesian_mask(key, image_shape, acceleration, centre), maps)
 
 
-def radial_mri(image_shape: Shape, spokes: int) -> UndersampledFourier:
-    """Diameters of k-space are sampled: see `radial_mask`."""
-    return UndersampledFourier(image_shape, radial_mask(image_shape, spokes))
+def radial_mri(
+    image_shape: Shape, spokes: int, maps: jax.typing.ArrayLike | None = None
+) -> UndersampledFourier:
+    """Diameters of k-space are sampled: see `radial_mask`, `masked_mri`."""
+    return masked_mri(image_shape, radial_mask(image_shape, spokes), maps)
 
 
 def cartesian_mask(

@@ -103,6 +103,10 @@ class Noise(Operator):
         return self.operator.observed
 
     @property
+    def measures_k_space(self) -> bool:
+        return self.operator.measures_k_space
+
+    @property
     def is_noisy(self) -> bool:
         return True
 
