@@ -113,6 +113,7 @@ def test_noise_is_met_at_its_level_and_no_further():
 def test_entries_that_a_mask_hides_do_not_count_for_the_level():
     masked = ops.random_inpainting(KEY, SHAPE, 0.25)
     operator = ops.composition(masked, ops.denoising(SHAPE, 30.0))
+    assert isinstance(operator, ops.Noise)
     truth, x = uniform(2)
     y = operator.measure(KEY, truth)
     found = consistent(operator, y, x)

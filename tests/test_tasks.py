@@ -15,7 +15,7 @@ SHAPE = (16, 16, 3)
 
 def build(task, options, image_shape=SHAPE):
     values = TASKS[task].complete(options)
-    read = {name: None if value == "auto" else value for name, value in values.items()}
+    read = {name: None if str(value) == "auto" else value for name, value in values.items()}
     return TASKS[task].build(KEY, image_shape, **read)
 
 
