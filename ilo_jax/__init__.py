@@ -6,11 +6,15 @@ method; `ilo_jax.solve` is what it is made of, `ilo_jax.priors` how to bring you
 `ilo_jax.theory` has the paper's bounds, `ilo_jax.app` the command line.
 """
 
-from ilo_jax import ops, priors, solve
-from ilo_jax.errors import InputError
-from ilo_jax.files.generators import load
-from ilo_jax.files.variables import image_of, load_variables, save_variables
-from ilo_jax.solve import reconstruct
+from ilo_jax.stopping import exit_while_importing
+
+exit_while_importing()  # in front of what takes a second
+
+from ilo_jax import ops, priors, solve  # noqa: E402
+from ilo_jax.errors import InputError  # noqa: E402
+from ilo_jax.files.generators import load  # noqa: E402
+from ilo_jax.files.variables import image_of, load_variables, save_variables  # noqa: E402
+from ilo_jax.solve import reconstruct  # noqa: E402
 
 __all__ = [
     "InputError",

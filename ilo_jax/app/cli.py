@@ -30,6 +30,7 @@ from ilo_jax.app.sweep import run_sweep
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.find import find_images
+from ilo_jax.stopping import CODES, SAID
 
 
 def run() -> None:
@@ -41,34 +42,39 @@ def run() -> None:
     """
     if jax.config.values["jax_num_cpu_devices"] < 0:
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    signal.signal(signal.SIGTERM, _terminate)
     forgive_streams()
     mend_cache()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0 all done, 1 some images failed, 2 bad input,
     130 interrupted, 143 ended by the system."""
-    args = make_parser().parse_args(argv)
-    console = Console(stderr=True, highlight=False)
-    start_quickly()
     try:
-        if args.task not in TASKS:
-            _check_platform()
-        if args.task is None:
-            with locked(Path(args.out)):
-                demo(Path(args.out), args.seed, console)
-            return 0
-        commands = {"classify": run_classify, "sweep": run_sweep}
-        return commands.get(args.task, _run_task)(args, console)
-    except InputError as error:
-        tasks = (args.task or "", getattr(args, "swept", ""))
-        print(f"error: {with_flags(error, tasks)}", file=sys.stderr)
-        return 2
+        args = make_parser().parse_args(argv)
+        start_quickly()
+        try:
+            return _run(args, Console(stderr=True, highlight=False))
+        except InputError as error:
+            tasks = (args.task or "", getattr(args, "swept", ""))
+            print(f"error: {with_flags(error, tasks)}", file=sys.stderr)
+            return 2
     except KeyboardInterrupt as stopped:
-        print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
-        return 143 if isinstance(stopped, _Terminated) else 130
+        print(SAID, file=sys.stderr)
+        return CODES[signal.SIGTERM if isinstance(stopped, _Terminated) else signal.SIGINT]
+
+
+def _run(args: argparse.Namespace, console: Console) -> int:
+    if args.task not in TASKS:
+        _check_platform()
+    if args.task is None:
+        with locked(Path(args.out)):
+            demo(Path(args.out), args.seed, console)
+        return 0
+    commands = {"classify": run_classify, "sweep": run_sweep}
+    return commands.get(args.task, _run_task)(args, console)
 
 
 def _check_platform() -> None:

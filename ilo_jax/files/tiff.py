@@ -7,6 +7,7 @@ tifffile tells, and it reads what Pillow does not.
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any, BinaryIO
@@ -20,12 +21,12 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _UNSIGNED, _FLOAT = 1, 3
 _JPEG = (6, 7)
-_BUILT_IN = (
-    1,
-    8,
-    32773,
-    32946,
-)  # compressions that tifffile reads by itself: none, Deflate, PackBits
+_DEFLATE = (8, 32946)
+_BUILT_IN = (1, *_DEFLATE)  # compressions that tifffile reads by itself, and no more than there is
+_FAX, _LZW, _PACKBITS, _LZMA, _ZSTANDARD = (2, 3, 4), 5, 32773, 34925, (34926, 50000)
+_BOUNDED = (*_BUILT_IN, *_FAX, _LZW, _PACKBITS, _LZMA, *_ZSTANDARD)
+"""Compressions whose decoders fill the room that a page declares. Others, such as PNG or JPEG XL,
+are pictures in the picture, and take the room that these declare."""
 _ALPHA = (1, 2)  # associated or not
 _MOST_PREVIEWS = 16
 
@@ -187,20 +188,52 @@ def _alpha(page: Any, colours: int) -> int | None:
 
 def _decoded(page: Any) -> np.ndarray:
     """`[H, W, samples]`."""
+    _check_compression(page)
     try:
         values = page.asarray(squeeze=False, maxworkers=1)
     except Exception as error:
         if find_spec("imagecodecs") is None and "imagecodecs" in str(error):
-            raise InputError(
-                f"{page.bitspersample}-bit samples, compression {page.compression.name}; expected "
-                "one that is read without the library imagecodecs: pip install imagecodecs"
-            ) from error
+            raise _needs_imagecodecs(page) from error
         raise
     if values.size == 0:
         raise InputError("no pixels; expected a picture")
     values = values.astype(np.uint8) if values.dtype.kind == "b" else values
     separate, _, _, _, _ = values.shape
     return np.moveaxis(values[:, 0, ..., 0], 0, -1) if separate > 1 else values[0, 0]
+
+
+def _check_compression(page: Any) -> None:
+    """That what is decoded takes no more memory than the page declares."""
+    if page.compression not in _BOUNDED:
+        raise InputError(
+            f"{page.bitspersample}-bit samples, compression "
+            f"{getattr(page.compression, 'name', page.compression)}; expected none, Deflate, LZW, "
+            "PackBits, LZMA or Zstandard"
+        )
+    if find_spec("imagecodecs") is not None:
+        return
+    if page.compression not in _BUILT_IN:
+        raise _needs_imagecodecs(page)
+    if page.compression in _DEFLATE:
+        _check_inflated(page)
+
+
+def _check_inflated(page: Any) -> None:
+    """Python's own Deflate, which tifffile then uses, makes all that a strip or tile holds."""
+    room = math.prod(page.chunks) * np.dtype(page.dtype).itemsize
+    segments, file = math.prod(page.chunked), page.parent.filehandle
+    for offset, count in zip(page.dataoffsets[:segments], page.databytecounts, strict=False):
+        file.seek(offset)
+        inflating = zlib.decompressobj()
+        if len(inflating.decompress(file.read(count), room + 1)) > room:
+            raise InputError(f"more in a part of it than {room} bytes; expected what it declares")
+
+
+def _needs_imagecodecs(page: Any) -> InputError:
+    return InputError(
+        f"{page.bitspersample}-bit samples, compression {page.compression.name}; expected one that "
+        "is read without the library imagecodecs: pip install imagecodecs"
+    )
 
 
 def _upright(values: np.ndarray, page: Any) -> np.ndarray:

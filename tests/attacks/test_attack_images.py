@@ -2,16 +2,35 @@
 is none, five seconds and a gigabyte at most."""
 
 import collections
+import contextlib
 import json
 import pathlib
 import re
 import subprocess
 import sys
+import tracemalloc
+import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
-from odd_images import good_files, many_directories, mutants, odd_files, saved, tiff
+import tifffile
+from odd_images import (
+    good_files,
+    many_directories,
+    mutants,
+    odd_files,
+    plain,
+    saved,
+    tags,
+    tiff,
+)
 from PIL import Image
+from tifffile._imagecodecs import zlib_decode
+
+from ilo_jax.errors import InputError
+from ilo_jax.files import tiff as tiff_reader
+from ilo_jax.files.images import read_image
 
 READ_ALL = pathlib.Path(__file__).parent / "read_all.py"
 # Pillow silences the warnings of the libtiff inside it, but not the errors, which it raises too.
@@ -58,3 +77,38 @@ def test_many_damaged_files_are_read_or_refused(seed, tmp_path):
         files["large.png"] = saved(Image.new("RGBA", (9400, 9400), (9, 99, 9, 99)), "PNG")
         files["large.tif"] = tiff(np.zeros((8000, 8000, 3), np.uint16), photometric="rgb")
     check(files, tmp_path)
+
+
+ZEROS = bytes(8_000_000)
+PICTURE = np.zeros((3000, 3000), np.uint8)
+PACKED = {
+    8: lambda: zlib.compress(ZEROS),
+    32946: lambda: zlib.compress(ZEROS),
+    50000: lambda: imagecodecs.zstd_encode(ZEROS),
+    34925: lambda: imagecodecs.lzma_encode(ZEROS),
+    5: lambda: imagecodecs.lzw_encode(ZEROS),
+    32773: lambda: b"\x81\0" * 200_000,
+    34933: lambda: imagecodecs.png_encode(PICTURE),
+    34887: lambda: imagecodecs.lerc_encode(PICTURE),
+    7: lambda: imagecodecs.jpeg8_encode(PICTURE),
+}
+
+
+@pytest.mark.parametrize("library", [True, False])
+@pytest.mark.parametrize("compression", PACKED)
+def test_what_is_unpacked_is_no_larger_than_it_says(compression, library, tmp_path, monkeypatch):
+    """8x8 pixels of 16 bits, of which Pillow would make the negative."""
+    packed = PACKED[compression]()
+    entries = {258: 16, 259: compression, 262: 0, 279: len(packed)}
+    changed = {f"tag{code}": (4, 1, value) for code, value in entries.items()}
+    (tmp_path / "x.tif").write_bytes(tags(plain(**changed), packed))
+    if not library:
+        monkeypatch.setattr(tiff_reader, "find_spec", lambda _: None)
+        for code in (8, 32946):  # what tifffile has without it
+            monkeypatch.setitem(tifffile.TIFF.DECOMPRESSORS._codecs, code, zlib_decode)
+    tracemalloc.start()
+    with contextlib.suppress(InputError):
+        read_image(tmp_path / "x.tif", (8, 8, 1))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4_000_000
