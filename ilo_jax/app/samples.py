@@ -24,9 +24,9 @@ from ilo_jax.solve import Variables
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """An image file: its truth `[H, W, C]` (None with `measured`), the operator that knows its noise,
-    its measurement, the reference and where to start from, for all restarts or each, if there are
-    any, and the digest of all of it."""
+    """An image file: its truth `[H, W, C]` (None with `measured`), the operator that knows its
+    noise, its measurement, the reference and where to start from, for all restarts or each, if
+    there are any, and the digest of all of it."""
 
     file: Path
     truth: np.ndarray | None
