@@ -103,6 +103,7 @@ VARIANTS = {
     "Dhar et al.": Variant("dhar", {"steps": [HALF, HALF]}),
     "projector": Variant("projector", {"steps": [STEPS]}, {"lpips": 1.0, "noise_correlation": 1e5}),
     "ILO": Variant("ilo", {"steps": [QUARTER] * 4}),
+    "ILO, from the mean": Variant("ilo-mean", {"steps": [QUARTER] * 4}),
     "ILO, no balls": Variant("ilo", {"steps": [QUARTER] * 4, "radii": float("inf")}),
     "ILO, both": Variant("ilo", {"steps": [QUARTER] * 4}, BOTH),
     "Algorithm 1": Variant("ilo-range", {"steps": [QUARTER, 30, 20, 30, 20, 30, 20]}),
@@ -152,7 +153,7 @@ def shared(method: Method) -> Method:
     """With the rounds and cuts of all variants, so that those with one objective share a
     program."""
     cuts = (*prior().usual_cuts[:3], prior().depth)
-    return method.with_cuts(cuts).padded(max(4, method.rounds))
+    return method.with_cuts(cuts).padded(max(4, method.rounds)).with_growth()
 
 
 def solver(case: Case, variant: Variant, sna: bool | None = None) -> Solver | None:

@@ -41,7 +41,7 @@ def main() -> None:
     for name in args.cases:
         operator, measurement, keys = pose(CASES[name], truth, 0)
         share = shares(operator, len(keys), facts)[0]
-        tried = [ilo(prior(), steps, radii=radii * f).with_growth() for f in FACTORS]
+        tried = [ilo(prior(), steps, radii=(radii * f).tolist()).with_growth() for f in FACTORS]
         psnr = []
         for method in [*tried, ilo(prior(), steps)]:
             found = ilo_jax.reconstruct(

@@ -146,8 +146,8 @@ def test_ilo_from_the_mean_searches_w_then_w_plus():
     )
     assert np.abs(x.w).min() > 0
     growing = of_64_px().with_facts(growth=7.0)
-    assert PRESETS["ilo-mean"].make(growing).growth.tolist() == [0, 0, 7, 7]
-    assert ilo(growing).growth.tolist() == [0, 7, 7, 7]
+    assert np.asarray(PRESETS["ilo-mean"].make(growing).growth).tolist() == [0, 0, 7, 7]
+    assert np.asarray(ilo(growing).growth).tolist() == [0, 7, 7, 7]
     assert ilo(growing, radii=5.0).growth is None
     with pytest.raises(InputError, match="space w: expected one of inputs"):
         PRESETS["ilo-mean"].make(MLP)

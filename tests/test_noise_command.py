@@ -10,7 +10,7 @@ from PIL import Image
 
 from ilo_jax import load, ops
 from ilo_jax.app.run import Run
-from ilo_jax.app.samples import operator_of, read_sample, stack
+from ilo_jax.app.samples import batch_operator, read_sample, stack
 from ilo_jax.app.settings import Settings
 from ilo_jax.files.images import read_exact, to_uint8
 
@@ -48,7 +48,7 @@ def test_a_file_says_its_step(stored):
 def test_each_measurement_that_is_read_has_its_own_rounding_noise(stored, inputs):
     run = run_of(inputs, "blur", sigma=0.5)
     samples = [read_sample(run, path)[0] for path in stored]
-    together = operator_of(samples)
+    together = batch_operator(samples)
     assert isinstance(together, ops.Quantized)
     variances = [(2 * step) ** 2 / 12 for step in stored.values()]
     np.testing.assert_allclose(together.noise_variance, variances, rtol=1e-5)

@@ -205,6 +205,7 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=EFFORTS,
         const="full",
+        default=None,
         metavar="quick",
         help="choose start, depth, radii, learning rate and steps for each image by a part of its "
         "measurement that is held out; the result is the mean of restarts, in all ten times a "

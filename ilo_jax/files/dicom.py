@@ -4,7 +4,8 @@ import io
 
 import numpy as np
 import pydicom
-from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
+from pydicom.pixels.processing import apply_color_lut, apply_rescale
+from pydicom.pixels.utils import pixel_array
 
 from ilo_jax.errors import InputError
 from ilo_jax.files.samples import Limits, Samples

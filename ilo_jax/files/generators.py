@@ -74,7 +74,8 @@ def _facts(told: dict[str, Any], config: GeneratorConfig) -> Facts:
     by_cut = tuple(sorted((int(cut), radius) for cut, radius in radii.items()))
     if any(not 1 <= cut <= config.num_layers for cut, _ in by_cut):
         raise ValueError(f"radii are at other layers than 1 to {config.num_layers}")
-    return Facts(**told | {"radii": by_cut})
+    named: dict[str, Any] = told | {"radii": by_cut}
+    return Facts(**named)
 
 
 def _stored(generator: Generator) -> dict:

@@ -88,10 +88,11 @@ def _is_line(value: Any) -> bool:
 NO_FACTS = Facts()
 
 
-def growth_factor(growth: jax.Array, share: jax.Array) -> jax.Array:
+def growth_factor(growth: jax.typing.ArrayLike, share: jax.typing.ArrayLike) -> jax.Array:
     """What l1 radii are multiplied by where a measurement determines a share in [0, 1] of an image:
     the more is known, the less a ball has to add, and none is needed where all is."""
-    return 1 + growth * share / jnp.maximum(1 - share, 1e-6)
+    share = jnp.asarray(share)
+    return 1 + jnp.asarray(growth) * share / jnp.maximum(1 - share, 1e-6)
 
 
 class Prior(Node):

@@ -268,7 +268,7 @@ def _ball(
 ) -> jax.Array:
     """The nearest point of the l1 ball around the centre, where there is one and it is free.
     Whether there is, the `least` radius says: it does not differ by image, as a grown one may."""
-    if least is None:
+    if least is None or radius is None:
         return jnp.where(free, moved, before)
     return lax.cond(
         jnp.any(free) & (least < jnp.inf),
