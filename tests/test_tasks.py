@@ -15,7 +15,8 @@ SHAPE = (16, 16, 3)
 
 def build(task, options, image_shape=SHAPE):
     values = TASKS[task].complete(options)
-    read = {name: None if str(value) == "auto" else value for name, value in values.items()}
+    words = {"auto", "one"}
+    read = {name: None if str(value) in words else value for name, value in values.items()}
     return TASKS[task].build(KEY, image_shape, **read)
 
 
@@ -159,7 +160,7 @@ NAN, INF = float("nan"), float("inf")
             ("mri", {"acceleration": 4.0, "centre": v}, f"centre {v}: .* from 0 to .* = 0.25")
             for v in (-0.1, 0.26, NAN, INF)
         ],
-        ("mri", {}, r"mri: expected acceleration \[centre\] \| spokes"),
+        ("mri", {}, r"mri: expected acceleration \[centre\] \[maps\] \| spokes"),
         *[("mri", {"spokes": v}, "expected 1 to 64") for v in (0, -1, 65)],
         *[("phase", {"patterns": v}, "expected 0 to 64") for v in (-1, 65)],
         *[("phase", {"oversampling": v}, "expected 1 to 8") for v in (0, 9)],

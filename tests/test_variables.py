@@ -133,6 +133,8 @@ def test_every_restart_is_kept_and_gone_on_from(solve, tmp_path, inputs):
     mean = np.load(out / "arrays" / "a.npy")
     np.testing.assert_allclose(mean, np.mean(images, 0), atol=1e-6)
     # Each restart from its own.
+    path = str(out / "variables" / "a" / "1.npz")  # as a user has it, who edits it, say
+    save_variables(path, load_variables(path, prior), images[0], np.load(path)["error"])
     again = line.replace("2,2", "1,1").replace("{out}", "{tmp}/2") + f" --start {out}"
     assert solve(again).code == 0
     for k in "12":

@@ -206,9 +206,9 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
       InputError: an option is out of range, or does not go with another setting.
     """
     task = TASKS[settings.task]
+    operator = build_operator(_operator_key(settings), task, settings.options, prior.image_shape)
     if asks_for_zeros(task, settings.options) and not settings.measured:
         raise InputError("--mask zeros: expected with --measured, whose zeros they are")
-    operator = build_operator(_operator_key(settings), task, settings.options, prior.image_shape)
     if settings.crop and not (settings.measured and operator.measures_k_space):
         raise InputError(f"--crop: expected with --measured k-space; {task.name} has none here")
     if isinstance(operator, Noise) and operator.is_unknown and not settings.measured:

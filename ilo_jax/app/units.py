@@ -11,7 +11,7 @@ import numpy as np
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
 from ilo_jax.files.samples import Limits
-from ilo_jax.ops import LinearOperator, Measurement, Noisy, Operator
+from ilo_jax.ops import Composed, LinearOperator, Measurement, Noisy, Operator
 
 _ENTRIES = 1024
 _LARGEST = 2.0  # of images in [-1, 1]; bicubic down-sampling overshoots
@@ -95,7 +95,7 @@ def _expect_units(path: Path, operator: Operator, y: Any) -> None:
     if operator.measures_k_space:
         low, high, what = *_ZERO_FILLED, "magnitudes of the zero-filled image"
         largest = _zero_filled(y).max()
-    elif operator.measures_image:
+    elif operator.measures_image and _is_linear(operator):
         low, high, what = 0.0, _LARGEST, "values"
         largest = np.abs(y).max()
     else:
@@ -113,9 +113,7 @@ def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) ->
     Raises:
       InputError: the operator is not linear, or nothing is above black.
     """
-    if not isinstance(
-        operator.operator if isinstance(operator, Noisy) else operator, LinearOperator
-    ):
+    if not _is_linear(operator):
         raise InputError(f"{path}: --range with an array: expected a linear task")
     white = limits.white
     if white is None:
@@ -131,6 +129,15 @@ def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) ->
     of_one = operator(jnp.ones(operator.image_shape, jnp.float32))
     offset = -(scale * limits.black + 1)
     return jax.tree.map(lambda y, one: np.float32(scale) * y + np.float32(offset) * one, y, of_one)
+
+
+def _is_linear(operator: Operator) -> bool:
+    """But for its noise."""
+    if isinstance(operator, Noisy):
+        return _is_linear(operator.operator)
+    if isinstance(operator, Composed):
+        return all(_is_linear(part) for part in operator.operators)
+    return isinstance(operator, LinearOperator)
 
 
 def _zero_filled(y: np.ndarray) -> np.ndarray:

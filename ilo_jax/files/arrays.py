@@ -99,6 +99,8 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
       InputError: as `open_arrays`.
     """
     with open_arrays(path) as stored:
+        if "" in stored:
+            raise InputError(f"{path}: one array without a name; expected a .npz")
         return {name: array.read(None) for name, array in stored.items()}
 
 

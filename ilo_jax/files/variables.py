@@ -24,7 +24,7 @@ from ilo_jax.solve import Variables, image
 from ilo_jax.solve.variables import zeros
 
 
-def save_variables(path: Path, variables: Variables, image: Any, error: Any) -> None:
+def save_variables(path: Path | str, variables: Variables, image: Any, error: Any) -> None:
     """Writes one image's variables, whole or not at all.
 
     Args:
@@ -35,10 +35,10 @@ def save_variables(path: Path, variables: Variables, image: Any, error: Any) -> 
       InputError: `path` cannot be written.
     """
     arrays = {**by_name(variables), "image": image, "error": error}
-    write_npz(path, {k: np.asarray(a) for k, a in arrays.items()})
+    write_npz(Path(path), {k: np.asarray(a) for k, a in arrays.items()})
 
 
-def load_variables(path: Path, prior: Prior) -> Variables:
+def load_variables(path: Path | str, prior: Prior) -> Variables:
     """Reads what `save_variables` wrote, as arrays of the host.
 
     Raises:
