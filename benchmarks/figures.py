@@ -35,6 +35,8 @@ from benchmarks.methods import (
     rows_of,
 )
 from ilo_jax.app.cli import start_quickly
+from ilo_jax.errors import InputError
+from ilo_jax.files.generators import digest_of
 from ilo_jax.files.images import write_png
 
 LONGER = {f"CSGM, {n} steps": Variant("csgm", {"steps": [n]}) for n in (300, 1000)}
@@ -132,6 +134,20 @@ def _measure_cell(
     print(f"{case}, {variant}: {found.psnr_db.mean():.2f} dB, {found.seconds:.1f} s", flush=True)
 
 
+def expect_generator(out: Path) -> None:
+    """Rows are of one generator, whose digest is noted in the folder.
+
+    Raises:
+      InputError: the rows are another's.
+    """
+    note = out / "generator.txt"
+    digest = digest_of("chest64")
+    if not note.exists():
+        note.write_text(f"{digest}\n")
+    elif note.read_text().strip() != digest:
+        raise InputError(f"{out}: rows of another generator; expected another --out")
+
+
 def adopt(out: Path, others: Iterable[Row], images: int, wanted: Iterable[tuple[str, str]]) -> None:
     """Appends to `rows.csv` what it lacks of others' rows: the same problems and settings."""
     cells = set(wanted)
@@ -162,6 +178,8 @@ def main() -> None:
         jax.config.update("jax_disable_most_optimizations", True)
     wanted = [c for c in cells() if c[0] == SMOKE_CASE] if args.smoke else cells()
     (out / "images").mkdir(parents=True, exist_ok=True)
+    if not args.draw:
+        expect_generator(out)
     truth = held_out(args.data, images)
     if args.adopt is not None:
         adopt(out, read_rows(args.adopt), images, wanted)

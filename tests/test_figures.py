@@ -13,9 +13,10 @@ from benchmarks import sna
 from benchmarks.claims import CLAIMS, ratio, verdicts
 from benchmarks.classical import BASELINES
 from benchmarks.drawing import ATTRIBUTION
-from benchmarks.figures import cells, measure, solvers
+from benchmarks.figures import cells, expect_generator, measure, solvers
 from benchmarks.figures_page import CASES, CURVES, PICTURES, SHOWN, draw, picture_file
 from benchmarks.methods import PANELS, STEPS, Row, append_rows, read_rows
+from ilo_jax.errors import InputError
 from ilo_jax.files.images import write_png
 
 looks_at_files = True
@@ -53,6 +54,14 @@ def test_what_is_measured_is_not_measured_again(tmp_path):
     assert picture.read_bytes() == before
     measure(tmp_path, truth(3), 0, [CELL], STEPS)
     assert read_rows(tmp_path / "rows.csv") == rows
+
+
+def test_rows_are_of_one_generator(tmp_path):
+    expect_generator(tmp_path)
+    expect_generator(tmp_path)
+    (tmp_path / "generator.txt").write_text("another\n")
+    with pytest.raises(InputError, match="rows of another generator; expected another --out"):
+        expect_generator(tmp_path)
 
 
 def test_cells_and_their_solvers():
