@@ -106,6 +106,7 @@ BAD = {
     "invert --frame-steps 5" + ONE: "--frame-steps, --frame-radii: expected with --video",
     "invert --video --frame-radii 1,2" + ONE: "--frame-radii: '1,2': expected three numbers",
     "invert --video --batch-size 2" + ONE: "--batch-size: expected without --video",
+    "invert --reproducible --batch-size 2" + ONE: "--batch-size: expected without --reproducible",
     "denoise --sigma 9 --consistent" + TWO_ROUNDS: "--consistent: denoise is not linear, or adds",
     "invert --samples 2 --video" + TWO_ROUNDS: "--samples: expected without --video",
     "invert --samples 0" + ONE: "argument --samples: '0': expected a whole number >= 1",

@@ -102,7 +102,7 @@ class Run:
             _check_auto(settings, method)
             restarts = max(Auto().restarts, settings.samples)
             auto = Auto(restarts=restarts)
-        if settings.video:
+        if settings.video or settings.reproducible:
             width = 1
         elif width == "auto":
             width = images_that_fit(prior, operator, method, restarts)

@@ -47,6 +47,7 @@ class Settings:
       samples: restarts of each image, whose mean is the result.
       consistent: whether results are moved to the nearest image of the same measurement.
       auto: whether radii, learning rate, depth and steps are chosen for each image.
+      reproducible: whether each image is solved by itself, on one device.
     """
 
     task: str
@@ -70,3 +71,4 @@ class Settings:
     samples: int = 1
     consistent: bool = False
     auto: bool = False
+    reproducible: bool = False
