@@ -125,6 +125,7 @@ BAD = {
     "invert --video --frame-radii 1,2" + ONE: "--frame-radii: '1,2': expected three numbers",
     "invert --video --batch-size 2" + ONE: "--batch-size: expected without --video",
     "photons --photons 9 --consistent" + TWO_ROUNDS: "--consistent: photons is not linear, or has",
+    "invert --reproducible --batch-size 2" + ONE: "--batch-size: expected without --reproducible",
     "invert --samples 2 --video" + TWO_ROUNDS: "--samples: expected without --video",
     "invert --samples 0" + ONE: "argument --samples: '0': expected a whole number >= 1",
     "invert --start photos" + TWO_ROUNDS: "photos/variables/a.npz: does not exist; expected",

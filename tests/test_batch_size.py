@@ -1,5 +1,6 @@
 """How many images at a time: programs, what fits into memory, and what happens when it does not."""
 
+import pathlib
 import types
 
 import jax
@@ -19,6 +20,8 @@ from ilo_jax.errors import InputError
 
 looks_at_files = True
 
+SAMPLES = pathlib.Path(ilo_jax.__file__).parent / "app" / "samples"
+
 MESSAGES = [
     "RESOURCE_EXHAUSTED: failed to allocate 9.00GiB",
     "INTERNAL: Out of memory while trying to allocate 5 bytes.",
@@ -34,9 +37,8 @@ MESSAGES = [
         (8, 1, {1: 1, 7: 7, 8: 8, 9: 8}),
     ],
 )
-def test_a_program_has_as_many_runs_on_each_device(devices, most, sizes, monkeypatch):
-    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
-    assert {runs: program_size(runs, most) for runs in sizes} == sizes
+def test_a_program_has_as_many_runs_on_each_device(devices, most, sizes):
+    assert {runs: program_size(runs, most, devices) for runs in sizes} == sizes
 
 
 def test_programs_are_filled_up_with_their_last_item():
@@ -151,6 +153,46 @@ def test_a_command_goes_on_with_what_fits(solve, tmp_path, monkeypatch):
     assert "out of memory with 2 at a time on a device; going on with 1" in done.err
     assert summary(tmp_path / "halved")["images"] == 5
     assert pictures(tmp_path / "halved") == pictures(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_an_image_that_is_solved_by_itself_has_the_same_bytes_anywhere(solve, tmp_path):
+    """To the last bit of what was optimized; in batches it differs after two steps."""
+    files = [f"{SAMPLES}/radiograph_0{i}.png" for i in range(3)]
+    line = "inpaint --observed 0.2 --steps 2,2 --save-variables --images {images} --out {out}"
+
+    def found(out, images, *options):
+        words = line.format(images=" ".join(images), out=tmp_path / out)
+        assert solve(" ".join([words, *options])).code == 0
+        return bytes_of_variables(tmp_path / out)
+
+    whole = found("all", files, "--reproducible")
+    assert len(whole) == 3
+    assert found("turned", files[::-1], "--reproducible") == whole
+    assert found("one", files[1:2], "--reproducible") == {"radiograph_01": whole["radiograph_01"]}
+    assert found("batch", files) != whole
+
+
+def bytes_of_variables(out):
+    found = {}
+    for path in (out / "variables").iterdir():
+        with np.load(path) as arrays:
+            found[path.stem] = {name: arrays[name].tobytes() for name in arrays}
+    return found
+
+
+@pytest.mark.parametrize("options", ["--samples 3", "--auto"])
+def test_each_run_that_is_solved_by_itself_is_in_a_program_of_its_own(options, solve, monkeypatch):
+    sizes = []
+
+    def stopped(run, batch, size, reporter):
+        sizes.append((len(batch), size))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reconstruct_module, "_solve", stopped)
+    line = f"invert --images many --generator gen --steps 2,2 {options} --out {{out}}"
+    assert solve(f"{line} --reproducible").code == 130
+    assert sizes == [(1, 1)]
 
 
 METHOD = shared(ilo_jax.solve.ilo(MLP, (3, 3)))

@@ -105,6 +105,10 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         raise InputError("--frame-steps, --frame-radii: expected with --video")
     if args.video and hasattr(args, "batch_size"):
         raise InputError("--batch-size: expected without --video, which takes one frame at a time")
+    if args.reproducible and hasattr(args, "batch_size"):
+        raise InputError(
+            "--batch-size: expected without --reproducible, which takes one image at a time"
+        )
     hosts = arguments.given(args, _BY_HAND)
     if hosts and len(hosts) < len(_BY_HAND):
         raise InputError("--coordinator, --processes, --process: expected all three, or none")
@@ -119,6 +123,7 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
         samples=args.samples,
         consistent=args.consistent,
         auto=args.auto,
+        reproducible=args.reproducible,
         video=Video(**arguments.given(args, frames)) if args.video else None,
         crop=args.crop,
         save_measurement=args.save_measurement,

@@ -48,6 +48,7 @@ class Pipeline(Generic[Item, Found]):
       runs: of an item in a program.
       width: runs at a time on a device, at most.
       at_once: items at a time, at most; None for what `width` allows.
+      devices: over which a batch is divided; None for all local ones.
       remedies: what helps, beside more memory, when one run does not fit.
     """
 
@@ -58,6 +59,7 @@ class Pipeline(Generic[Item, Found]):
     runs: int
     width: int
     at_once: int | None = None
+    devices: int | None = None
     remedies: str = "or a smaller generator"
 
     def run(self, items: Iterable[Item], say: Callable[[str], None]) -> None:
@@ -72,12 +74,13 @@ class Pipeline(Generic[Item, Found]):
           InputError: a single run on a device does not fit into memory.
         """
         items, width = iter(items), self.width
+        devices = self.devices or jax.local_device_count()
         while True:
-            count = max(1, jax.local_device_count() * width // self.runs)
+            count = max(1, devices * width // self.runs)
             batch = list(itertools.islice(items, min(count, self.at_once or count)))
             if not batch:
                 return
-            size = program_size(len(batch) * self.runs, width)
+            size = program_size(len(batch) * self.runs, width, devices)
             self.begin(batch, size)
             began = time.perf_counter()
             try:
@@ -85,13 +88,12 @@ class Pipeline(Generic[Item, Found]):
             except jax.errors.JaxRuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                width = self._halved(size, batch, say)
+                width = self._halved(-(-size // devices), batch, say)
                 items = itertools.chain(batch, items)
                 continue
             self.write(batch, found, (time.perf_counter() - began) / len(batch))
 
-    def _halved(self, size: int, batch: list[Item], say: Callable[[str], None]) -> int:
-        width = -(-size // jax.local_device_count())
+    def _halved(self, width: int, batch: list[Item], say: Callable[[str], None]) -> int:
         if width == 1:
             raise InputError(
                 f"{self.name(batch[0])}: out of memory with one at a time on a device; expected a "
@@ -101,10 +103,10 @@ class Pipeline(Generic[Item, Found]):
         return width // 2
 
 
-def program_size(runs: int, most: int) -> int:
-    """Runs in a program that has room for `runs`, or else for `most` on each local device: as many
-    on each device, a power of two unless that is more than `most`."""
-    devices = min(jax.local_device_count(), runs)
+def program_size(runs: int, most: int, devices: int) -> int:
+    """Runs in a program that has room for `runs`, or else for `most` on each device: as many on
+    each, a power of two unless that is more than `most`."""
+    devices = min(devices, runs)
     each = -(-runs // devices)
     return devices * min(most, 1 << (each - 1).bit_length())
 

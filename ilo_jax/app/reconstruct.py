@@ -126,14 +126,17 @@ def _solve_missing(
         _write(run, results, batch, found, seconds, reporter)
         tried += len(batch)
 
+    # By itself, a run is in a program of its own, whose sums are the same wherever it is.
+    width, devices = (1, 1) if run.settings.reproducible else (run.width * run.restarts, None)
     Pipeline(
         solve=lambda batch, size: _solve(run, batch, size, reporter),
         write=write,
         begin=begin,
         name=lambda sample: sample.file,
         runs=run.restarts,
-        width=run.width * run.restarts,
+        width=width,
         at_once=1 if run.settings.video else None,
+        devices=devices,
         remedies="fewer --samples, or a smaller generator",
     ).run(reader.read(missing, complete, alone), reporter.say)
 

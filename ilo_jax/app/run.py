@@ -111,7 +111,7 @@ class Run:
             auto = EFFORTS[settings.auto]
             restarts = max(auto.restarts, settings.samples)
             auto = dataclasses.replace(auto, restarts=restarts)
-        if settings.video:
+        if settings.video or settings.reproducible:
             width = 1
         elif width == "auto":
             width = images_that_fit(prior, like, method, restarts)

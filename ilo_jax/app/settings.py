@@ -55,6 +55,7 @@ class Settings:
       save_arrays: whether results are kept as numbers, too.
       keep_samples: whether each restart's image is kept.
       auto: name in `EFFORTS`, to choose start, depth, radii, rate and steps for each image.
+      reproducible: whether each image is solved by itself, on one device.
     """
 
     task: str
@@ -85,3 +86,4 @@ class Settings:
     save_arrays: bool = False
     keep_samples: bool = False
     auto: str | None = None
+    reproducible: bool = False

@@ -3,6 +3,7 @@
 import math
 import random
 
+import jax
 import pytest
 from outputs import rows
 
@@ -100,3 +101,4 @@ def test_five_hundred(solve, tmp_path, seed):
     numbers = random.Random(1 + seed)
     for i in range(50):
         assert_ends_well(solve, numbers, tmp_path / str(i))
+    jax.clear_caches()  # a process has room for so many mapped pieces of programs
