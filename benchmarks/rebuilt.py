@@ -74,6 +74,7 @@ def quality(old: Path, data: Path, images: int, steps: int, tasks: list[str]) ->
         task, options = TASKS[name]
         job = {"what": "quality", "data": str(data.absolute()), "images": images}
         job |= {"task": task, "options": options, "methods": methods}
+        job["generator"] = str(generator_of(old))
         before, after = (_ask(side, root, job) for side, root in (("old", old), ("new", NEW)))
         for method in methods:
             for r, (a, b) in enumerate(zip(before[method], after[method], strict=True)):
@@ -83,6 +84,11 @@ def quality(old: Path, data: Path, images: int, steps: int, tasks: list[str]) ->
                     f"{mean:+.3f} ± {half:.3f} |",
                     flush=True,
                 )
+
+
+def generator_of(old: Path) -> Path:
+    """The checkout's `chest64`, for both sides."""
+    return old.absolute() / "ilo_jax" / "stylegan2" / "pretrained" / "chest64"
 
 
 def difference(old: np.ndarray, new: np.ndarray) -> tuple[float, float]:
@@ -96,7 +102,7 @@ def speed(old: Path, resolutions: list[int], turns: int) -> None:
     """Prints a row a resolution and what is measured."""
     print("\n| px | | old | new | new over old |\n" + "|---" * 5 + "|")
     for resolution in resolutions:
-        job = {"what": "speed", **SPEEDS[resolution]}
+        job = {"what": "speed", "generator": str(generator_of(old)), **SPEEDS[resolution]}
         found = [(_ask("old", old, job), _ask("new", NEW, job)) for _ in range(turns)]
         for what in found[0][0]:
             before, after = zip(*((a[what], b[what]) for a, b in found), strict=True)

@@ -38,8 +38,8 @@ class House(Protocol):
 class Old:
     """`solve`, a plan and its schedule."""
 
-    def __init__(self, resolution: int | None):
-        self.generator = random(resolution) if resolution else stylegan2.load("chest64")
+    def __init__(self, generator: str, resolution: int | None = None):
+        self.generator = random(resolution) if resolution else stylegan2.load(generator)
         self.shape = self.generator.config.image_shape
 
     def operator(self, task: str, options: dict[str, Any]) -> Any:
@@ -60,8 +60,8 @@ class Old:
 class New:
     """`reconstruct` and a method."""
 
-    def __init__(self, resolution: int | None):
-        self.prior = ilo_jax.load("chest64")
+    def __init__(self, generator: str, resolution: int | None = None):
+        self.prior = ilo_jax.load(generator)
         if resolution:
             self.prior = stylegan2.StyleGAN2(random(resolution))
         self.shape = self.prior.image_shape
@@ -88,6 +88,7 @@ def random(resolution: int) -> Any:
 
 def quality(
     house: type[Old] | type[New],
+    generator: str,
     data: str,
     images: int,
     task: str,
@@ -95,7 +96,7 @@ def quality(
     methods: dict[str, tuple],
 ) -> dict:
     """PSNR of the images, `[rounds, images]`, by method."""
-    side: House = house(None)
+    side: House = house(generator)
     pixels = np.load(data)["test"][:images].astype(np.float32) / 127.5 - 1
     truth = jnp.asarray(np.repeat(pixels[..., None], 3, -1))
     operator = side.operator(task, options)
@@ -112,11 +113,16 @@ def quality(
 
 
 def speed(
-    house: type[Old] | type[New], resolution: int | None, batch: int, steps: int, repeats: int
+    house: type[Old] | type[New],
+    generator: str,
+    resolution: int | None,
+    batch: int,
+    steps: int,
+    repeats: int,
 ) -> dict:
     """Seconds to compile, of the clock and of the processor, which are those of a first run over
     those of a later one, and milliseconds of a step in the later ones."""
-    side: House = house(resolution)
+    side: House = house(generator, resolution)
     operator = side.operator("invert", {})
     y = jax.random.uniform(jax.random.key(3), (batch, *side.shape), minval=-1)
 

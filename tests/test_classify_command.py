@@ -14,6 +14,7 @@ LINE = "classify --labels 3,7 --radii 0,20 --steps 4,8 --samples 2 --generator g
 NAMES = [f"class{c}-{s}-radius{r}" for c in (3, 7) for s in (0, 1) for r in (0, 20)]
 
 
+@pytest.mark.slow
 def test_images_of_a_class(solve, tmp_path):
     done = solve(LINE + "1")
     out = tmp_path / "1"

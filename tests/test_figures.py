@@ -102,6 +102,7 @@ def test_a_claim_holds_by_its_factor(factor, holds):
     assert found[CLAIMS[-1].text].holds == "not measured"
 
 
+@pytest.mark.slow
 def test_the_page_has_every_figure(tmp_path):
     """From a table of errors that are all known."""
     errors, key = {}, np.random.default_rng(0)

@@ -72,6 +72,7 @@ def test_what_the_settings_name_goes_into_every_image(solve, own, name):
     assert {key for key in now if now[key] != stored[key]} == {str(own / name)}
 
 
+@pytest.mark.slow
 def test_a_function_is_its_file(solve, own, monkeypatch):
     monkeypatch.syspath_prepend(own)
     module = own / "measures_for_test_inputs.py"
@@ -83,6 +84,7 @@ def test_a_function_is_its_file(solve, own, monkeypatch):
     assert solve(line).err.startswith(said("a, b"))
 
 
+@pytest.mark.slow
 def test_a_reference_goes_into_its_image(solve, own, inputs):
     shutil.copytree(inputs / "photos", own / "references")
     line = TASK + " --weights mse=1 --weights reference=0.1 --reference {tmp}/references"
@@ -91,6 +93,7 @@ def test_a_reference_goes_into_its_image(solve, own, inputs):
     assert solve(line).err.startswith("1 of 2 were there already\n" + said("b"))
 
 
+@pytest.mark.slow
 def test_frames_behind_a_changed_one_are_made_again(solve, own, inputs):
     shutil.copy(inputs / "many" / "c.png", own / "in" / "c.png")
     line = TASK + " --video --frame-steps 1"

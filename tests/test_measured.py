@@ -236,6 +236,7 @@ def test_names_and_slices_that_are_not_there_are_refused(tmp_path):
 # Commands.
 
 
+@pytest.mark.slow
 def test_each_image_has_its_own_mask(solve, tmp_path):
     (tmp_path / "masks").mkdir()
     first, second = (RANDOM.uniform(size=(8, 8)) < 0.5 for _ in range(2))
