@@ -187,7 +187,7 @@ def test_the_automatic_choice_is_measured_and_bounded():
     np.testing.assert_array_equal(found.round, (found.steps > 12).astype(int))
     measurement = measured()
     error = np.mean((measure(OPERATOR, found.image) - measurement) ** 2)
-    assert error < 0.3 * np.mean(measurement**2)
+    assert error < 0.6 * np.mean(measurement**2)
 
 
 def test_known_noise_ends_the_squared_error():

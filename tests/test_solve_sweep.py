@@ -105,7 +105,7 @@ def test_terms_of_a_users_own_are_taken():
     ("methods", "match"),
     [
         ([], "methods: none; expected one or more"),
-        ([METHODS[0], METHODS[0].replace(keep="last")], "methods: differ in start, ramp"),
+        ([METHODS[0], METHODS[0].replace(keep="last")], "methods: differ in ramp"),
     ],
 )
 def test_sweeps_that_make_no_sense(methods, match):

@@ -1,7 +1,6 @@
 """How much Gaussian noise an image has, where it is clipped."""
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 _OF_MEDIAN = 0.6745
 """Of standard normal numbers, the median magnitude."""
@@ -21,6 +20,8 @@ def estimate_sigma(y: np.ndarray) -> float:
     Args:
       y: of at least 5 x 5 pixels; smaller ones are taken for 0.
     """
+    from scipy.ndimage import uniform_filter  # late: it changes the warnings of the process
+
     if min(y.shape[:2]) < _WINDOW:
         return 0.0
     y = np.asarray(y, np.float64)
