@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ATTACKS = pathlib.Path(__file__).parent
-PLAN = {"hostile": 0, "read": 96, "classify": 10, "folders": 12, "convert": 1}
+PLAN = {"hostile": 0, "read": 48, "classify": 10, "folders": 12, "convert": 1}
 """How many of each kind in the quick form, whose hostile ones are those of test_convert_limits."""
 
 

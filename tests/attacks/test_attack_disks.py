@@ -21,15 +21,16 @@ CLASSES = "classify --generator gen --labels 3,4 --radii 0 --steps 1,1 --out {ou
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "number"),
     [
-        LINE + " --save-variables",
-        pytest.param(SWEEP, marks=pytest.mark.slow),
-        pytest.param(CLASSES, marks=pytest.mark.slow),
+        (LINE + " --save-variables", errno.ENOSPC),
+        pytest.param(LINE + " --save-variables", errno.EROFS, marks=pytest.mark.slow),
+        pytest.param(SWEEP, errno.ENOSPC, marks=pytest.mark.slow),
+        pytest.param(CLASSES, errno.ENOSPC, marks=pytest.mark.slow),
     ],
 )
-def test_full_at_any_file(solve, tmp_path, monkeypatch, line):
-    number, write = errno.ENOSPC, pathlib.Path.write_bytes
+def test_full_or_read_only_at_any_file(solve, tmp_path, monkeypatch, line, number):
+    write = pathlib.Path.write_bytes
     files, done = 0, None
     while done is None or done.code == 2:
         seen = []
@@ -106,3 +107,30 @@ def test_neither_home_nor_a_folder_for_temporary_files(inputs, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "compiled programs cannot be kept there" in done.stderr
     assert len(pictures(tmp_path / "out")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ilo_jax.solve invert --images {inputs}/photos --generator {inputs}/gen --out {disk}/new",
+        "convert_weights {golden}/ada_labels.pkl {disk}/new",
+    ],
+)
+def test_a_read_only_disk(inputs, tmp_path, line):
+    mount = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro tmpfs "$0" && exec "$@"']
+    golden = pathlib.Path(__file__).parents[1] / "golden"
+    if subprocess.run([*mount, str(tmp_path), "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a read-only disk")
+    words = line.format(inputs=inputs, disk=tmp_path, golden=golden).split()
+    done = subprocess.run(
+        [*mount, str(tmp_path), sys.executable, "-m", *words],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},  # XLA calls its tuning hints errors
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"error: {tmp_path}/new: cannot be ")
+    assert os.strerror(errno.EROFS) in said

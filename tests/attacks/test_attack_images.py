@@ -105,7 +105,8 @@ def test_what_is_unpacked_is_no_larger_than_it_says(compression, library, tmp_pa
     if not library:
         monkeypatch.setattr(tiff_reader, "find_spec", lambda _: None)
         for code in (8, 32946):  # what tifffile has without it
-            monkeypatch.setitem(tifffile.TIFF.DECOMPRESSORS._codecs, code, zlib_decode)  # pyright: ignore[reportAttributeAccessIssue]
+            codecs = tifffile.TIFF.DECOMPRESSORS._codecs  # pyright: ignore[reportAttributeAccessIssue]
+            monkeypatch.setitem(codecs, code, zlib_decode)
     tracemalloc.start()
     with contextlib.suppress(InputError):
         read_image(tmp_path / "x.tif", (8, 8, 1))
