@@ -90,8 +90,9 @@ def convert(
 
     Raises:
       CheckpointError: `source` cannot be used, or `out` exists.
-      InputError: `source` is no file, or radii that do not go with the generator.
+      InputError: `source` is no file, or a fact out of range or not for this generator.
     """
+    Facts(**told)  # before the work is done
     if os.path.lexists(out):
         raise CheckpointError(f"{out}: exists already; expected a new folder")
     path = locate(str(source))

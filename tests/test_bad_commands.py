@@ -157,6 +157,7 @@ def test_bad_input_is_one_line_and_exit_code_2(line, expected, solve, tmp_path):
     assert re.search(expected, done.err)
 
 
+@pytest.mark.slow
 def test_a_failed_command_leaves_the_folder_to_the_next(solve):
     assert solve("invert --images text.png --out {out} --generator gen").code == 2
     assert solve("invert --images photos --out {out} --generator gen --steps 2,2").code == 0

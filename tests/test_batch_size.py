@@ -137,6 +137,7 @@ def test_an_item_is_drawn_when_those_before_it_are_written(monkeypatch):
     assert seen == [[], ["a"], ["a", "b"]]
 
 
+@pytest.mark.slow
 def test_a_command_goes_on_with_what_fits(solve, tmp_path, monkeypatch):
     line = "invert --images many --generator gen --steps 2,2 --out {tmp}/"
     assert solve(line + "whole --batch-size 1").code == 0

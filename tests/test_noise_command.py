@@ -88,7 +88,7 @@ def test_consistency_goes_to_the_level_of_rounding(solve, tmp_path):
 @pytest.mark.parametrize(
     "task",
     [
-        "photons --photons 50 --dead 0.04",
+        pytest.param("photons --photons 50 --dead 0.04", marks=pytest.mark.slow),
         pytest.param("denoise --sigma auto --measured", marks=pytest.mark.slow),
         pytest.param("compose --chain 'blur sigma=1, quantize bits=4'", marks=pytest.mark.slow),
     ],

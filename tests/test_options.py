@@ -304,7 +304,7 @@ def test_two_functions_are_two_programs():
 
 DOCS = (pathlib.Path(__file__).parents[1] / "docs" / "operators.md").read_text()
 COMMANDS = re.findall(r"^    python -m ilo_jax\.solve (.*)$", DOCS, re.MULTILINE)
-MY_OPS_OF_THE_DOCS, *IN_PYTHON = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+MY_OPS_OF_THE_DOCS = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)[0]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -322,9 +322,5 @@ def test_what_the_page_on_operators_shows_works(command, tmp_path, monkeypatch):
 
 
 def test_the_page_on_operators_has_every_task():
-    names: dict = {}
-    exec(compile("\n".join(IN_PYTHON), "operators.md", "exec"), names)
-    assert names["y"].shape == (64, 64, 3, 2)
-    assert names["back"].shape == (64, 64, 3)
     assert {shlex.split(command)[0] for command in COMMANDS} == set(TASKS)
     assert all(f"| `{task}` |" in DOCS for task in TASKS)

@@ -118,6 +118,7 @@ def test_the_chosen_image_meets_what_was_measured():
     np.testing.assert_allclose(found[inside], np.asarray(truth())[inside], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_image_without_a_finite_error_is_told():
     y = without(measured(), 1)
     found = reconstruct_auto(MLP, OPERATOR, y, KEYS, METHOD, AUTO)

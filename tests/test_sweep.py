@@ -113,6 +113,7 @@ SWEEP = (
 )
 
 
+@pytest.mark.slow
 def test_command(solve, tmp_path):
     line = SWEEP.format(images="photos/a.png") + "1 --grid geocross=0,0.1"
     done = solve(line)

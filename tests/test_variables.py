@@ -190,6 +190,7 @@ def test_the_last_frame_is_the_reference_of_the_next(solve, tmp_path):
     assert without["b.png"] != drawn["b.png"]
 
 
+@pytest.mark.slow
 def test_frames_of_a_video_start_from_the_last(solve, tmp_path, monkeypatch, inputs):
     line = INVERT + " --video --frame-steps 3 --frame-radii 5,5,1"
     done = solve(line.replace("{out}", "{tmp}/whole"))
