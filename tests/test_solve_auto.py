@@ -24,7 +24,7 @@ from small import (
 
 import ilo_jax
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Identity, Noisy, box_inpainting, denoising, inpainting
+from ilo_jax.ops import Identity, Noisy, box_inpainting, custom, denoising, inpainting
 from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, csgm, ilo, reconstruct_auto
 from ilo_jax.solve.auto import EFFORTS, knowing_noise, with_usual_radii
 from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
@@ -138,7 +138,7 @@ class Brightness(Term):
 @pytest.mark.slow
 def test_terms_of_a_users_own_are_taken():
     white = ilo(MLP, (12, 12), radii=20.0, objective=Mse() + 10.0 * Brightness())
-    operator = denoising(SHAPE, 0.0)  # not linear: no projection at the end
+    operator = custom(SHAPE, jnp.tanh)  # not linear: nothing is made consistent at the end
     y = measure(operator, truth())
     plain = reconstruct_auto(MLP, operator, y, KEYS, METHOD, AUTO)
     drawn = reconstruct_auto(MLP, operator, y, KEYS, white, AUTO)
@@ -232,4 +232,5 @@ def test_usual_radii_of_the_embedded_generator_are_near_the_chosen_ones():
     method = ilo(prior, (1, 1, 1, 1), radii=float("inf"))
     usual = with_usual_radii(prior, [method])[0].radii.v
     found = [float(usual[cut][r]) for r, cut in enumerate((1, 3, 5), 1)]
-    np.testing.assert_allclose(found, [300, 100, 30], rtol=0.5)
+    factor = np.array(found) / [300, 100, 30]
+    assert ((factor > 1 / 3) & (factor < 3)).all()
