@@ -103,8 +103,8 @@ class Choice(NamedTuple):
 _NO_WORSE = 1 + 1e-4
 
 PARTS = (2.3, 0.4, 0.04)
-"""Radii one after the other, as parts of the mean l1 distance of two images' codes: in the middle of
-what those of two trainings of `chest64` are, which differ up to sevenfold."""
+"""Radii one after the other, as parts of the mean l1 distance of two images' codes: in the middle
+of what those of two trainings of `chest64` are, which differ up to sevenfold."""
 
 
 def with_usual_radii(prior: Prior, methods: Sequence[Method]) -> list[Method]:
