@@ -31,8 +31,8 @@ from benchmarks.methods import (
     psnr_db,
 )
 from ilo_jax.ops import Measurement, Operator
-from ilo_jax.solve import EFFORTS, Auto, reconstruct_auto, sweep
-from ilo_jax.solve.candidates import candidates
+from ilo_jax.solve import EFFORTS, reconstruct_auto, sweep
+from ilo_jax.solve.candidates import CANDIDATES, candidates
 
 FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
 VARIANT = "ILO, --auto"
@@ -47,11 +47,11 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
-def measure(name: str, case: Case, truth: jax.Array, auto: Auto, seed: int) -> list[tuple]:
+def measure(name: str, case: Case, truth: jax.Array, seed: int) -> list[tuple]:
     """Rows of the CSV file."""
     method = method_of(case, VARIANTS["ILO"])
     operator, measurement, keys = pose(case, truth, seed)
-    tried = candidates(prior(), method, auto.candidates)
+    tried = candidates(prior(), method, tuple(CANDIDATES))
     runs = sweep(prior(), operator, measurement, keys, list(tried.values()), batch_size=BATCH)
     rows = []
     for label, image in zip(tried, runs.image[:, 0], strict=True):
@@ -133,7 +133,7 @@ def main() -> None:
         if any(r["case"] == name for r in rows):
             continue
         print(name, flush=True)
-        found = measure(name, CASES[name], truth, Auto(), args.seed)
+        found = measure(name, CASES[name], truth, args.seed)
         jax.clear_caches()
         with open(args.out, "a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(found)

@@ -1,5 +1,6 @@
 """From a file to a generator, and to a folder that `ilo_jax.load` reads."""
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -17,7 +18,7 @@ from convert_weights.network import Network
 from convert_weights.sources import NETWORKS, locate
 from ilo_jax.errors import InputError
 from ilo_jax.files.generators import CheckpointError, save
-from ilo_jax.priors import NO_FACTS, Facts
+from ilo_jax.priors import Facts
 from ilo_jax.stylegan2 import Generator, StyleGAN2, derive, fit_mapping_proxy, sample_noises
 
 PROXY_SAMPLES = 2**20
@@ -92,7 +93,7 @@ def convert(
       CheckpointError: `source` cannot be used, or `out` exists.
       InputError: `source` is no file, or a fact out of range or not for this generator.
     """
-    Facts(**told)  # before the work is done
+    facts = Facts(**told)  # before the work is done
     if os.path.lexists(out):
         raise CheckpointError(f"{out}: exists already; expected a new folder")
     path = locate(str(source))
@@ -115,8 +116,8 @@ def convert(
     }
     if downloaded and source in NETWORKS:
         about["licence"] = NETWORKS[str(source)].licence
-    told = {"licence": about.get("licence", "")} | {k: v for k, v in told.items() if v}
-    facts = Facts(_by_cut(generator, radii), **told)
+    licence = facts.licence or about.get("licence", "")
+    facts = dataclasses.replace(facts, radii=_by_cut(generator, radii), licence=licence)
     save(out, generator, about, facts)
     return generator, about | _told(facts) | _sizes(network, path)
 
@@ -132,9 +133,10 @@ def _by_cut(generator: Generator, radii: Sequence[float]) -> tuple[tuple[int, fl
 
 
 def _told(facts: Facts) -> dict[str, Any]:
-    radii = ", ".join(f"{radius:g} at layer {cut}" for cut, radius in facts.radii)
-    told = vars(facts) | {"radii": radii}
-    return {n: value for n, value in told.items() if value and value != getattr(NO_FACTS, n)}
+    told = facts.told
+    if facts.radii:
+        told["radii"] = ", ".join(f"{radius:g} at layer {cut}" for cut, radius in facts.radii)
+    return told
 
 
 def _sizes(network: Network, path: pathlib.Path) -> dict:

@@ -37,12 +37,15 @@ DEAD = Option("dead", float, "fraction of pixels that are black, nobody knows wh
 def _denoise(_: jax.Array, image_shape: Shape, sigma: float | None, dead: float = 0.0) -> ops.Noise:
     known = sigma is not None
     noise = ops.denoising(image_shape, sigma) if known else ops.unknown_noise(image_shape)
-    return ops.dead_pixels(noise, dead) if dead else noise
+    return _with_dead(noise, dead)
 
 
 def _photons(_: jax.Array, image_shape: Shape, photons: float, dead: float = 0.0) -> ops.Noise:
-    noise = ops.photon_counts(image_shape, photons)
-    return ops.dead_pixels(noise, dead) if dead else noise
+    return _with_dead(ops.photon_counts(image_shape, photons), dead)
+
+
+def _with_dead(noise: ops.Noise, fraction: float) -> ops.Noise:
+    return ops.dead_pixels(noise, fraction) if fraction else noise
 
 
 def _inpaint(

@@ -31,9 +31,7 @@ def save(
     Raises:
       CheckpointError: `path` exists already, or cannot be written.
     """
-    told: dict[str, Any] = {
-        name: value for name, value in vars(facts).items() if value != getattr(NO_FACTS, name)
-    }
+    told = facts.told
     if facts.radii:
         told["radii"] = {str(cut): radius for cut, radius in facts.radii}
     config = dataclasses.asdict(generator.config)

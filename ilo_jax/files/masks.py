@@ -21,23 +21,19 @@ def read_mask(path: Path | str, image_shape: Shape) -> np.ndarray:
     Raises:
       InputError: another size, other values, nothing observed, or not to be read.
     """
-    size = image_shape[0], image_shape[1]
     if not is_array_file(path):
-        return images.read_mask(path, size)
-    mask = _read(path, ("mask",))
-    if mask.shape not in (size, (*size, 1)):
-        raise InputError(f"{path}: shape {mask.shape}; expected {size}, 1 where observed")
-    return _checked(path, mask.reshape(*size, 1))
+        return images.read_mask(path, (image_shape[0], image_shape[1]))
+    return _checked(path, _read(path, ("mask",)), image_shape)
 
 
 def read_sampling(path: Path | str, image_shape: Shape) -> np.ndarray:
     """As `read_mask`, of k-space; an array `[W]` is one of columns, as fastMRI has it."""
-    height, width, _ = image_shape
-    if is_array_file(path):
-        mask = _read(path, ("mask",))
-        if mask.shape == (width,):
-            return _checked(path, np.broadcast_to(mask[:, None], (height, width, 1)))
-    return read_mask(path, image_shape)
+    if not is_array_file(path):
+        return read_mask(path, image_shape)
+    mask, (height, width, _) = _read(path, ("mask",)), image_shape
+    if mask.shape == (width,):
+        mask = np.broadcast_to(mask, (height, width))
+    return _checked(path, mask, image_shape)
 
 
 def read_maps(path: Path | str, image_shape: Shape) -> np.ndarray:
@@ -97,9 +93,12 @@ def _read(path: Path | str, names: tuple[str, ...]) -> np.ndarray:
     return array
 
 
-def _checked(path: Path | str, mask: np.ndarray) -> np.ndarray:
+def _checked(path: Path | str, mask: np.ndarray, image_shape: Shape) -> np.ndarray:
+    size = image_shape[0], image_shape[1]
+    if mask.shape not in (size, (*size, 1)):
+        raise InputError(f"{path}: shape {mask.shape}; expected {size}, 1 where observed")
     if not np.isin(mask, (0, 1)).all():
         raise InputError(f"{path}: values other than 0 and 1; expected a mask of them")
     if not mask.any():
         raise InputError(f"{path}: nothing is observed; expected a mask with ones")
-    return mask.astype(np.float32)
+    return mask.reshape(*size, 1).astype(np.float32)

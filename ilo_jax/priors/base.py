@@ -67,6 +67,11 @@ class Facts:
             if not good:
                 raise InputError(what)
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What it says that is not the default, by name."""
+        return {k: v for k, v in vars(self).items() if v != getattr(NO_FACTS, k)}
+
     def radius(self, cut: int) -> float:
         """l1 radius at a cut: its own, or that of the nearest cut before it that has one, or of
         the first; infinity where the generator knows none."""

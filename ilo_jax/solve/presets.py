@@ -62,22 +62,7 @@ def ilo(
         raise InputError(
             f"cuts {_join(cuts)}: expected numbers from 0 to {prior.depth}, {len(steps)} of them"
         )
-    each = iter(radii_of(prior, [cut for cut in cuts if cut], radii))
-    rounds = [
-        Round(
-            count,
-            inputs=(cut, prior.depth),
-            deviation=cut or None,
-            radius=next(each) if cut else math.inf,
-            growth=prior.facts.growth if cut and radii is None else 0.0,
-            rate=rate,
-            noise_maps=r,
-            space=space,
-        )
-        for r, (count, cut, rate) in enumerate(
-            zip(steps, cuts, _each("rate", rate, len(steps)), strict=True)
-        )
-    ]
+    rounds = _successive(prior, steps, cuts, radii, rate, [space] * len(steps), range(len(steps)))
     return Method.create(prior, rounds, objective, **options)
 
 
@@ -114,27 +99,9 @@ def ilo_from_mean(
             f"cuts {_join(cuts)}: expected numbers from 1 to {prior.depth}, {len(steps) - 2} of "
             "them, two less than steps"
         )
-    rates = _each("rate", rate, len(steps))
-    growth = prior.facts.growth if radii is None else 0.0
-    rounds = [
-        Round(count, inputs=(0, prior.depth), rate=r, space=space)
-        for count, r, space in zip(steps[:2], rates[:2], ("w", "w_plus"), strict=True)
-    ]
-    rounds += [
-        Round(
-            count,
-            inputs=(cut, prior.depth),
-            deviation=cut,
-            radius=radius,
-            growth=growth,
-            rate=r,
-            noise_maps=i,
-            space="w_plus",
-        )
-        for i, (count, cut, radius, r) in enumerate(
-            zip(steps[2:], cuts, radii_of(prior, cuts, radii), rates[2:], strict=True), 1
-        )
-    ]
+    spaces = ("w", *["w_plus"] * (len(steps) - 1))
+    maps = (0, *range(len(steps) - 1))
+    rounds = _successive(prior, steps, (0, 0, *cuts), radii, rate, spaces, maps)
     named: dict[str, Any] = {"start": "mean", "constraint": "none"}
     method = Method.create(prior, rounds, objective, **named | options)
     return method.replace(rate=method.rate * jnp.asarray(prior.unit("w"), jnp.float32))
@@ -325,6 +292,34 @@ def radii_of(prior: Prior, cuts: Sequence[int], radii: Numbers | None) -> list[f
     if radii is None:
         return [prior.facts.radius(cut) for cut in cuts]
     return _each("radii", radii, len(cuts))
+
+
+def _successive(
+    prior: Prior,
+    steps: Sequence[int],
+    cuts: Sequence[int],
+    radii: Numbers | None,
+    rate: Numbers,
+    spaces: Sequence[str | None],
+    maps: Sequence[int],
+) -> list[Round]:
+    """Rounds that free the inputs of `G2` and, at a cut that is not 0, the deviation there, in a
+    ball that grows if it is the generator's own."""
+    each = iter(radii_of(prior, [cut for cut in cuts if cut], radii))
+    rates = _each("rate", rate, len(steps))
+    return [
+        Round(
+            count,
+            inputs=(cut, prior.depth),
+            deviation=cut or None,
+            radius=next(each) if cut else math.inf,
+            growth=prior.facts.growth if cut and radii is None else 0.0,
+            rate=r,
+            noise_maps=index,
+            space=space,
+        )
+        for count, cut, r, space, index in zip(steps, cuts, rates, spaces, maps, strict=True)
+    ]
 
 
 def _each(what: str, values: Numbers, count: int) -> list[float]:
