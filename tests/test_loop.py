@@ -54,7 +54,7 @@ from ilo_jax.solve import (
     steps,
 )
 from ilo_jax.solve.loop import Search
-from ilo_jax.solve.ramps import ilo_ramp
+from ilo_jax.solve.rounds import ilo_ramp
 from ilo_jax.solve.variables import code
 from ilo_jax.stylegan2 import Inputs, apply_layers, initial_state
 

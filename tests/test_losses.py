@@ -43,7 +43,7 @@ from ilo_jax.solve import (
     Variables,
     View,
 )
-from ilo_jax.solve.objective import as_objective
+from ilo_jax.solve.losses.objective import as_objective
 from ilo_jax.stylegan2.regularizers import geodesic_distance
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "ilo.npz")

@@ -22,7 +22,7 @@ from ilo_jax.solve import (
     stack,
     usual_objective,
 )
-from ilo_jax.solve.ramps import constant, ilo_ramp, projector_ramp, pulse_ramp
+from ilo_jax.solve.rounds import constant, ilo_ramp, projector_ramp, pulse_ramp
 
 WHOLE = (0, 3)
 INF = np.inf

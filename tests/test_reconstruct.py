@@ -60,7 +60,7 @@ from ilo_jax.solve import (
     steps,
 )
 from ilo_jax.solve.batch import batch_mesh
-from ilo_jax.solve.terms import Mse, Regularizer
+from ilo_jax.solve.losses.terms import Mse, Regularizer
 
 FIRST = Round(12, inputs=(0, 3))
 SECOND = Round(12, inputs=(1, 3), deviation=1, radius=2.0)

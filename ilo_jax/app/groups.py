@@ -9,7 +9,7 @@ from ilo_jax.app.options import READERS
 from ilo_jax.app.task import Option, Task
 from ilo_jax.files.generators import EMBEDDED_DEFAULT
 from ilo_jax.solve import EFFORTS, PRESETS, TERMS
-from ilo_jax.solve.presets import Preset
+from ilo_jax.solve.methods import Preset
 
 
 def add_measurement(parser: argparse.ArgumentParser, task: Task) -> None:

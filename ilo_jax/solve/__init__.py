@@ -1,15 +1,30 @@
 """Intermediate Layer Optimization: the method of the paper, on any prior, operator and objective.
 
-`loop.py` is Algorithm 1 for one image, `variables.py` what is searched, `method.py` what a run is
-made of, `presets.py` the methods with names, `objective.py` and `terms.py` what is minimized,
-`batch.py` the loop over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
+`loop.py` is Algorithm 1 for one image, `variables.py` what is searched, `rounds.py` and `method.py`
+what a run is made of, `methods/` those with names, `losses/` what is minimized, `batch.py` the loop
+over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 """
 
 from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
 from ilo_jax.solve.loop import Problem, Search, Solution
-from ilo_jax.solve.method import Method, Round
-from ilo_jax.solve.objective import Data, Objective, Term, View
-from ilo_jax.solve.presets import (
+from ilo_jax.solve.losses import (
+    TERMS,
+    ClassLikelihood,
+    Data,
+    DeadZone,
+    Geocross,
+    Mse,
+    Objective,
+    Perceptual,
+    PerceptualFilled,
+    Reference,
+    Regularizer,
+    Term,
+    View,
+    usual_objective,
+)
+from ilo_jax.solve.method import Method
+from ilo_jax.solve.methods import (
     PRESETS,
     algorithm_1,
     csgm,
@@ -30,19 +45,8 @@ from ilo_jax.solve.reconstruct import (
     step,
     steps,
 )
+from ilo_jax.solve.rounds import Round
 from ilo_jax.solve.sweep import Runs, align, stack, sweep
-from ilo_jax.solve.terms import (
-    TERMS,
-    ClassLikelihood,
-    DeadZone,
-    Geocross,
-    Mse,
-    Perceptual,
-    PerceptualFilled,
-    Reference,
-    Regularizer,
-    usual_objective,
-)
 from ilo_jax.solve.variables import Variables, code, compose, image
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from ilo_jax.priors import Prior
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.presets import ilo, ilo_from_mean
+from ilo_jax.solve.methods import ilo, ilo_from_mean
 
 Candidate = Callable[[Prior, Method], Method | None]
 """Of a method; None where the generator or the method has nothing of the kind."""

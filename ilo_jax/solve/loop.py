@@ -16,8 +16,8 @@ from jax import lax
 
 from ilo_jax.ops import Operator, project_l1_ball
 from ilo_jax.priors import Prior, growth_factor
+from ilo_jax.solve.losses import Data, Target, View
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.objective import Data, Target, View
 from ilo_jax.solve.variables import Variables, code, image, with_cuts, zeros
 
 _JUDGE = 2**31

@@ -1,9 +1,8 @@
 """What a run does, as data: a method is a list of rounds, and a round says only what is free, how
 large the balls are, how long and how fast."""
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.struct
@@ -12,53 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ilo_jax.errors import InputError
 from ilo_jax.priors import Prior
-from ilo_jax.solve.objective import Objective, Term, as_objective
-from ilo_jax.solve.ramps import ilo_ramp
-from ilo_jax.solve.terms import usual_objective
+from ilo_jax.solve.losses import Objective, Term, as_objective, usual_objective
+from ilo_jax.solve.rounds import Round, check_rounds, ilo_ramp, resets
 from ilo_jax.solve.variables import Variables, check_cuts
 
 ADAM = optax.adam(1.0)
 """One object, since programs are found again by it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Round:
-    """One round of Algorithm 1, or of a method like it.
-
-    Attributes:
-      steps: how many.
-      inputs: `(start, stop)`: the inputs of these layers are free; None for none.
-      deviation: the cut whose `v` is free; None for none.
-      radius: of `v`'s l1 ball around its value at the start of the round (line 4).
-      growth: how the radius grows with what the measurement determines (`priors.growth_factor`).
-      back_to: a cut: the inputs are moved so that `G1` of them is nearest to the code found there,
-        and `v = 0` (line 5); no measurement is looked at. None where one is.
-      rate: learning rate, at the top of the ramp.
-      noise_maps: which round of ILO's this is, for the noise maps that it searches.
-      space: which of `Prior.spaces` the inputs are searched in; the first by default.
-    """
-
-    steps: int
-    inputs: tuple[int, int] | None = None
-    deviation: int | None = None
-    radius: float = math.inf
-    growth: float = 0.0
-    back_to: int | None = None
-    rate: float = 0.1
-    noise_maps: int = 0
-    space: str | None = None
-
-    @property
-    def depth(self) -> int:
-        """How deep the round cuts: deviations of a round before it that lie deeper end here."""
-        return self.deviation or self.back_to or 0
-
-
 class Method(flax.struct.PyTreeNode):
     """A whole run, for one program: leaves have the axis `[rounds]` in front, or `[B, rounds]` to
-    differ by image. `Method.create` makes one of rounds, `presets.py` those with names.
+    differ by image. `Method.create` makes one of rounds, `methods/` has those with names.
 
     Attributes:
       free: masks of what is searched.
@@ -136,7 +100,7 @@ class Method(flax.struct.PyTreeNode):
           InputError: no rounds, no steps, a cut, layer or name that is not there, a radius or
             rate out of range, or a weight that does not go with the rounds.
         """
-        _check(prior, rounds, constraint, start, keep)
+        check_rounds(prior, rounds, constraint, start, keep)
         # NumPy's, since each small operation of JAX would be compiled.
         check_cuts(prior, cuts)
         at = tuple(sorted({r.deviation for r in rounds if r.deviation is not None} | {*cuts}))
@@ -155,7 +119,7 @@ class Method(flax.struct.PyTreeNode):
                 {c: _array(r.radius if r.deviation == c else math.inf for r in rounds) for c in at},
             ),
             growth=_array(r.growth for r in rounds) if any(r.growth for r in rounds) else None,
-            reset={c: _array(_resets(rounds, c), bool) for c in at},
+            reset={c: _array(resets(rounds, c), bool) for c in at},
             back={c: _array((r.back_to == c for r in rounds), bool) for c in goals},
             constraint=jax.tree.map(lambda x: _each(x, len(rounds)), kept),
             steps=_array((r.steps for r in rounds), np.int32),
@@ -264,45 +228,6 @@ _BY_ROUND = (
     *("free", "radii", "growth", "reset", "back", "constraint"),
     *("steps", "rate", "exploration"),
 )
-
-
-def _resets(rounds: Sequence[Round], cut: int) -> list[bool]:
-    """The rounds that begin with `v = 0` at a cut: those that go back to its range, or to an
-    earlier cut after a round of this run has been there."""
-    visited, found = False, []
-    for r in rounds:
-        found.append(visited and (cut > r.depth or r.back_to == cut))
-        visited = (visited and not found[-1]) or r.deviation == cut
-    return found
-
-
-def _check(
-    prior: Prior, rounds: Sequence[Round], constraint: str | None, start: str, keep: str
-) -> None:
-    steps = ",".join(str(r.steps) for r in rounds)
-    if not rounds or min(r.steps for r in rounds) < 0 or not any(r.steps for r in rounds):
-        raise InputError(f"steps {steps}: expected positive numbers, one a round")
-    check_cuts(prior, (cut for r in rounds for cut in (r.deviation, r.back_to) if cut is not None))
-    for r in rounds:
-        start_layer, stop_layer = r.inputs or (0, 0)
-        if not 0 <= start_layer <= stop_layer <= prior.depth:
-            raise InputError(
-                f"inputs of layers {start_layer} to {stop_layer}: expected 0 to {prior.depth}"
-            )
-        if not r.radius >= 0:
-            raise InputError(f"radius {r.radius:g}: expected 0 or more, inf for no ball")
-        if not 0 <= r.growth < math.inf:
-            raise InputError(f"growth {r.growth:g}: expected 0 or more")
-        if not 0 <= r.rate < math.inf:
-            raise InputError(f"rate {r.rate:g}: expected 0 or more")
-    _named("constraint", constraint, prior.constraints())
-    _named("start", start, prior.starts())
-    _named("keep", keep, {"best": None, "last": None})
-
-
-def _named(what: str, name: str | None, table: Mapping[str, Any]) -> None:
-    if name is not None and name not in table:
-        raise InputError(f"{what} {name}: expected one of {', '.join(table)}")
 
 
 def _array(values: Any, dtype: Any = np.float32) -> Any:

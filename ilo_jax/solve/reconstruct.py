@@ -24,9 +24,9 @@ from ilo_jax.solve.checks import (
     image_keys,
 )
 from ilo_jax.solve.loop import Problem, Search, Solution
+from ilo_jax.solve.losses import Data
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.objective import Data
-from ilo_jax.solve.presets import ilo
+from ilo_jax.solve.methods import ilo
 from ilo_jax.solve.variables import Variables
 
 CHUNK = 10
@@ -95,7 +95,7 @@ def reconstruct(
       operator: the forward operator; its leaves may have a batch axis.
       measurement: what it measured; `B` images along the first axis of every leaf.
       key: one key, or `[B]` of them; an image's result depends on its own key alone.
-      method: `presets.ilo(prior)` by default: ILO with the generator's radii.
+      method: `methods.ilo(prior)` by default: ILO with the generator's radii.
       reference: `[B, H, W, C]`, for the term `Reference`.
       held_out: entries that no term sees and that judge the images instead (`Operator.hold_out`);
         `B` along the first axis of every leaf.

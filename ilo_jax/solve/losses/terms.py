@@ -11,7 +11,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import Inpaint, Operator, noiseless
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.priors import Prior
-from ilo_jax.solve.objective import Data, Objective, Target, Term, View, as_objective
+from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
 
 
 class Mse(Term):

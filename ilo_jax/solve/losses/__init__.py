@@ -1,0 +1,34 @@
+"""What is minimized: an algebra of terms, and the terms."""
+
+from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
+from ilo_jax.solve.losses.terms import (
+    TERMS,
+    ClassLikelihood,
+    DeadZone,
+    Geocross,
+    Mse,
+    Perceptual,
+    PerceptualFilled,
+    Reference,
+    Regularizer,
+    usual_objective,
+)
+
+__all__ = [
+    "TERMS",
+    "ClassLikelihood",
+    "Data",
+    "DeadZone",
+    "Geocross",
+    "Mse",
+    "Objective",
+    "Perceptual",
+    "PerceptualFilled",
+    "Reference",
+    "Regularizer",
+    "Target",
+    "Term",
+    "View",
+    "as_objective",
+    "usual_objective",
+]

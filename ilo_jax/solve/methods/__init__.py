@@ -1,0 +1,18 @@
+"""ILO and what the paper compares it with, each a few rounds."""
+
+from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pulse
+from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
+from ilo_jax.solve.methods.presets import PRESETS, Preset
+
+__all__ = [
+    "PRESETS",
+    "PULSE_MSE",
+    "Preset",
+    "algorithm_1",
+    "csgm",
+    "dhar",
+    "ilo",
+    "ilo_from_mean",
+    "projector",
+    "pulse",
+]
