@@ -2,12 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint types clean
+.PHONY: demo test quick test-slow lint types clean
 
 demo: .venv/installed
 	$(BIN)/python -m ilo_jax.solve
 
-test: lint types
+# The type checker keeps one core busy, beside the tests.
+test: lint
+	$(MAKE) --no-print-directory --jobs 2 types quick
+
+quick: .venv/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: .venv/installed

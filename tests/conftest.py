@@ -1,6 +1,7 @@
 """The JAX of the tests: two devices. Programs compiled once are shared by all tests, their
 processes and their subprocesses, in a folder of the run."""
 
+import functools
 import os
 import pathlib
 import shlex
@@ -40,14 +41,26 @@ def own_programs(request):
     says, `looks_at_files = True`, and those that combine what is tested by others, generator,
     operators, projections, terms and loop, `numerics_elsewhere = True`."""
     import jax
+    from jax._src import compiler
 
     few = any(
         getattr(request.module, name, False) for name in ("looks_at_files", "numerics_elsewhere")
     )
-    jax.config.update("jax_disable_most_optimizations", few)
-    yield
+    options = compiler.get_compile_options
+    with pytest.MonkeyPatch.context() as patched:
+        if few:
+            patched.setattr(compiler, "get_compile_options", functools.partial(quickly, options))
+        jax.config.update("jax_disable_most_optimizations", few)
+        yield
     jax.config.update("jax_disable_most_optimizations", False)
     jax.clear_caches()
+
+
+def quickly(options, *args, env_options_overrides=None, **more):
+    """Of a program, without XLA's fusion emitters too: they take half of compiling. An option of
+    all programs of a process could not differ by file."""
+    overrides = {**(env_options_overrides or {}), "xla_cpu_use_fusion_emitters": False}
+    return options(*args, env_options_overrides=overrides, **more)
 
 
 def pytest_unconfigure():

@@ -9,6 +9,8 @@ import pytest
 
 from ilo_jax.app.parser import make_parser
 
+numerics_elsewhere = True
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINE = re.compile(r"^    python -m ilo_jax\.solve (.*)$", re.MULTILINE)

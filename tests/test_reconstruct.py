@@ -62,6 +62,8 @@ from ilo_jax.solve import (
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.solve.losses.terms import Mse, Regularizer
 
+numerics_elsewhere = True
+
 FIRST = Round(12, inputs=(0, 3))
 SECOND = Round(12, inputs=(1, 3), deviation=1, radius=2.0)
 Y = measured()
