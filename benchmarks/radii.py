@@ -1,11 +1,12 @@
-"""l1 radii of ILO's rounds, by how much of an image a measurement determines.
+"""l1 radii of ILO's rounds and where they start, by how much of an image a measurement determines.
 
     python -m benchmarks.radii --data chest_xray_64.npz
 
-The generator's radii times a factor, and as its rule makes them grow; mean PSNR in dB of ILO's
-result. On images that the generator was trained on, so that what is chosen here can be tested on
-others. The choices share a program, and so do the levels of a task where sizes are the same. The
-data set is not part of the repository; `benchmarks/quality.py` says what it is.
+The generator's radii times a factor, as its rule makes them grow, and the same from the mean of W
+on; mean PSNR in dB of ILO's result. On images that the generator was trained on, so that what is
+chosen here can be tested on others. The choices share a program, and so do the levels of a task
+where sizes are the same. The data set is not part of the repository; `benchmarks/quality.py` says
+what it is.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import numpy as np
 import ilo_jax
 from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
 from ilo_jax.priors import growth_factor
-from ilo_jax.solve import ilo
+from ilo_jax.solve import align, ilo, ilo_from_mean
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.solve.reconstruct import shares
 
@@ -36,21 +37,30 @@ def main() -> None:
     truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
     facts, steps = prior().facts, [args.steps] * 4
     radii = np.array([facts.radius(cut) for cut in prior().usual_cuts[:3]])
-    header = ["task", "determined", *(f"x {f:g}" for f in FACTORS), "as they grow", "factor"]
+    header = [
+        "task",
+        "determined",
+        *(f"x {f:g}" for f in FACTORS),
+        "as they grow",
+        "factor",
+        "from the mean",
+    ]
     print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for name in args.cases:
         operator, measurement, keys = pose(CASES[name], truth, 0)
         share = shares(operator, len(keys), facts)[0]
-        tried = [ilo(prior(), steps, radii=(radii * f).tolist()).with_growth() for f in FACTORS]
+        tried = [ilo(prior(), steps, radii=(radii * f).tolist()) for f in FACTORS]
         psnr = []
-        for method in [*tried, ilo(prior(), steps)]:
+        for method in align([*tried, ilo(prior(), steps), ilo_from_mean(prior(), steps)]):
             found = ilo_jax.reconstruct(
                 prior(), operator, measurement, keys, method, mesh=batch_mesh(len(keys))
             )
             psnr.append(float(psnr_db(jnp.clip(found.image, -1, 1), truth).mean()))
         cells = [f"{p:.2f}" if p < max(psnr) else f"**{p:.2f}**" for p in psnr]
         factor = growth_factor(jnp.float32(facts.growth), share)
-        print(f"| {name} | {share:.3f} | {' | '.join(cells)} | {factor:.3g} |", flush=True)
+        *cells, mean = cells
+        row = [name, f"{share:.3f}", *cells, f"{factor:.3g}", mean]
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

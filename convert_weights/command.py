@@ -12,7 +12,7 @@ from convert_weights.sources import NETWORKS, cache_folder
 from ilo_jax.errors import InputError
 from ilo_jax.priors import NO_FACTS
 
-FACTS = ("growth", "residual", "batch", "grey", "notice", "licence")
+FACTS = ("growth", "scarce", "residual", "batch", "grey", "notice", "licence")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +42,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         default=NO_FACTS.growth,
         help="how they grow where much is measured: times 1 + X s / (1 - s), s the share of an "
         "image that is determined",
+    )
+    parser.add_argument(
+        "--scarce",
+        metavar="SHARE",
+        type=float,
+        default=NO_FACTS.scarce,
+        help="up to which share of an image determined ILO begins from the mean of W",
     )
     parser.add_argument(
         "--residual",

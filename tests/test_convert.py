@@ -67,7 +67,7 @@ def test_command_reports_and_writes_a_generator_and_its_preview(tmp_path, capsys
 def test_what_a_generator_says_of_itself_is_kept(tmp_path, capsys):
     source, out = str(GOLDEN / "ada_labels.pkl"), str(tmp_path / "out")
     told = ["--notice", "Not of people.", "--licence", "CC0", "--grey", "--growth", "10"]
-    told += ["--residual", "0.02", "--batch", "8"]
+    told += ["--residual", "0.02", "--scarce", "0.1", "--batch", "8"]
     assert main([source, out, "--radii", "300,0.5", *told]) == 0
     report = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert report["radii"] == "300 at layer 1, 0.5 at layer 3"
@@ -75,6 +75,7 @@ def test_what_a_generator_says_of_itself_is_kept(tmp_path, capsys):
     assert load(out).facts == Facts(
         radii=((1, 300.0), (3, 0.5)),
         growth=10.0,
+        scarce=0.1,
         residual=0.02,
         grey=True,
         notice="Not of people.",
@@ -88,7 +89,7 @@ def test_what_a_generator_says_of_itself_is_kept(tmp_path, capsys):
         with pytest.raises(SystemExit):
             main([source, str(tmp_path / "more"), "--radii", wrong])
         assert "--radii: invalid radii value" in capsys.readouterr().err
-    for option in ("growth", "residual"):
+    for option in ("growth", "scarce", "residual"):
         assert main([source, str(tmp_path / "more"), f"--{option}", "-1"]) == 2
         assert f"{option} is no number" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -82,6 +82,7 @@ def test_a_config_is_checked_before_anything_is_built(folder, change, message):
         ({"radii": {"1": float("inf")}}, "radii are no numbers from 0 up"),
         ({"radii": {"10": 1}}, "radii are at other layers than 1 to 9"),
         ({"growth": -1}, "growth is no number from 0 up"),
+        ({"scarce": 2}, "scarce is no number from 0 to 1"),
         ({"residual": 0}, "residual is no number above 0"),
         ({"grey": "yes"}, "grey is no truth value"),
         ({"colour": 1}, "config is damaged"),

@@ -118,7 +118,7 @@ def chosen(args: argparse.Namespace, task: Task) -> dict[str, Any]:
     return {
         "task": task.name,
         "options": task.complete(options),
-        "method": args.method,
+        "method": getattr(args, "method", None),
         "seed": args.seed,
         "weights": dict(args.weights) if hasattr(args, "weights") else None,
         "generator": args.generator,

@@ -125,9 +125,9 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     method.add_argument(
         "--method",
         choices=PRESETS,
-        default="ilo",
         help="; ".join(f"{name}: {m.help}" for name, m in PRESETS.items())
-        + " (default: %(default)s)",
+        + " (default: ilo; ilo-mean where the task measures next to nothing, and neither --cuts, "
+        "--radii nor --lr are given)",
     )
     method.add_argument(
         "--steps",

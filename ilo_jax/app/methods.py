@@ -33,6 +33,7 @@ def method_of(settings: Settings, prior: Prior) -> Method:
     Raises:
       InputError: a number that the method has none of, or that does not go with the others.
     """
+    assert settings.method is not None
     preset = PRESETS[settings.method]
     if settings.cuts is not None and not preset.cuts:
         raise InputError(f"cuts: {settings.method} has none to choose; expected ilo or ilo-range")

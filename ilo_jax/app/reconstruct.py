@@ -319,7 +319,7 @@ def _finish(
             continue
         tiles.append(row)
         shown.append(file)
-    labels = ["measurement", run.settings.method.upper()]
+    labels = ["measurement", str(run.settings.method).upper()]
     if run.restarts > 1:
         labels.append("spread")
         for row, file in zip(tiles, shown, strict=True):

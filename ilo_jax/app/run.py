@@ -26,7 +26,7 @@ from ilo_jax.files.generators import load
 from ilo_jax.files.images import read_image
 from ilo_jax.ops import Noise, Operator, as_stored, can_be_consistent
 from ilo_jax.priors import Prior
-from ilo_jax.solve import EFFORTS, Auto, Data, Method
+from ilo_jax.solve import EFFORTS, Auto, Data, Method, is_scarce
 from ilo_jax.stylegan2 import StyleGAN2, with_label
 
 
@@ -94,6 +94,7 @@ class Run:
           InputError: a setting is out of range, or does not go with another.
         """
         operator = like = operator_of(settings, prior)
+        settings = with_method(settings, prior, operator)
         if settings.measured and operator.measures_image:
             nothing = jnp.zeros(operator.measurement_shape, jnp.float32)
             like = as_stored(operator, nothing, step=0)  # what noise there is is known then
@@ -223,6 +224,20 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
     if settings.keep_samples and (settings.samples == 1 or settings.auto):
         raise InputError("--keep-samples: expected with --samples, of at least 2, without --auto")
     return operator
+
+
+def with_method(settings: Settings, prior: Prior, operator: Operator) -> Settings:
+    """With the usual method where none was named (`solve.usual`): from the mean where an operator
+    that all images share measures next to nothing, and nothing was asked of ILO that this has not,
+    or has in other units."""
+    if settings.method is not None:
+        return settings
+    asked = (settings.cuts, settings.lr, settings.radii, settings.start, settings.video)
+    plain = any(value is not None for value in asked) or settings.auto is not None
+    plain = plain or (settings.steps is not None and len(settings.steps) < 2)
+    plain = plain or differs_by_image(TASKS[settings.task], settings.options)
+    few = not plain and is_scarce(prior, operator)
+    return dataclasses.replace(settings, method="ilo-mean" if few else "ilo")
 
 
 def _operator_key(settings: Settings) -> jax.Array:

@@ -28,7 +28,7 @@ class Settings:
     Attributes:
       task: name in `TASKS`.
       options: of the task, as given: JSON-able.
-      method: name in `PRESETS`.
+      method: name in `PRESETS`; None for the usual one.
       seed: of everything random: operator, noise, initial latents.
       steps: of each round.
       cuts: of each round.
@@ -60,7 +60,7 @@ class Settings:
 
     task: str
     options: Mapping[str, Any]
-    method: str
+    method: str | None
     seed: int
     steps: tuple[int, ...] | None = None
     cuts: tuple[int, ...] | None = None

@@ -89,6 +89,7 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     axes = dict(args.grid)
     if len(axes) < len(args.grid):
         raise InputError("--grid: a name twice; expected each once, with all of its values")
+    args.method = getattr(args, "method", "ilo")  # in whose units the numbers of a grid are
     settings = Settings(**arguments.chosen(args, TASKS[args.swept]))
     prior = load_prior(settings.generator, settings.label, settings.seed)
     points, methods = grid(settings, prior, axes)

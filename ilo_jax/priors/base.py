@@ -38,6 +38,8 @@ class Facts:
       radii: `(cut, radius)` in order: l1 radii that suit deviations at these cuts where next to
         nothing is measured.
       growth: how they grow with what a measurement determines (`growth_factor`); 0: not at all.
+      scarce: the share of an image up to which, were there no noise, a measurement determines so
+        little that ILO is better begun from the mean of W (`solve.usual`).
       residual: mean squared distance of images of its kind from its range, of values in [-1, 1].
       grey: whether all channels of its images are equal.
       notice: what must be said wherever its images are shown; empty for nothing.
@@ -47,6 +49,7 @@ class Facts:
 
     radii: tuple[tuple[int, float], ...] = ()
     growth: float = 0.0
+    scarce: float = 0.0
     residual: float = 0.01
     grey: bool = False
     notice: str = ""
@@ -57,6 +60,7 @@ class Facts:
         for what, good in {
             "radii are no numbers from 0 up": all(_is_number(r) for _, r in self.radii),
             "growth is no number from 0 up": _is_number(self.growth),
+            "scarce is no number from 0 to 1": _is_number(self.scarce) and self.scarce <= 1,
             "residual is no number above 0": _is_number(self.residual) and self.residual > 0,
             "grey is no truth value": type(self.grey) is bool,
             "notice is no line of text": _is_line(self.notice),

@@ -23,7 +23,7 @@ from ilo_jax.solve.losses import (
     View,
     usual_objective,
 )
-from ilo_jax.solve.method import Method
+from ilo_jax.solve.method import Method, align
 from ilo_jax.solve.methods import (
     PRESETS,
     algorithm_1,
@@ -31,8 +31,10 @@ from ilo_jax.solve.methods import (
     dhar,
     ilo,
     ilo_from_mean,
+    is_scarce,
     projector,
     pulse,
+    usual,
 )
 from ilo_jax.solve.reconstruct import (
     NOT_FINITE,
@@ -46,7 +48,7 @@ from ilo_jax.solve.reconstruct import (
     steps,
 )
 from ilo_jax.solve.rounds import Round
-from ilo_jax.solve.sweep import Runs, align, stack, sweep
+from ilo_jax.solve.sweep import Runs, stack, sweep
 from ilo_jax.solve.variables import Variables, code, compose, image
 
 __all__ = [
@@ -89,6 +91,7 @@ __all__ = [
     "ilo_from_mean",
     "image",
     "init",
+    "is_scarce",
     "projector",
     "pulse",
     "reconstruct",
@@ -97,5 +100,6 @@ __all__ = [
     "step",
     "steps",
     "sweep",
+    "usual",
     "usual_objective",
 ]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ilo_jax.errors import InputError
 from ilo_jax.priors import Prior
 from ilo_jax.solve.losses import Objective, Term, as_objective, usual_objective
 from ilo_jax.solve.rounds import Round, check_rounds, ilo_ramp, resets
@@ -228,6 +229,30 @@ _BY_ROUND = (
     *("free", "radii", "growth", "reset", "back", "constraint"),
     *("steps", "rate", "exploration"),
 )
+
+
+def align(methods: Sequence[Method]) -> list[Method]:
+    """The same methods with equal cuts and numbers of rounds, so that they share a program or can
+    be stacked: shorter ones get rounds of no steps, radii as they are a growth of 0.
+
+    Raises:
+      InputError: none, or methods that differ in what is static or in the terms of the objective.
+    """
+    if not methods:
+        raise InputError("methods: none; expected one or more")
+    cuts = sorted({cut for method in methods for cut in method.cuts})
+    rounds = max(method.rounds for method in methods)
+    most = max(method.max_steps or 0 for method in methods)
+    if any(method.growth is not None for method in methods):
+        methods = [method.with_growth() for method in methods]
+    aligned = [method.with_cuts(cuts).padded(rounds).replace(max_steps=most) for method in methods]
+    for method in aligned:
+        if jax.tree.structure(method) != jax.tree.structure(aligned[0]):
+            raise InputError(
+                "methods: differ in ramp, optimizer, sna, keep, terms, or in what has a "
+                "ball; expected these equal in all of them"
+            )
+    return aligned
 
 
 def _array(values: Any, dtype: Any = np.float32) -> Any:

@@ -26,7 +26,7 @@ from ilo_jax.solve.checks import (
 from ilo_jax.solve.loop import Problem, Search, Solution
 from ilo_jax.solve.losses import Data
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.methods import ilo
+from ilo_jax.solve.methods import ilo, usual
 from ilo_jax.solve.variables import Variables
 
 CHUNK = 10
@@ -95,7 +95,8 @@ def reconstruct(
       operator: the forward operator; its leaves may have a batch axis.
       measurement: what it measured; `B` images along the first axis of every leaf.
       key: one key, or `[B]` of them; an image's result depends on its own key alone.
-      method: `methods.ilo(prior)` by default: ILO with the generator's radii.
+      method: by default `usual(prior, operator)`: ILO with the generator's radii, from the mean of
+        W where next to nothing is measured; `ilo(prior)` from `initial`.
       reference: `[B, H, W, C]`, for the term `Reference`.
       held_out: entries that no term sees and that judge the images instead (`Operator.hold_out`);
         `B` along the first axis of every leaf.
@@ -109,7 +110,10 @@ def reconstruct(
       InputError: shapes, types or keys that do not go together, or a term that is not defined for
         this generator, operator or measurement.
     """
-    method = ilo(prior) if method is None else method
+    if method is None and initial is not None:
+        method = ilo(prior)  # begins there
+    elif method is None:
+        method = usual(prior, operator, check_problem(prior, operator, measurement))
     run = init(
         prior,
         operator,

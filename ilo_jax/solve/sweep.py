@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.errors import InputError
 from ilo_jax.ops import Measurement, Operator, batch_axes
 from ilo_jax.priors import Prior
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.solve.checks import image_keys
-from ilo_jax.solve.method import Method
+from ilo_jax.solve.method import Method, align
 from ilo_jax.solve.reconstruct import reconstruct
 
 
@@ -32,30 +31,6 @@ class Runs(NamedTuple):
     image: np.ndarray
     error: np.ndarray
     found_at: np.ndarray
-
-
-def align(methods: Sequence[Method]) -> list[Method]:
-    """The same methods with equal cuts and numbers of rounds, so that they share a program or can
-    be stacked: shorter ones get rounds of no steps, radii as they are a growth of 0.
-
-    Raises:
-      InputError: none, or methods that differ in what is static or in the terms of the objective.
-    """
-    if not methods:
-        raise InputError("methods: none; expected one or more")
-    cuts = sorted({cut for method in methods for cut in method.cuts})
-    rounds = max(method.rounds for method in methods)
-    most = max(method.max_steps or 0 for method in methods)
-    if any(method.growth is not None for method in methods):
-        methods = [method.with_growth() for method in methods]
-    aligned = [method.with_cuts(cuts).padded(rounds).replace(max_steps=most) for method in methods]
-    for method in aligned:
-        if jax.tree.structure(method) != jax.tree.structure(aligned[0]):
-            raise InputError(
-                "methods: differ in ramp, optimizer, sna, keep, terms, or in what has a "
-                "ball; expected these equal in all of them"
-            )
-    return aligned
 
 
 def stack(methods: Sequence[Method]) -> Method:

@@ -3,6 +3,7 @@
 from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pulse
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
 from ilo_jax.solve.methods.presets import PRESETS, Preset
+from ilo_jax.solve.methods.usual import is_scarce, usual
 
 __all__ = [
     "PRESETS",
@@ -13,6 +14,8 @@ __all__ = [
     "dhar",
     "ilo",
     "ilo_from_mean",
+    "is_scarce",
     "projector",
     "pulse",
+    "usual",
 ]

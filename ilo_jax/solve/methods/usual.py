@@ -1,0 +1,44 @@
+"""What is run where no method is named."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from ilo_jax.ops import Operator, batch_axes, determined_share, noiseless
+from ilo_jax.priors import Facts, Prior
+from ilo_jax.solve.method import Method, align
+from ilo_jax.solve.methods.ilo import ilo, ilo_from_mean
+
+
+def usual(prior: Prior, operator: Operator, images: int = 1, **options: Any) -> Method:
+    """ILO; from the mean of W on where the operator measures so little that this is better
+    (`is_scarce`). Where the operator is traced both are in the program, and its numbers choose.
+
+    Args:
+      images: of the batch, an axis of which the operator's leaves may have.
+      options: of both, `steps` among them.
+    """
+    few = is_scarce(prior, operator, images)
+    if isinstance(few, bool):
+        return ilo_from_mean(prior, **options) if few else ilo(prior, **options)
+    plain, mean = align([ilo(prior, **options), ilo_from_mean(prior, **options)])
+    return plain.map(lambda a, b: jnp.where(few, b, a), mean)
+
+
+def is_scarce(prior: Prior, operator: Operator, images: int = 1) -> bool | jax.Array:
+    """Whether what is measured determines, noise aside, at most `Facts.scarce` of an image; not
+    where each image has an operator of its own. An array where the operator is traced."""
+    facts = prior.facts
+    if not facts.scarce or jax.tree.leaves(batch_axes(operator, images)):
+        return False
+    few = _is_scarce(noiseless(operator), facts)
+    return few if isinstance(few, Tracer) else bool(few)
+
+
+def _share_is_scarce(operator: Operator, facts: Facts) -> jax.Array:
+    return determined_share(operator, facts.residual, grey=facts.grey) <= facts.scarce
+
+
+_is_scarce = jax.jit(_share_is_scarce, static_argnames="facts")
