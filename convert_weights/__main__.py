@@ -13,6 +13,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return stoppable(lambda: run(arguments))
 
 
-if __name__ == "__main__":
+def console() -> None:
+    """The process: runs the command and exits."""
     exit_when_stopped()
     leave(main())
+
+
+if __name__ == "__main__":
+    console()

@@ -453,7 +453,7 @@ SHAPE = (8, 16, 3)
         (
             lambda v: ops.random_inpainting(KEY, SHAPE, v),
             (0, -1, 1.01, NAN, INF),
-            "observed fraction {}: expected more than 0 and at most 1",
+            "observed {}: expected a fraction of the pixels in (0, 1]; 0.1 is 10 %",
         ),
         (lambda v: ops.box_inpainting(SHAPE, v), (0, -1, 8), "box {}: expected 1 to 7 pixels"),
         (

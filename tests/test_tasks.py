@@ -131,7 +131,7 @@ NAN, INF = float("nan"), float("inf")
     ("task", "options", "expected"),
     [
         *[
-            ("inpaint", {"observed": v}, "more than 0 and at most 1")
+            ("inpaint", {"observed": v}, "a fraction of the pixels in")
             for v in (0, -1, 1.01, NAN, INF)
         ],
         *[("inpaint", {"box": v}, "expected 1 to 7 pixels") for v in (0, -1, 8)],

@@ -1,4 +1,4 @@
-"""The command line: `python -m ilo_jax.solve [TASK ...]`."""
+"""The command line: `ilo-jax [TASK ...]`, which is `python -m ilo_jax.solve`."""
 
 import argparse
 import gc
@@ -152,7 +152,7 @@ def _run_task(args: argparse.Namespace, console: Console) -> int:
 
 def _report(args: argparse.Namespace, summary: dict[str, Any], failed: int, files: int) -> None:
     psnr, count = summary["psnr_db"], summary["images"]
-    quality = "" if psnr["mean"] is None else f", PSNR {_with_deviation(psnr)} dB"
+    quality = "" if psnr["mean"] is None else f", PSNR {_with_deviation(psnr, count)} dB"
     images_done = "1 image" if count == 1 else f"{count} images"
     sheet = Path(args.out) / "contact_sheet.png"
     print(f"{images_done}{quality}: {sheet if sheet.exists() else args.out}")
@@ -160,10 +160,12 @@ def _report(args: argparse.Namespace, summary: dict[str, Any], failed: int, file
         print(f"{failed} of {files} images failed: why is in metrics.csv", file=sys.stderr)
 
 
-def _with_deviation(found: dict[str, Any]) -> str:
-    """Of statistics; no deviation from infinity."""
+def _with_deviation(found: dict[str, Any], count: int) -> str:
+    """Of statistics; no deviation from infinity, nor of one."""
     if found["std"] is None:
         return found["mean"]
+    if count == 1:
+        return f"{found['mean']:.2f}"
     return f"{found['mean']:.2f} ± {found['std']:.2f}"
 
 

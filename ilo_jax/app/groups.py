@@ -120,14 +120,14 @@ def add_generator(group: Any) -> None:
 
 def add_method(parser: argparse.ArgumentParser) -> None:
     """How it is solved."""
-    method = parser.add_argument_group("method")
+    methods = (f"{name}: {m.help}" for name, m in PRESETS.items())
+    method = parser.add_argument_group("method", "; ".join(methods) + ".")
     add_generator(method)
     method.add_argument(
         "--method",
         choices=PRESETS,
-        help="; ".join(f"{name}: {m.help}" for name, m in PRESETS.items())
-        + " (default: ilo; ilo-mean where the task measures next to nothing, and neither --cuts, "
-        "--radii nor --lr are given)",
+        help="what is optimized, as docs/methods.md has it (default: ilo; ilo-mean where the task "
+        "measures next to nothing and no cuts, radii or learning rates are given)",
     )
     method.add_argument(
         "--steps",

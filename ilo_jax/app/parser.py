@@ -1,7 +1,11 @@
-"""The options of `python -m ilo_jax.solve`."""
+"""The options of `ilo-jax`, which is `python -m ilo_jax.solve`."""
 
 import argparse
-from typing import Any, NoReturn
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from ilo_jax.app import arguments
 from ilo_jax.app.groups import (
@@ -14,27 +18,29 @@ from ilo_jax.app.groups import (
     add_method,
     add_take_over,
 )
+from ilo_jax.app.help import Completion, Parser
 from ilo_jax.app.task import Task
 from ilo_jax.app.tasks import TASKS
-
-
-class _Parser(argparse.ArgumentParser):
-    """Bad usage is one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help shows the usage)\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Of the whole command; options that were not given are not in what it returns, except where
     help shows a default."""
-    parser = _Parser(
-        prog="python -m ilo_jax.solve",
+    called = Path(sys.argv[0]).name
+    parser = Parser(
+        prog=called if called == "ilo-jax" else "python -m ilo_jax.solve",
         description="Reconstructs images from few, noisy or indirect measurements by Intermediate "
         "Layer Optimization over a StyleGAN2. Without a task: a demo of five tasks on the embedded "
         "generator of 64x64 chest radiographs (research data, not for diagnosis).",
         epilog="'TASK --help' shows the options of a task. For example: "
         "%(prog)s superres --factor 4 --images scans/*.png --out results",
+    )
+    parser.add_argument("--version", action="version", version=version("ilo_jax"))
+    parser.add_argument(
+        "--print-completion",
+        action=Completion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print a script that completes this command in a shell",
     )
     parser.add_argument(
         "--out", default="ilo_demo", help="folder of the demo (default: %(default)s)"
@@ -42,21 +48,24 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=arguments.seed, default=0, help="of the demo (default: %(default)s)"
     )
-    tasks = parser.add_subparsers(dest="task", metavar="TASK", title="tasks", parser_class=_Parser)
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", title="tasks", parser_class=Parser)
     for task in TASKS.values():
-        _add_task(tasks, task)
+        _add_task(tasks, task, parser.prog)
     _add_sweep(tasks)
     _add_classify(tasks)
     return parser
 
 
-def _add_task(subparsers: Any, task: Task) -> None:
+def _add_task(subparsers: Any, task: Task, prog: str) -> None:
     parser = subparsers.add_parser(
         task.name,
+        aliases=task.aliases,
         help=task.help,
         description=task.help[0].upper() + task.help[1:] + ".",
+        epilog=f"for example: {prog} {_example(task)} --images photos/ --out results",
         argument_default=argparse.SUPPRESS,
     )
+    parser.set_defaults(task=task.name)
     add_measurement(parser, task)
     add_files(
         parser,
@@ -67,6 +76,14 @@ def _add_task(subparsers: Any, task: Task) -> None:
     add_method(parser)
     add_endings(parser)
     add_hosts(parser)
+    parser.shorten([option.name for option in task.options])
+
+
+def _example(task: Task) -> str:
+    words = [task.name]
+    for name, value in (task.demo or task.examples[0]).items():
+        words += [f"--{name}", shlex.quote(value) if isinstance(value, str) else f"{value:g}"]
+    return " ".join(words)
 
 
 def _add_sweep(subparsers: Any) -> None:
@@ -76,10 +93,16 @@ def _add_sweep(subparsers: Any) -> None:
         description="Reconstructs images under every combination of settings, in one program.",
     )
     tasks = parser.add_subparsers(
-        dest="swept", metavar="TASK", title="tasks", parser_class=_Parser, required=True
+        dest="swept", metavar="TASK", title="tasks", parser_class=Parser, required=True
     )
     for task in TASKS.values():
-        swept = tasks.add_parser(task.name, help=task.help, argument_default=argparse.SUPPRESS)
+        swept = tasks.add_parser(
+            task.name,
+            aliases=task.aliases,
+            help=task.help,
+            argument_default=argparse.SUPPRESS,
+        )
+        swept.set_defaults(swept=task.name)
         add_measurement(swept, task)
         add_files(
             swept,
@@ -104,6 +127,7 @@ def _add_sweep(subparsers: Any) -> None:
             metavar="K",
             help="of each image and setting (default: %(default)s)",
         )
+        swept.shorten([option.name for option in task.options])
 
 
 def _add_classify(subparsers: Any) -> None:

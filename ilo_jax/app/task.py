@@ -42,6 +42,7 @@ class Task:
         with an option of its own that has no default.
       examples: options that the tests run, sizes up to 16x16x3.
       demo: options of the demo; None if it is not in the demo.
+      aliases: other spellings of its name.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Task:
     forms: tuple[Form, ...] = ((),)
     examples: tuple[Mapping[str, Any], ...] = ({},)
     demo: Mapping[str, Any] | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:

@@ -233,7 +233,12 @@ _ROWS = (
         ),
         examples=({"sigma": 1.5}, {"motion": 6, "angle": 30.0}),
     ),
-    Task("colourise", "give a grey image its colours", _without_key(ops.grey)),
+    Task(
+        "colourise",
+        "give a grey image its colours",
+        _without_key(ops.grey),
+        aliases=("colorize",),
+    ),
     Task(
         "mri",
         "magnetic resonance imaging from a part of k-space",

@@ -77,7 +77,9 @@ def random_mask(key: jax.Array, image_shape: Shape, observed: float) -> jax.Arra
       InputError: `observed` is not in (0, 1].
     """
     if not 0 < observed <= 1:
-        raise InputError(f"observed fraction {observed}: expected more than 0 and at most 1")
+        raise InputError(
+            f"observed {observed:g}: expected a fraction of the pixels in (0, 1]; 0.1 is 10 %"
+        )
     height, width, _ = image_shape
     count = max(round(observed * height * width), 1)
     ranks = jax.random.permutation(key, height * width)
