@@ -82,6 +82,32 @@ def test_text_stays_in_its_place():
     assert (header_and_row == 255).all()
 
 
+def test_captions_are_never_cut(monkeypatch):
+    texts = []
+    draw = ImageDraw.ImageDraw.text
+
+    def recorded(self, xy, text, **kwargs):
+        texts.append(text)
+        draw(self, xy, text, **kwargs)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", recorded)
+    name = "scan_of_a_patient_" * 4 + "0001"
+    contact_sheet(["truth"], [[Tile(flat((64, 64), RED), name)]])
+    assert "".join(texts[1:]) == name
+    assert len(texts) > 3
+
+
+@pytest.mark.parametrize(("rows", "panels"), [(1, 1), (4, 2), (9, 3), (16, 4), (15, 4)])
+def test_many_rows_go_on_beside_each_other(rows, panels):
+    tiles = [[Tile(flat((64, 64), (10, 20, 10 * i)))] for i in range(rows)]
+    sheet = contact_sheet(["truth"], tiles)
+    boxes = [framed(sheet, (10, 20, 10 * i)) for i in range(rows)]
+    assert len({left for left, *_ in boxes}) == panels
+    assert len({(left, top) for left, top, *_ in boxes}) == rows
+    assert boxes == sorted(boxes)
+    assert rows == 1 or sheet.width > 0.7 * sheet.height
+
+
 @pytest.mark.parametrize("rows", [[], [[]], [[Tile(IMAGE)]]])
 def test_a_sheet_needs_rows_that_match_its_labels(rows):
     with pytest.raises(ValueError, match="each of 2 tiles"):

@@ -57,7 +57,8 @@ def test_the_demo_compares_the_methods_on_its_tasks(solve, tmp_path, inputs, mon
             assert stored["steps"] == steps
             assert f"{stored['psnr_db']['mean']:.2f}" in done.out
     assert "not for diagnosis" in done.out
-    assert done.out.endswith(f"contact sheet: {out / 'contact_sheet.png'}\n")
+    assert f"contact sheet: {out / 'contact_sheet.png'}\n" in done.out
+    assert f"the first picture: {out / 'contact_sheet.png'}\n" in done.err
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 128
         assert sheet.height > 2 * len(tasks) * 128

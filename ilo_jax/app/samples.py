@@ -141,6 +141,16 @@ def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> l
     ]
 
 
+ERROR_SCALE = 5
+"""Of error maps: a fifth of the range from black to white is white."""
+
+
+def error_map(truth: np.ndarray, image: np.ndarray) -> Tile:
+    """`[H, W, 1]`, how far an image is from the truth, mean of the channels."""
+    distance = np.abs(image - truth).mean(-1, keepdims=True)
+    return Tile(np.clip(ERROR_SCALE * distance - 1, -1, 1), f"times {ERROR_SCALE}")
+
+
 def batch_operator(samples: Sequence[Sample]) -> Operator:
     """Of a batch: one for all, or with arrays for each.
 

@@ -23,7 +23,7 @@ class Tile:
 
     Attributes:
       image: `[H, W, C]` in [-1, 1], C 1 or 3.
-      caption: a line below it; shortened where it is wider than the tile.
+      caption: below it, in as many lines as it takes.
     """
 
     image: np.ndarray
@@ -40,10 +40,11 @@ def contact_sheet(
 
     All tiles have one size: that of the largest image, magnified by an integer factor
     (nearest neighbour) to at least 128 px, or reduced to at most 256 px. A smaller image in a
-    row, such as the measurement of super-resolution, is magnified by an integer factor too.
+    row, such as the measurement of super-resolution, is magnified by an integer factor too. Rows
+    that would make a tall strip go on in further panels beside the first one.
 
     Args:
-      labels: one a column.
+      labels: one a column, shortened where it is wider than that.
       rows: at least one; each has as many tiles as there are labels.
       footer: a note below the rows, wrapped.
       total: how many rows there are, where the caller has built the first ones only.
@@ -61,43 +62,54 @@ def contact_sheet(
     label_font = ImageFont.load_default(_LABEL_SIZE)
     caption_font = ImageFont.load_default(_CAPTION_SIZE)
     footer_font = ImageFont.load_default(_FOOTER_SIZE)
-    width = 2 * _MARGIN + len(labels) * (side + _GAP) - _GAP
+    captions = [[_wrap(tile.caption, caption_font, side) for tile in row] for row in rows]
+    lines = max(len(caption) for row in captions for caption in row)
+    line_height = _CAPTION_SIZE + _PADDING
+    pitch = side + _GAP + lines * line_height
+    panel = len(labels) * (side + _GAP)
+    panels = _panels(len(rows), panel, pitch)
+    deep = -(-len(rows) // panels)
+    width = 2 * _MARGIN + panels * panel - _GAP
     footer_lines = [
         line
         for text in (omitted, *footer.splitlines())
         for line in _wrap(text, footer_font, width - 2 * _MARGIN)
     ]
     header = _LABEL_SIZE + 2 * _PADDING
-    captioned = any(tile.caption for row in rows for tile in row)
-    pitch = side + _GAP + (_CAPTION_SIZE + _PADDING if captioned else 0)
-    line_height = _FOOTER_SIZE + _PADDING
     footer_height = len(footer_lines) * line_height + (_GAP if footer_lines else 0)
-    height = 2 * _MARGIN + header + len(rows) * pitch - _GAP + footer_height
+    height = 2 * _MARGIN + header + deep * pitch - _GAP + footer_height
 
     sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
 
     def write(x: int, y: int, text: str, font, colour: str) -> None:
-        draw.text((x, y), _shorten(text, font, side), fill=colour, font=font, anchor="ms")
+        draw.text((x, y), text, fill=colour, font=font, anchor="ms")
 
-    lefts = [_MARGIN + i * (side + _GAP) for i in range(len(labels))]
-    for left, label in zip(lefts, labels, strict=True):
-        write(left + side // 2, _MARGIN + _LABEL_SIZE, label, label_font, _INK)
-    top = _MARGIN + header
-    for row in rows:
-        for left, tile in zip(lefts, row, strict=True):
+    for i, label in enumerate(labels * panels):
+        x = _MARGIN + i * (side + _GAP) + side // 2
+        write(x, _MARGIN + _LABEL_SIZE, _shorten(label, label_font, side), label_font, _INK)
+    for i, (row, texts) in enumerate(zip(rows, captions, strict=True)):
+        top = _MARGIN + header + i % deep * pitch
+        for column, (tile, caption) in enumerate(zip(row, texts, strict=True)):
+            left = _MARGIN + i // deep * panel + column * (side + _GAP)
             picture = _fit(to_pillow(tile.image), side)
             x, y = left + (side - picture.width) // 2, top + (side - picture.height) // 2
             sheet.paste(picture, (x, y))
             frame = (x - 1, y - 1, x + picture.width, y + picture.height)
             draw.rectangle(frame, outline=_FRAME)
-            baseline = top + side + _PADDING + _CAPTION_SIZE
-            write(left + side // 2, baseline, tile.caption, caption_font, _CAPTION)
-        top += pitch
+            for n, line in enumerate(caption, 1):
+                write(left + side // 2, top + side + n * line_height, line, caption_font, _CAPTION)
+    top = _MARGIN + header + deep * pitch
     for line in footer_lines:
         draw.text((_MARGIN, top + _FOOTER_SIZE), line, fill=_FOOTER, font=footer_font, anchor="ls")
         top += line_height
     return sheet
+
+
+def _panels(rows: int, width: int, height: int) -> int:
+    """How many panels beside each other are about as wide as high, or wider; each is filled."""
+    deep = next(d for d in range(rows, 0, -1) if -(-rows // d) * width >= d * height or d == 1)
+    return -(-rows // deep)
 
 
 def _side(pixels: int) -> int:
@@ -117,8 +129,7 @@ def _scaled(picture: Image.Image, factor: float, filter: Image.Resampling) -> Im
 
 
 def _shorten(text: str, font, width: int) -> str:
-    """Cuts out the middle of a text that is too wide: ends of file names tell them apart."""
-    text = " ".join(text.encode(errors="replace").decode().split())
+    """Cuts out the middle of a text that is too wide."""
     short, keep = text, len(text)
     while font.getlength(short) > width:
         keep -= 1
@@ -128,9 +139,13 @@ def _shorten(text: str, font, width: int) -> str:
 
 def _wrap(text: str, font, width: int) -> list[str]:
     lines: list[str] = []
-    for word in text.split():
+    for word in text.encode(errors="replace").decode().split():
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
-        else:
-            lines.append(word)
+            continue
+        lines.append("")
+        for letter in word:  # one that is too long for a line is broken
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
     return lines
