@@ -16,6 +16,8 @@ from ilo_jax.files.generators import load  # noqa: E402
 from ilo_jax.files.variables import image_of, load_variables, save_variables  # noqa: E402
 from ilo_jax.solve import reconstruct  # noqa: E402
 
+__version__ = "0.2.0"
+
 __all__ = [
     "InputError",
     "image_of",

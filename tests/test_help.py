@@ -1,10 +1,10 @@
 """What `--help` says."""
 
 import json
-from importlib.metadata import version
 
 import pytest
 
+import ilo_jax
 from ilo_jax.app.tasks import TASKS
 
 looks_at_files = True
@@ -56,7 +56,7 @@ def test_a_word_may_have_two_spellings(solve, tmp_path):
 
 
 def test_version_and_completion(solve):
-    assert solve("--version").out == f"{version('ilo_jax')}\n"
+    assert solve("--version").out == f"{ilo_jax.__version__}\n"
     done = solve("--print-completion bash")
     assert done.code == 0
     assert "superres" in done.out

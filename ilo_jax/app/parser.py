@@ -3,10 +3,10 @@
 import argparse
 import shlex
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ilo_jax import __version__
 from ilo_jax.app import arguments
 from ilo_jax.app.groups import (
     add_endings,
@@ -35,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="'TASK --help' shows the options of a task. For example: "
         "%(prog)s superres --factor 4 --images scans/*.png --out results",
     )
-    parser.add_argument("--version", action="version", version=version("ilo_jax"))
+    parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
         "--print-completion",
         action=Completion,
