@@ -102,7 +102,7 @@ class Messages:
 @pytest.fixture
 def team(monkeypatch) -> list[Team]:
     messages = Messages()
-    monkeypatch.setattr("ilo_jax.app.hosts.multihost.get_jax_distributed_client", lambda: messages)
+    monkeypatch.setattr("ilo_jax.app.hosts._coordination", lambda: messages)
     return [Team(i, 2) for i in range(2)]
 
 

@@ -20,6 +20,7 @@ from ilo_jax.stylegan2 import (
     config_f,
     derive,
     fit_mapping_proxy,
+    generator_shapes,
     initial_state,
     map_latents,
     random_generator,
@@ -40,8 +41,7 @@ def make(config, seed):
         fan_in = max(1, int(np.prod(leaf.shape[:-1]))) if len(leaf.shape) > 1 else 25
         return jnp.asarray(rng.normal(size=leaf.shape, scale=fan_in**-0.5), leaf.dtype)
 
-    shapes = jax.eval_shape(lambda: random_generator(config, jax.random.key(0)))
-    generator = jax.tree.map(draw, shapes)
+    generator = jax.tree.map(draw, generator_shapes(config))
     return generator.replace(synthesis=derive(generator.synthesis["params"]))
 
 
@@ -55,6 +55,17 @@ def _inputs(batch: tuple[int, ...] = (2,), config: GeneratorConfig = CONFIG) -> 
     shapes = jax.eval_shape(lambda: sample_noises(jax.random.key(0), config, batch))
     noises = tuple(normal(i, *noise.shape) for i, noise in enumerate(shapes))
     return normal(9, *batch, config.num_latents, config.w_dim), noises
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"architecture": "resnet"}, {"label_dim": 3, "label_width": 4, "mapping_width": 7}],
+)
+def test_arrays_are_those_of_the_networks(changed):
+    config = dataclasses.replace(CONFIG, **changed)
+    traced = jax.eval_shape(lambda: random_generator(config, jax.random.key(0)))
+    traced = traced.replace(synthesis={"params": traced.synthesis["params"]})
+    assert generator_shapes(config) == traced
 
 
 def test_sizes_of_config_f():

@@ -13,11 +13,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
-from orbax.checkpoint import multihost
 
 from ilo_jax.errors import InputError
 
 T = TypeVar("T")
+
+
+def _coordination() -> Any:
+    from orbax.checkpoint import multihost  # a fifth of a second, for several processes only
+
+    return multihost.get_jax_distributed_client()
 
 
 class Team:
@@ -31,7 +36,7 @@ class Team:
     def __init__(self, index: int = 0, count: int = 1):
         self.index = index
         self.count = count
-        self._client: Any = multihost.get_jax_distributed_client() if count > 1 else None
+        self._client: Any = _coordination() if count > 1 else None
         self._meetings = 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:

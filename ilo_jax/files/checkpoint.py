@@ -20,7 +20,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import tensorstore as ts
 
 from ilo_jax.errors import InputError, one_line
@@ -36,11 +35,13 @@ _SPARE_BYTES = 2**26
 
 
 @contextlib.contextmanager
-def own_checkpointer() -> Iterator[ocp.StandardCheckpointer]:
+def own_checkpointer() -> Iterator[Any]:
     """Orbax's, for files that this process reads and writes without the others of its run.
 
     Its threads log what goes wrong, traceback and all, before it is raised: that is not needed.
     """
+    import orbax.checkpoint as ocp  # a fifth of a second, for what is written only
+
     own, log = jax.process_index(), logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.CRITICAL)

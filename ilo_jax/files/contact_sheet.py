@@ -85,7 +85,7 @@ def contact_sheet(
     def write(x: int, y: int, text: str, font, colour: str) -> None:
         draw.text((x, y), text, fill=colour, font=font, anchor="ms")
 
-    for i, label in enumerate(labels * panels):
+    for i, label in enumerate([*labels] * panels):
         x = _MARGIN + i * (side + _GAP) + side // 2
         write(x, _MARGIN + _LABEL_SIZE, _shorten(label, label_font, side), label_font, _INK)
     for i, (row, texts) in enumerate(zip(rows, captions, strict=True)):

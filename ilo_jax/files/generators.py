@@ -4,12 +4,10 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import jax
-
 from ilo_jax.files import digest
 from ilo_jax.files.checkpoint import CheckpointError, Checkpoints
 from ilo_jax.priors import NO_FACTS, Facts
-from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, derive, random_generator
+from ilo_jax.stylegan2 import Generator, GeneratorConfig, StyleGAN2, derive, generator_shapes
 
 EMBEDDED_DEFAULT = "chest64"
 _GENERATORS = Checkpoints(
@@ -52,8 +50,7 @@ def load(path: str | pathlib.Path = EMBEDDED_DEFAULT) -> StyleGAN2:
         facts = _facts(told, config)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise _GENERATORS.damaged(folder, error) from error
-    shapes = jax.eval_shape(lambda: _stored(random_generator(config, jax.random.key(0))))
-    arrays = _GENERATORS.arrays(folder, shapes)
+    arrays = _GENERATORS.arrays(folder, _stored(generator_shapes(config)))
     generator = Generator(config=config, synthesis=derive(arrays.pop("synthesis")), **arrays)
     return StyleGAN2(generator, facts)
 

@@ -18,6 +18,7 @@ from ilo_jax.stylegan2.generator import (
 )
 from ilo_jax.stylegan2.networks import State, Styles
 from ilo_jax.stylegan2.prior import Inputs, StyleGAN2
+from ilo_jax.stylegan2.shapes import generator_shapes
 
 __all__ = [
     "Generator",
@@ -32,6 +33,7 @@ __all__ = [
     "config_f",
     "derive",
     "fit_mapping_proxy",
+    "generator_shapes",
     "initial_state",
     "map_latents",
     "random_generator",
