@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
+from ilo_jax.app.finish import finish
 from ilo_jax.app.hosts import ALONE, Team
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.measurements import save_measurement
@@ -24,11 +25,9 @@ from ilo_jax.app.samples import (
     batch_operator,
     measurement_error,
     stack,
-    tiles_of,
 )
 from ilo_jax.app.starts import frame_before, method_from, stacked_starts, with_start
 from ilo_jax.errors import InputError
-from ilo_jax.files.contact_sheet import MAX_ROWS, Tile
 from ilo_jax.files.variables import image_of, save_variables
 from ilo_jax.ops import make_batch_consistent
 from ilo_jax.solve import Choice, Result
@@ -61,11 +60,11 @@ def reconstruct(
     """
     inputs = Inputs(run, team.share(paths))
     results = _open(run.description | {"inputs": inputs.named}, paths, Path(out), team)
-    _solve_missing(run, inputs, results, reporter, alone=len(paths) == 1)
+    computed = _solve_missing(run, inputs, results, reporter, alone=len(paths) == 1)
     team.exchange(None)  # all are done
     found: list[Any] = [None, []]
     if team.index == 0:
-        summary, failed = _finish(run, paths, results, reporter)
+        summary, failed = finish(run, paths, results, reporter, computed)
         found = [summary, [str(file) for file in failed]]
     summary, failed = team.exchange(found)[0]
     return Outcome(summary, [Path(file) for file in failed], results)
@@ -94,8 +93,8 @@ def _open(described: dict[str, Any], paths: Sequence[Path], out: Path, team: Tea
 
 def _solve_missing(
     run: Run, inputs: Inputs, results: Results, reporter: Reporter, alone: bool
-) -> None:
-    """Solves the images that are not there yet, or are of other inputs."""
+) -> bool:
+    """Solves the images that are not there yet, or are of other inputs; whether there were any."""
     paths = inputs.files
     finished = {name: row.input for name, row in results.finished().items()}
     same = kept(finished, inputs, reporter.say)
@@ -139,6 +138,7 @@ def _solve_missing(
         devices=devices,
         remedies="fewer --samples, or a smaller generator",
     ).run(reader.read(missing, complete, alone), reporter.say)
+    return bool(missing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +151,8 @@ class _Found:
     spread: np.ndarray
     finite: np.ndarray
     source: Choice | tuple[np.ndarray, Result]
+    steps: Sequence[int] = ()
+    errors: np.ndarray | None = None
 
 
 def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
@@ -159,10 +161,12 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
     method, restarts = method_from(run, batch), run.restarts
     runs = [(sample, k + 1) for sample in batch for k in range(restarts)]
     parts: list[Result] = []
+    seen: list[dict[int, np.ndarray]] = []
     for program in padded(runs, size):
         before = len(parts) * (method.max_steps or 0)
-        result = _solve_program(run, method, program, reporter, before)
+        result, errors = _solve_program(run, method, program, reporter, before)
         parts.append(jax.tree.map(np.asarray, result))
+        seen.append(errors)
     result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *parts)
     if _keeps_variables(run):
         images = [image_of(run.prior, _of_run(result.x, i)) for i in range(len(runs))]
@@ -177,7 +181,10 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
         image = jnp.clip(met, -1, 1)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
-    return _Found(image.mean(1), image.std(1), finite, (image, result))
+    errors = np.concatenate([np.stack(list(part.values()), 1) for part in seen])[: len(runs)]
+    errors = errors.reshape(len(batch), restarts, -1)
+    source = (image, result)
+    return _Found(image.mean(1), image.std(1), finite, source, list(seen[0]), errors)
 
 
 def _solve_program(
@@ -186,8 +193,9 @@ def _solve_program(
     runs: list[tuple[Sample, int]],
     reporter: Reporter,
     before: int,
-) -> Result:
-    """Of samples, each with the number of the restart, from 1."""
+) -> tuple[Result, dict[int, np.ndarray]]:
+    """Of samples, each with the number of the restart, from 1; and their least error so far, `[n]`,
+    by the steps taken."""
     samples = [sample for sample, _ in runs]
     measurement, reference = (
         None if field[0] is None else stack(field)
@@ -196,11 +204,13 @@ def _solve_program(
     keys = jnp.stack([run.image_key(sample.file) for sample in samples])
     keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
 
+    errors: dict[int, np.ndarray] = {}
+
     def progress(steps: int, error: jax.Array) -> None:
-        jax.block_until_ready(error)  # JAX runs ahead of its results; the bar must not
+        errors[steps] = np.asarray(error)  # JAX runs ahead of its results; the bar must not
         reporter.progress(before + steps)
 
-    return solve.reconstruct(
+    result = solve.reconstruct(
         run.prior,
         batch_operator(samples),
         measurement,
@@ -211,6 +221,7 @@ def _solve_program(
         progress=progress,
         mesh=batch_mesh(len(runs)),
     )
+    return result, errors
 
 
 def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
@@ -270,6 +281,8 @@ def _keep(run: Run, results: Results, sample: Sample, found: _Found, i: int) -> 
         results.add_spread(name, found.spread[i])
     if settings.save_arrays:
         results.add_array(name, found.image[i])
+    if found.errors is not None:
+        results.add_history(name, found.steps, found.errors[i])
     if settings.save_measurement:
         save_measurement(results.measurement(name), sample.operator, sample.measurement)
     if isinstance(found.source, Choice):
@@ -291,38 +304,3 @@ def _keeps_variables(run: Run) -> bool:
 
 def _of_run(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[i], tree)
-
-
-def _finish(
-    run: Run, paths: Sequence[Path], results: Results, reporter: Reporter
-) -> tuple[dict[str, Any] | None, list[Path]]:
-    """Summary and contact sheet, of the results of all processes, and the files that failed."""
-    results.merge()
-    rows, failed = results.finished(), results.failed()
-    known = rows | failed
-    lost = [file.stem for file in paths if file.stem not in known]
-    if lost:
-        raise InputError(
-            f"{results.out}: {len(lost)} results are not there, of {lost[0]} the first; expected a "
-            "folder that all processes share: the same command computes them"
-        )
-    finished = [file for file in paths if file.stem in rows]
-    without_image = [file for file in paths if file.stem in failed]
-    if not finished:
-        return None, without_image
-    tiles, shown = list[list[Tile]](), list[Path]()
-    for file in finished[:MAX_ROWS]:
-        try:
-            row = tiles_of(run, file, [(results.image(file.stem), rows[file.stem])])
-        except InputError as error:  # gone since it was measured
-            reporter.say(f"not on the contact sheet: {error}")
-            continue
-        tiles.append(row)
-        shown.append(file)
-    labels = ["measurement", str(run.settings.method).upper()]
-    if run.restarts > 1:
-        labels.append("spread")
-        for row, file in zip(tiles, shown, strict=True):
-            row.append(Tile(results.spread(file.stem)))
-    labels = labels if run.settings.measured else ["truth", *labels]
-    return results.finish(labels, tiles, run.prior.facts.notice), without_image

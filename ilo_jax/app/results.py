@@ -9,14 +9,17 @@
     DIR/spread/NAME.png    with --samples or --auto: standard deviation of the restarts
     DIR/chosen/NAME.json   with --auto: the image's setting
     DIR/metrics.csv        one row an image, in natural order
+    DIR/history.csv        without --auto: how each image's error went down
     DIR/.metrics-I.csv     of several processes: what process I knows, until all are done
     DIR/summary.json       when all are done: settings, and mean and std of each metric
     DIR/contact_sheet.png  when all are done
+    DIR/report.html        when all are done: pictures, metrics, curves and settings in one page
 
 A table grows by rows, and every other file appears whole or not at all, so an interrupted run goes
 on where it was.
 """
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +29,7 @@ import numpy as np
 from PIL import Image
 
 from ilo_jax.app.folder import as_json, make_folder, open_folder
+from ilo_jax.app.history import History
 from ilo_jax.app.metrics import COLUMNS, METRICS, OK, Row, row_of, statistics, texts_of
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
@@ -50,6 +54,7 @@ class Results:
     Attributes:
       out: the folder.
       run: JSON-able description of the run: task, method, steps, seed and all other settings.
+      history: of the images that this process has computed, or one before it.
     """
 
     def __init__(self, out: Path, run: dict, rows: dict[str, Row], table: Table):
@@ -57,6 +62,7 @@ class Results:
         self.run = run
         self._rows = rows
         self._table = table
+        self.history = History(out / "history.csv")
 
     @classmethod
     def open(cls, out: Path | str, run: Mapping[str, Any], process: int = 0) -> "Results":
@@ -116,10 +122,19 @@ class Results:
         """Saves the image of a restart, from 0."""
         write_png(self._file("samples", name, restart, ".png"), image)
 
+    def add_history(self, name: str, steps: Sequence[int], errors: np.ndarray) -> None:
+        """Saves errors `[K, len(steps)]` of an image's restarts, before its row is added."""
+        self.history.add(name, steps, errors, self._rows)
+
     def add_choice(self, name: str, chosen: Mapping[str, float | list[float]]) -> None:
         """Saves what `--auto` chose for an image."""
         make_folder(self.out / "chosen")
         write_atomically(self.out / "chosen" / f"{name}.json", as_json(chosen))
+
+    def choice(self, name: str) -> dict[str, Any] | None:
+        """What `--auto` chose for an image; None without."""
+        path = self.out / "chosen" / f"{name}.json"
+        return json.loads(path.read_text()) if path.exists() else None
 
     def spread(self, name: str) -> np.ndarray:
         """The spread of an image's restarts as it was saved, to look at: float32 `[H, W, C]`."""

@@ -1,0 +1,85 @@
+"""What is said of all images when the last is done: summary, contact sheet, report."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ilo_jax.app.pipeline import Reporter
+from ilo_jax.app.report import MOST, Shown, report
+from ilo_jax.app.results import Results
+from ilo_jax.app.run import Run
+from ilo_jax.app.samples import error_map, tiles_of
+from ilo_jax.errors import InputError
+from ilo_jax.files.atomic import write_atomically
+from ilo_jax.files.contact_sheet import MAX_ROWS, Tile
+
+
+def finish(
+    run: Run, paths: Sequence[Path], results: Results, reporter: Reporter, computed: bool
+) -> tuple[dict[str, Any] | None, list[Path]]:
+    """Summary, contact sheet and report, of the results of all processes, and the files that
+    failed.
+
+    Args:
+      computed: whether there is anything new, without which a report is left as it is.
+
+    Raises:
+      InputError: results of other processes are not there, or something cannot be written.
+    """
+    results.merge()
+    rows, failed = results.finished(), results.failed()
+    known = rows | failed
+    lost = [file.stem for file in paths if file.stem not in known]
+    if lost:
+        raise InputError(
+            f"{results.out}: {len(lost)} results are not there, of {lost[0]} the first; expected a "
+            "folder that all processes share: the same command computes them"
+        )
+    finished = [file for file in paths if file.stem in rows]
+    without_image = [file for file in paths if file.stem in failed]
+    if not finished:
+        return None, without_image
+    path = results.out / "report.html"
+    writes_report = computed or not path.exists()
+    shown = dict(_rows(run, finished[: MOST if writes_report else MAX_ROWS], results, reporter))
+    labels = [*_measured(run), str(run.settings.method).upper(), *["spread"] * (run.restarts > 1)]
+    notice = run.prior.facts.notice
+    summary = results.finish(labels, list(shown.values())[:MAX_ROWS], notice)
+    if writes_report:
+        images = [
+            Shown(rows[name], _pictures(run, labels, tiles), results.choice(name))
+            for name, tiles in shown.items()
+        ]
+        title = f"{run.settings.task}: {results.out.resolve().name}"
+        page = report(
+            title, results.run, summary, images, list(failed.values()), results.history, notice
+        )
+        write_atomically(path, page)
+    return summary, without_image
+
+
+def _rows(
+    run: Run, files: Sequence[Path], results: Results, reporter: Reporter
+) -> Iterator[tuple[str, list[Tile]]]:
+    """By name: truth (if there is one), measurement, result, and spread of restarts."""
+    rows = results.finished()
+    for file in files:
+        name = file.stem
+        try:
+            tiles = tiles_of(run, file, [(results.image(name), rows[name])])
+        except InputError as error:  # gone since it was measured
+            reporter.say(f"not on the contact sheet: {error}")
+            continue
+        yield name, tiles + ([Tile(results.spread(name))] if run.restarts > 1 else [])
+
+
+def _measured(run: Run) -> list[str]:
+    return ["measurement"] if run.settings.measured else ["truth", "measurement"]
+
+
+def _pictures(run: Run, labels: Sequence[str], tiles: Sequence[Tile]) -> dict[str, Any]:
+    pictures = {label: tile.image for label, tile in zip(labels, tiles, strict=True)}
+    if "truth" in pictures:
+        result = pictures[str(run.settings.method).upper()]
+        pictures = {**pictures, "error": error_map(pictures["truth"], result).image}
+    return pictures

@@ -1,0 +1,73 @@
+"""`history.csv`: how the measurement error of each image went down."""
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ilo_jax.files.atomic import append, write_atomically
+
+COLUMNS = ("name", "restart", "step", "error")
+
+
+class History:
+    """A file that grows; its rows are not kept in memory, since there are many.
+
+    Columns: the image's name, its restart from 1, the steps taken over all rounds, and the least
+    measurement error so far, over what is held out where anything is.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._checked = False
+
+    def add(
+        self, name: str, steps: Sequence[int], errors: np.ndarray, others: Collection[str]
+    ) -> None:
+        """Writes rows of an image.
+
+        Args:
+          errors: `[K, len(steps)]`, of each restart.
+          others: names whose rows in the file are valid; all others go, such as those of an image
+            that is computed again.
+
+        Raises:
+          InputError: they cannot be written.
+        """
+        if not self._checked:
+            write_atomically(self.path, _text([COLUMNS, *self._rows(others)]))
+            self._checked = True
+        rows = [
+            (name, k + 1, step, f"{error:.6g}")
+            for k, of_restart in enumerate(errors)
+            for step, error in zip(steps, of_restart, strict=True)
+        ]
+        append(self.path, _text(rows))
+
+    def of(self, names: Collection[str]) -> dict[str, list[list[tuple[int, float]]]]:
+        """Of each restart of the named images, `(step, error)`."""
+        found: dict[str, list[list[tuple[int, float]]]] = {}
+        for name, restart, step, error in self._rows(names):
+            restarts = found.setdefault(name, [])
+            while len(restarts) < int(restart):
+                restarts.append([])
+            restarts[int(restart) - 1].append((int(step), float(error)))
+        return found
+
+    def _rows(self, names: Collection[str]) -> Iterator[list[str]]:
+        """Those of the named images; not a last one that a killed run was writing."""
+        if not self.path.exists():
+            return
+        with self.path.open(newline="", errors="surrogateescape") as file:
+            whole = (line for line in file if line.endswith("\n"))
+            for row in csv.reader(whole):
+                if len(row) == len(COLUMNS) and row[0] in names and row[1].isdecimal():
+                    yield row
+
+
+def _text(rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode(errors="surrogateescape")
