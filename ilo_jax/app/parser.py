@@ -37,6 +37,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options from a file, .toml or the run.json of an earlier run; given ones go before",
+    )
+    parser.add_argument(
         "--print-completion",
         action=Completion,
         choices=("bash", "zsh", "tcsh"),
