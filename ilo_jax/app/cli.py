@@ -18,6 +18,7 @@ from ilo_jax.app.cache import mend_cache, use_cache
 from ilo_jax.app.classify import run_classify
 from ilo_jax.app.config import with_config
 from ilo_jax.app.demo import demo
+from ilo_jax.app.evaluate import run_evaluate
 from ilo_jax.app.flags import with_flags
 from ilo_jax.app.hosts import ALONE, join
 from ilo_jax.app.lock import locked
@@ -75,7 +76,7 @@ def _run(args: argparse.Namespace, console: Console) -> int:
         with locked(Path(args.out)):
             demo(Path(args.out), args.seed, console)
         return 0
-    commands = {"classify": run_classify, "sweep": run_sweep}
+    commands = {"classify": run_classify, "evaluate": run_evaluate, "sweep": run_sweep}
     return commands.get(args.task, _run_task)(args, console)
 
 
