@@ -16,7 +16,9 @@ from rich.console import Console
 from ilo_jax.app import arguments
 from ilo_jax.app.cache import mend_cache, use_cache
 from ilo_jax.app.classify import run_classify
+from ilo_jax.app.config import with_config
 from ilo_jax.app.demo import demo
+from ilo_jax.app.evaluate import run_evaluate
 from ilo_jax.app.flags import with_flags
 from ilo_jax.app.hosts import ALONE, join
 from ilo_jax.app.lock import locked
@@ -53,12 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0 all done, 1 some images failed, 2 bad input,
     130 interrupted, 143 ended by the system."""
     try:
-        args = make_parser().parse_args(argv)
-        start_quickly()
+        parser, tasks = make_parser(), tuple[str, ...]()
         try:
+            args = parser.parse_args(with_config(sys.argv[1:] if argv is None else argv, parser))
+            tasks = (args.task or "", getattr(args, "swept", ""))
+            start_quickly()
             return _run(args, Console(stderr=True, highlight=False))
         except InputError as error:
-            tasks = (args.task or "", getattr(args, "swept", ""))
             print(f"error: {with_flags(error, tasks)}", file=sys.stderr)
             return 2
     except KeyboardInterrupt as stopped:
@@ -73,7 +76,7 @@ def _run(args: argparse.Namespace, console: Console) -> int:
         with locked(Path(args.out)):
             demo(Path(args.out), args.seed, console)
         return 0
-    commands = {"classify": run_classify, "sweep": run_sweep}
+    commands = {"classify": run_classify, "evaluate": run_evaluate, "sweep": run_sweep}
     return commands.get(args.task, _run_task)(args, console)
 
 

@@ -15,7 +15,8 @@ def open_folder(out: Path, run: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
       run: JSON-able description of the run; must equal that of the run in the folder, if that has
-        a table or an image yet, but for `inputs`: digests, which rows are compared with.
+        a table or an image yet, but for `made_by`, and for `inputs`: digests, which rows are
+        compared with.
 
     Returns:
       The description as `run.json` has it.
@@ -82,7 +83,7 @@ def _read_run(out: Path) -> dict | None:
 
 
 def _check_same_run(out: Path, stored: dict, run: dict) -> None:
-    keys = [key for key in dict.fromkeys([*run, *stored]) if key != "inputs"]
+    keys = [key for key in dict.fromkeys([*run, *stored]) if key not in ("inputs", "made_by")]
     different = [key for key in keys if key not in run or stored.get(key, _ABSENT) != run[key]]
     if different:
         found = ", ".join(_setting(key, stored) for key in different)

@@ -37,6 +37,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options from a file, .toml or the run.json of an earlier run; given ones go before",
+    )
+    parser.add_argument(
         "--print-completion",
         action=Completion,
         choices=("bash", "zsh", "tcsh"),
@@ -53,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_task(tasks, task, parser.prog)
     _add_sweep(tasks)
     _add_classify(tasks)
+    _add_evaluate(tasks)
     return parser
 
 
@@ -128,6 +134,19 @@ def _add_sweep(subparsers: Any) -> None:
             help="of each image and setting (default: %(default)s)",
         )
         swept.shorten([option.name for option in task.options])
+
+
+def _add_evaluate(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="how near the images of one folder are to those of another",
+        description="PSNR, SSIM, mean absolute error and normalized root mean squared error of the "
+        "images that both folders have, by name.",
+    )
+    parser.add_argument("images", metavar="IMAGES", help="folder of results")
+    parser.add_argument("truth", metavar="TRUTH", help="folder of what they should be")
+    parser.add_argument("--lpips", action="store_true", help="LPIPS by VGG, too")
+    parser.add_argument("--table", metavar="FILE.csv", help="write a row an image")
 
 
 def _add_classify(subparsers: Any) -> None:

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import ilo_jax
+from ilo_jax.app.folder import without_infinity
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
 from ilo_jax.app.options import (
@@ -94,12 +96,12 @@ class Run:
           InputError: a setting is out of range, or does not go with another.
         """
         operator = like = operator_of(settings, prior)
-        settings = with_method(settings, prior, operator)
+        asked, settings = settings, with_method(settings, prior, operator)
         if settings.measured and operator.measures_image:
             nothing = jnp.zeros(operator.measurement_shape, jnp.float32)
             like = as_stored(operator, nothing, step=0)  # what noise there is is known then
         method = method_of(settings, prior)
-        description = _description(settings, method)
+        description = _description(settings, method) | {"made_by": _made_by(asked)}
         later = of_frames(method, settings.video) if settings.video else method
         if has_reference(method) and settings.reference is None:
             if not settings.video:
@@ -260,6 +262,25 @@ def _description(settings: Settings, method: Method) -> dict[str, Any]:
     given = {k: v for k, v in dataclasses.asdict(settings).items() if v is not None}
     options = given.pop("options")
     return given | describe(settings, method) | options
+
+
+def _made_by(settings: Settings) -> dict[str, Any]:
+    """What was asked for, as `--config` takes it, and what else the bytes depend on."""
+    asked = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if getattr(settings, field.name) not in (None, field.default)
+    }
+    video = asked.pop("video", None)
+    if video is not None:
+        asked |= {"video": True, "frame_steps": video.steps, "frame_radii": video.radii}
+    given = {k: without_infinity(v) if isinstance(v, tuple) else v for k, v in asked.items()}
+    return {
+        "given": given,
+        "ilo_jax": ilo_jax.__version__,
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }
 
 
 def _check_terms(prior: Prior, operator: Operator, method: Method) -> None:

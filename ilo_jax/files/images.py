@@ -74,6 +74,17 @@ def read_exact(
     return _signed(colour, shape[2]), _said(path, picture.notes), 2 * picture.step
 
 
+def read_whole(path: Path | str) -> np.ndarray:
+    """A picture as it is: float32 `[H, W, C]` in [-1, 1], C 1 (grey) or 3.
+
+    Raises:
+      InputError: as `read_image`.
+    """
+    picture = open_picture(path)
+    colour = picture.on_white(*_whole(picture))
+    return _signed(colour, colour.shape[-1])
+
+
 def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:
     """Reads a mask: white is observed; black (below half) and transparent are missing.
 
