@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick test-slow lint types clean
+.PHONY: demo docs test quick test-slow lint types clean
 
 demo: .venv/installed
 	$(BIN)/python -m ilo_jax.solve
@@ -14,8 +14,13 @@ test: lint
 quick: .venv/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+# Once more what is quick, with all programs compiled as users have them; then what takes minutes.
 test-slow: .venv/installed
+	ILO_JAX_TESTS_AS_USERS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow
+
+docs: .venv/installed
+	$(BIN)/mkdocs build --quiet --strict
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -23,6 +23,9 @@ os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 _flags = (os.environ.get("XLA_FLAGS", ""), "--xla_cpu_parallel_codegen_split_count=1")
 os.environ["XLA_FLAGS"] = " ".join(_flags).strip()
 
+_AS_USERS = "ILO_JAX_TESTS_AS_USERS" in os.environ
+"""Whether all programs are compiled as users have them."""
+
 # The first example of a shape compiles: times say nothing about a law.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
@@ -37,15 +40,15 @@ def pytest_configure():
 @pytest.fixture(scope="module", autouse=True)
 def own_programs(request):
     """Compiled programs go with their file, and their memory. They are compiled as users have them,
-    with few exceptions that have few optimizations: files that look at what a command writes and
-    says, `looks_at_files = True`, and those that combine what is tested by others, generator,
-    operators, projections, terms and loop, `numerics_elsewhere = True`."""
+    with exceptions that have few optimizations: files that look at what a command writes and says,
+    `looks_at_files = True`, those that combine what is tested by others, generator, operators,
+    projections, terms and loop, `numerics_elsewhere = True`, and those of many small programs,
+    `many_programs = True`. `make test-slow` runs all of them without exception."""
     import jax
     from jax._src import compiler
 
-    few = any(
-        getattr(request.module, name, False) for name in ("looks_at_files", "numerics_elsewhere")
-    )
+    names = ("looks_at_files", "numerics_elsewhere", "many_programs")
+    few = not _AS_USERS and any(getattr(request.module, name, False) for name in names)
     options = compiler.get_compile_options
     with pytest.MonkeyPatch.context() as patched:
         if few:

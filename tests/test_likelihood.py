@@ -10,6 +10,8 @@ from scipy.special import log_ndtr
 from ilo_jax.ops import composition, denoising, superresolution
 from ilo_jax.ops.likelihood import censored, expected_censored
 
+many_programs = True
+
 SHAPE = (4, 4, 1)
 
 

@@ -46,6 +46,8 @@ from ilo_jax.solve import (
 from ilo_jax.solve.losses.objective import as_objective
 from ilo_jax.stylegan2.regularizers import geodesic_distance
 
+many_programs = True
+
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "ilo.npz")
 SHAPE = (8, 8, 3)
 FIRST = Round(12, inputs=(0, 3))

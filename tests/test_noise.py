@@ -13,6 +13,8 @@ from scipy import stats
 from ilo_jax import ops
 from ilo_jax.errors import InputError
 
+many_programs = True
+
 KEY = jax.random.key(0)
 SHAPE = (16, 16, 3)
 NOISES = {

@@ -34,6 +34,8 @@ from ilo_jax.ops import (
     random_mask,
 )
 
+many_programs = True
+
 GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "ilo.npz")
 KEY = jax.random.key(0)
 

@@ -11,6 +11,8 @@ from ilo_jax import ops
 from ilo_jax.errors import InputError
 from ilo_jax.ops.classify import Classifier
 
+many_programs = True
+
 SHAPE = (8, 8, 3)
 KEY = jax.random.key(0)
 MASKS = np.random.default_rng(0).integers(0, 2, (3, 8, 8, 1))

@@ -23,6 +23,8 @@ from ilo_jax.ops import (
     sign_patterns,
 )
 
+many_programs = True
+
 KEY = jax.random.key(0)
 SHAPE = (10, 14, 3)
 apply = jax.jit(lambda operator, x: operator(x))

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from ilo_jax.stylegan2 import resample, winograd
 
+many_programs = True
+
 
 def prepare_small_conv(kernel):
     return resample.prepare_conv(kernel, resolution=8)

@@ -9,7 +9,10 @@ import pytest
 
 # Python imports it first; whoever then imports JAX gets the signal in the middle of that.
 STOPPED_AT_JAX = """
-import os, sys
+import os, signal, sys
+
+# A shell's background jobs ignore it, and hand that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Stop:
@@ -56,6 +59,4 @@ def stopped_at_jax(command, number, folder):
         capture_output=True,
         text=True,
         check=False,
-        # A shell's background jobs ignore it, and hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
