@@ -20,7 +20,7 @@ test-slow: .venv/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow
 
 docs: .venv/installed
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lint: .venv/installed
 	$(BIN)/ruff check .
