@@ -20,10 +20,10 @@ def main() -> None:
     truth = ilo_jax.solve.image(prior, ilo_jax.solve.Variables(start, {}))
 
     measurement = camera.measure(k_noise, truth)[None]
-    level = camera.noise_level(camera(truth))
+    level = float(jnp.asarray(camera.noise_level(camera(truth))))
     method = ilo_jax.solve.ilo(prior, steps=[20, 20])
     result = ilo_jax.reconstruct(prior, camera, measurement, k_solve, method)
-    print(f"the truth's own error {float(level):.4f}, reached {float(result.error[0]):.4f}")
+    print(f"the truth's own error {level:.4f}, reached {float(result.error[0]):.4f}")
     print(f"mean squared error {float(jnp.mean((result.image[0] - truth) ** 2)):.4f}")
 
 

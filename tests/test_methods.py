@@ -78,8 +78,8 @@ def test_every_method_improves_on_where_it_starts(name):
         found, target = solved(name), stylegan2_truth()
         image_error = np.mean((found.image - target) ** 2, (1, 2, 3))
         size = np.mean(target**2, (1, 2, 3))
-    first, *others = (solution.error for solution in found.rounds)
-    assert all((error < first).any() for error in others[-1:])
+    if len(STEPS[name]) > 1:
+        assert (found.error < found.rounds[0].error).any()
     np.testing.assert_allclose(image_error, found.error, rtol=1e-3)
     assert (found.error < size).all()
 
