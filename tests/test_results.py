@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from skimage.metrics import structural_similarity
+from skimage.metrics import normalized_root_mse, structural_similarity
 
 from ilo_jax.app import table as table_module
 from ilo_jax.app.metrics import COLUMNS, NOT_FINITE, Row, evaluate, loses_colour, row_of, texts_of
@@ -40,7 +40,9 @@ def saved_names(out) -> list[str]:
 def test_psnr_and_ssim_are_those_of_the_saved_images(channels):
     truth = PIXELS[..., :channels] // 2
     other = truth + np.uint8(10)
-    psnr_db, ssim = evaluate(from_uint8(truth), from_uint8(other) + 1e-3)
+    psnr_db, ssim, mae, nrmse = evaluate(from_uint8(truth), from_uint8(other) + 1e-3)
+    assert mae == pytest.approx(10 / 255)
+    assert nrmse == pytest.approx(normalized_root_mse(truth, other))
     assert psnr_db == pytest.approx(20 * math.log10(255 / 10))
     by_channel = [
         structural_similarity(truth[..., c], other[..., c], data_range=255) for c in range(channels)
@@ -49,7 +51,7 @@ def test_psnr_and_ssim_are_those_of_the_saved_images(channels):
 
 
 def test_equal_images_have_infinite_psnr():
-    assert evaluate(IMAGE, IMAGE) == (math.inf, pytest.approx(1))
+    assert evaluate(IMAGE, IMAGE) == (math.inf, pytest.approx(1), 0, 0)
 
 
 def test_ssim_is_undefined_below_its_window():
@@ -71,8 +73,8 @@ def test_rows_and_images_are_saved_in_natural_order(tmp_path):
     assert saved_names(tmp_path) == ["x1", "x9", "x10"]
     assert list(results.finished()) == ["x1", "x9", "x10"]
     assert (tmp_path / "metrics.csv").read_text().splitlines()[:2] == [
-        "name,psnr_db,ssim,measurement_mse,seconds,input,status",
-        "x1,,,0.001,1.5,ab12,ok",
+        "name,psnr_db,ssim,mae,nrmse,measurement_mse,seconds,input,status",
+        "x1,,,,,0.001,1.5,ab12,ok",
     ]
     np.testing.assert_array_equal(to_uint8(results.image("x10")), PIXELS)
     assert results.image("x1").shape == (16, 16, 1)
@@ -284,6 +286,8 @@ def test_the_summary_has_settings_and_statistics(tmp_path):
         "images": 2,
         "psnr_db": {"mean": 21.5, "std": 1.5},
         "ssim": {"mean": None, "std": None},
+        "mae": {"mean": None, "std": None},
+        "nrmse": {"mean": None, "std": None},
         "measurement_mse": {"mean": 0.001, "std": 0.0},
         "seconds": {"mean": 1.5, "std": 0.0},
     }

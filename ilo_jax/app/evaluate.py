@@ -1,7 +1,6 @@
 """`evaluate A B`: how near the images of one folder are to those of another, by name."""
 
 import argparse
-import math
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from ilo_jax.app.metrics import evaluate, statistics
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
 from ilo_jax.files.find import find_images
-from ilo_jax.files.images import read_whole, to_uint8
+from ilo_jax.files.images import read_whole
 
 METRICS = ("psnr_db", "ssim", "mae", "nrmse", "lpips")
 
@@ -56,20 +55,14 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
 
 
 def _scores(truth: Path, image: Path, with_lpips: bool) -> tuple[float | None, ...]:
-    """PSNR and SSIM as in `metrics.csv`; mean absolute error, 1 being from black to white; root
-    mean squared error over that of the truth from black; LPIPS by VGG, at 256 px where images are
-    larger."""
+    """Those of `metrics.csv`, and LPIPS by VGG, at 256 px where images are larger."""
     pair = [read_whole(path) for path in (truth, image)]
     if pair[0].shape[:2] != pair[1].shape[:2]:
         sizes = ("x".join(map(str, x.shape[1::-1])) for x in pair)
         raise InputError(f"{image}: {' and '.join(sizes)} pixels; expected the size of {truth}")
     channels = max(x.shape[-1] for x in pair)
     a, b = (np.broadcast_to(x, (*x.shape[:2], channels)) for x in pair)
-    x, y = (to_uint8(i).astype(np.float64) / 255 for i in (a, b))
-    size = math.sqrt(np.mean(x**2))
-    rmse = math.sqrt(np.mean((x - y) ** 2))
-    nrmse = rmse / size if size else (math.inf if rmse else 0.0)
-    scores = (*evaluate(a, b), float(np.mean(np.abs(x - y))), nrmse)
+    scores = evaluate(a, b)
     if not with_lpips:
         return scores
     network = lpips.load("vgg")

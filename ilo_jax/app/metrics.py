@@ -1,8 +1,9 @@
 """What is said of an image: a row of `metrics.csv`."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Row:
 
     Attributes:
       name: the image's file name without its extension.
-      psnr_db, ssim: against the truth; None without one (an empty cell). See `evaluate`.
+      psnr_db, ssim, mae, nrmse: against the truth; None without one (an empty cell). See `Scores`.
       measurement_mse: mean square error of the reconstruction's measurements; None without an
         image.
       seconds: the image's share of its batch's time; None of a file that cannot be read.
@@ -34,34 +35,48 @@ class Row:
     seconds: float | None
     input: str
     status: str = OK
+    mae: float | None = None
+    nrmse: float | None = None
 
 
-METRICS = ("psnr_db", "ssim", "measurement_mse", "seconds")
+METRICS = ("psnr_db", "ssim", "mae", "nrmse", "measurement_mse", "seconds")
 COLUMNS = ("name", *METRICS, "input", "status")
 
 
-def evaluate(truth: np.ndarray, image: np.ndarray) -> tuple[float, float | None]:
-    """PSNR in dB and SSIM of the images as they are saved, in 8 bits.
+class Scores(NamedTuple):
+    """Of an image against the truth, as they are saved, in 8 bits.
 
-    Args:
-      truth, image: `[H, W, C]` in [-1, 1].
-
-    Returns:
-      PSNR, `inf` where the two are equal, and SSIM with scikit-image's uniform 7x7 window,
-      None where the image is smaller than the window and SSIM is not defined.
+    Attributes:
+      psnr_db: `inf` where the two are equal.
+      ssim: with scikit-image's uniform 7x7 window, None where the image is smaller than that.
+      mae: mean absolute error; 1 is from black to white.
+      nrmse: root mean squared error over the root mean square of the truth, black being 0.
     """
+
+    psnr_db: float
+    ssim: float | None
+    mae: float
+    nrmse: float
+
+
+def evaluate(truth: np.ndarray, image: np.ndarray) -> Scores:
+    """How near an image is to the truth; both `[H, W, C]` in [-1, 1]."""
     # Imported late: SciPy, which it needs, takes longer to import than JAX.
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
     expected, found = to_uint8(truth), to_uint8(image)
     with np.errstate(divide="ignore"):
         psnr_db = float(peak_signal_noise_ratio(expected, found, data_range=255))
-    if min(expected.shape[:2]) < SSIM_WINDOW:
-        return psnr_db, None
-    ssim = structural_similarity(
-        expected, found, win_size=SSIM_WINDOW, data_range=255, channel_axis=-1
-    )
-    return psnr_db, float(cast(np.floating, ssim))  # a tuple only with `full` or `gradient`
+    ssim = None
+    if min(expected.shape[:2]) >= SSIM_WINDOW:
+        found_ssim = structural_similarity(
+            expected, found, win_size=SSIM_WINDOW, data_range=255, channel_axis=-1
+        )
+        ssim = float(cast(np.floating, found_ssim))  # a tuple only with `full` or `gradient`
+    x, y = (pixels.astype(np.float64) / 255 for pixels in (expected, found))
+    rmse, size = math.sqrt(np.mean((x - y) ** 2)), math.sqrt(np.mean(x**2))
+    nrmse = rmse / size if size else (math.inf if rmse else 0.0)
+    return Scores(psnr_db, ssim, float(np.mean(np.abs(x - y))), nrmse)
 
 
 def loses_colour(truth: np.ndarray, image: np.ndarray) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -261,14 +261,25 @@ def _write(
             reporter.say(f"failed: {sample.file}: {NOT_FINITE}")
             rows.append(Row(name, None, None, None, seconds, sample.digest, NOT_FINITE))
             continue
-        scores = (None, None) if sample.truth is None else evaluate(sample.truth, image)
+        scores: Mapping[str, Any] = {"psnr_db": None, "ssim": None}
+        if sample.truth is not None:
+            scores = evaluate(sample.truth, image)._asdict()
         if sample.truth is not None and loses_colour(sample.truth, image):
             reporter.say(
                 f"{sample.file.name}: in colour, and its reconstruction is grey: expected images "
                 "like the generator's"
             )
         error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)
-        rows.append(Row(name, *scores, float(error), seconds, sample.digest, OK))
+        rows.append(
+            Row(
+                name=name,
+                measurement_mse=float(error),
+                seconds=seconds,
+                input=sample.digest,
+                status=OK,
+                **scores,
+            )
+        )
         _keep(run, results, sample, found, i)
     images = [image if ok else None for image, ok in zip(found.image, found.finite, strict=True)]
     results.add(rows, images)

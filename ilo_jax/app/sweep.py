@@ -181,7 +181,7 @@ def _rows(
         truth = samples[b].truth
         assert truth is not None
         scores = evaluate(truth, found.image[s, k, b])
-        metrics = (*scores, found.error[s, k, b], found.found_at[s, k, b])
+        metrics = (scores.psnr_db, scores.ssim, found.error[s, k, b], found.found_at[s, k, b])
         yield row | dict(zip(METRICS, map(_number, metrics), strict=True)) | {"status": OK}
 
 

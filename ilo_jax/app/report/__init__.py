@@ -77,6 +77,8 @@ def _described(image: Shown) -> dict[str, Any]:
     metrics = {
         "PSNR, dB": image.row.psnr_db,
         "SSIM": image.row.ssim,
+        "MAE": image.row.mae,
+        "NRMSE": image.row.nrmse,
         "measurement error": image.row.measurement_mse,
         "seconds": image.row.seconds,
     }
