@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tqdm
 
 from ilo_jax.classifiers.convnet import ConvNetConfig
 from ilo_jax.classifiers.network import Classify, Network, random_network, save
@@ -126,6 +125,8 @@ def _norm(x: jax.Array) -> jax.Array:
 
 def train(key: jax.Array, digits: Digits, steps: int) -> Network:
     """Adversarial training; the radius grows from 0 over the first third."""
+    from tqdm import trange  # installed with scikit-learn, where the digits are from
+
     k_init, k_steps = jax.random.split(key)
     network = random_network(CONFIG, k_init)
     schedule = optax.cosine_onecycle_schedule(steps, LEARNING_RATE)
@@ -144,7 +145,7 @@ def train(key: jax.Array, digits: Digits, steps: int) -> Network:
         return network.replace(params=optax.apply_updates(network.params, updates)), state
 
     state = optimizer.init(network.params)
-    for i in tqdm.trange(steps, desc="adversarial training"):
+    for i in trange(steps, desc="adversarial training"):
         network, state = step(network, state, digits, jax.random.fold_in(k_steps, i), i)
     return network
 
