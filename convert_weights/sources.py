@@ -61,16 +61,27 @@ def locate(source: str) -> pathlib.Path:
     """The file that `source` stands for: a path, a name in `NETWORKS`, or an address.
 
     What is downloaded is kept with its SHA-256 beside it, and downloaded again if it is no
-    longer that; a download that breaks off leaves nothing.
+    longer that; a download that breaks off leaves nothing, nor does a page in the file's place.
 
     Raises:
-      CheckpointError: it cannot be downloaded.
+      CheckpointError: it cannot be downloaded, or what is there is no checkpoint.
     """
     if source in NETWORKS and not pathlib.Path(source).exists():
         return download(NETWORKS[source].url, cache_folder())
     if source.startswith(("http://", "https://")):
         return download(source, cache_folder())
     return pathlib.Path(source)
+
+
+def _served_instead(path: pathlib.Path) -> str | None:
+    """What a server has given in place of a file, by how it begins; None for what may be one."""
+    with path.open("rb") as file:
+        begins = file.read(2**16).lstrip().lower()
+    if begins.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer"
+    if begins.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, of a quota that is exceeded" if b"quota" in begins else "a web page"
+    return None
 
 
 def download(url: str, folder: pathlib.Path) -> pathlib.Path:
@@ -88,6 +99,13 @@ def download(url: str, folder: pathlib.Path) -> pathlib.Path:
             path=folder,
             progressbar=True,
         )
+        served = _served_instead(path)
+        if served is not None:
+            path.unlink()
+            raise CheckpointError(
+                f"{url}: gives {served}; expected the checkpoint itself: get it in a browser and "
+                "give its path"
+            )
         known.write_text(pooch.file_hash(path))
     except (requests.RequestException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

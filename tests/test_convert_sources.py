@@ -70,6 +70,22 @@ def test_what_was_damaged_in_the_cache_is_downloaded_again(address):
     assert len(_Handler.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\n<!DOCTYPE html><title>Sign in</title>", "gives a web page; expected the checkpoint"),
+        (b"<html>Google Drive - Quota exceeded</html>", "a web page, of a quota that is exceeded"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "gives a Git LFS pointer"),
+    ],
+)
+def test_what_is_served_in_place_of_a_file_is_not_kept(address, tmp_path, content, message):
+    (tmp_path / "served" / "page.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        sources.locate(f"{address}/page.pt")
+    assert "\n" not in str(caught.value)
+    assert list(sources.cache_folder().iterdir()) == []
+
+
 def test_a_download_that_breaks_off_leaves_nothing_and_can_be_redone(address):
     _Handler.breaks = 1
     with pytest.raises(CheckpointError, match="cannot be downloaded") as caught:

@@ -146,7 +146,7 @@ _ROWS = (
         "fill in the pixels that are not observed",
         _inpaint,
         forms=(
-            (Option("observed", float, "fraction of the pixels, at random, in (0, 1]"),),
+            (Option("observed", float, "fraction of the pixels, at random: 0.1 is a tenth"),),
             (Option("box", int, "side of a square in the middle that is missing"),),
             (
                 Option(
