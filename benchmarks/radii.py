@@ -18,8 +18,7 @@ import ilo_jax
 from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
 from ilo_jax.priors import growth_factor
 from ilo_jax.solve import align, ilo, ilo_from_mean
-from ilo_jax.solve.batch import batch_mesh
-from ilo_jax.solve.reconstruct import shares
+from ilo_jax.solve.batch import batch_mesh, shares
 
 FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0, 32.0)
 CASES = {name: case for panel in PANELS.values() for name, case in panel.items()}

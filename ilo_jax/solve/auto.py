@@ -26,11 +26,12 @@ from ilo_jax.ops import (
     map_images,
 )
 from ilo_jax.priors import Prior, growth_factor
+from ilo_jax.solve.batch import shares
 from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
 from ilo_jax.solve.checks import image_keys
 from ilo_jax.solve.losses import Mse
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.reconstruct import NOT_FINITE, OK, shares
+from ilo_jax.solve.reconstruct import NOT_FINITE, OK
 from ilo_jax.solve.sweep import align, stack, sweep
 
 

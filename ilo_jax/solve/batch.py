@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ilo_jax.ops import batch_axes
+from ilo_jax.ops import Operator, batch_axes, determined_share
+from ilo_jax.priors import Facts
 from ilo_jax.solve import loop
 from ilo_jax.solve.loop import Problem, Search
 from ilo_jax.solve.variables import Variables
@@ -31,6 +32,21 @@ def put(
     shardings = _specs(_problem_axes(problem), functools.partial(NamedSharding, mesh))
     over = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     return jax.device_put(problem, shardings), *jax.device_put((keys, initial), over)
+
+
+@functools.partial(jax.jit, static_argnames="facts")
+def share(operator: Operator, facts: Facts) -> jax.Array:
+    """Of one image what its measurement determines (`ops.determined_share`); a program for itself,
+    whatever the batch."""
+    return determined_share(operator, facts.residual, grey=facts.grey)
+
+
+def shares(operator: Operator, batch: int, facts: Facts) -> jax.Array:
+    """`[B]`, of each image."""
+    axes = batch_axes(operator, batch)
+    if not jax.tree.leaves(axes):  # the same for all
+        return jnp.broadcast_to(share(operator, facts), (batch,))
+    return jax.vmap(lambda operator: share(operator, facts), (axes,))(operator)
 
 
 # What is not used is kept, so that the state is committed to the devices of the weights, as it is

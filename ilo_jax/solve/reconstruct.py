@@ -13,9 +13,9 @@ from jax.core import Tracer
 from jax.sharding import Mesh
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Measurement, Operator, batch_axes, determined_share
-from ilo_jax.priors import Facts, Prior
-from ilo_jax.solve.batch import init_batch, put, run_steps, scan_steps
+from ilo_jax.ops import Measurement, Operator
+from ilo_jax.priors import Prior
+from ilo_jax.solve.batch import init_batch, put, run_steps, scan_steps, shares
 from ilo_jax.solve.checks import (
     check_images,
     check_method,
@@ -169,19 +169,6 @@ def init(
     problem, keys, initial = put(problem, keys, initial, mesh)
     targets, search = init_batch(problem, keys, initial, mesh)
     return Run(problem.replace(targets=targets), search, jnp.int32(0))
-
-
-@functools.partial(jax.jit, static_argnames=("batch", "facts"))
-def shares(operator: Operator, batch: int, facts: Facts) -> jax.Array:
-    """`[B]`, of each image what its measurement determines (`ops.determined_share`)."""
-
-    def one(operator: Operator) -> jax.Array:
-        return determined_share(operator, facts.residual, grey=facts.grey)
-
-    axes = batch_axes(operator, batch)
-    if not jax.tree.leaves(axes):  # the same for all
-        return jnp.broadcast_to(one(operator), (batch,))
-    return jax.vmap(one, (axes,))(operator)
 
 
 def step(run: Run, mesh: Mesh | None = None) -> Run:

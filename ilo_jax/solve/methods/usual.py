@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from ilo_jax.ops import Operator, batch_axes, determined_share, noiseless
-from ilo_jax.priors import Facts, Prior
+from ilo_jax.ops import Operator, batch_axes, noiseless
+from ilo_jax.priors import Prior
+from ilo_jax.solve.batch import share
 from ilo_jax.solve.method import Method, align
 from ilo_jax.solve.methods.ilo import ilo, ilo_from_mean
 
@@ -33,12 +34,7 @@ def is_scarce(prior: Prior, operator: Operator, images: int = 1) -> bool | jax.A
     facts = prior.facts
     if not facts.scarce or jax.tree.leaves(batch_axes(operator, images)):
         return False
-    few = _is_scarce(noiseless(operator), facts)
-    return few if isinstance(few, Tracer) else bool(few)
-
-
-def _share_is_scarce(operator: Operator, facts: Facts) -> jax.Array:
-    return determined_share(operator, facts.residual, grey=facts.grey) <= facts.scarce
-
-
-_is_scarce = jax.jit(_share_is_scarce, static_argnames="facts")
+    determined = share(noiseless(operator), facts)
+    if isinstance(determined, Tracer):
+        return determined <= facts.scarce
+    return float(determined) <= facts.scarce
