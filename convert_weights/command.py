@@ -35,28 +35,26 @@ def run(arguments: Sequence[str] | None = None) -> int:
         default=(),
         help="l1 radii of ILO's balls at the generator's usual cuts, kept with it as the default",
     )
-    parser.add_argument(
-        "--growth",
-        metavar="X",
-        type=float,
-        default=NO_FACTS.growth,
-        help="how they grow where much is measured: times 1 + X s / (1 - s), s the share of an "
-        "image that is determined",
-    )
-    parser.add_argument(
-        "--scarce",
-        metavar="SHARE",
-        type=float,
-        default=NO_FACTS.scarce,
-        help="up to which share of an image determined ILO begins from the mean of W",
-    )
-    parser.add_argument(
-        "--residual",
-        metavar="MSE",
-        type=float,
-        default=NO_FACTS.residual,
-        help="mean squared distance of images of its kind from its range, of values in [-1, 1]",
-    )
+    for name, metavar, text in (
+        (
+            "growth",
+            "X",
+            "how they grow where much is measured: times 1 + X s / (1 - s), s the share of an "
+            "image that is determined",
+        ),
+        (
+            "scarce",
+            "SHARE",
+            "up to which share of an image determined ILO begins from the mean of W",
+        ),
+        (
+            "residual",
+            "MSE",
+            "mean squared distance of images of its kind from its range, of values in [-1, 1]",
+        ),
+    ):
+        default = getattr(NO_FACTS, name)
+        parser.add_argument(f"--{name}", metavar=metavar, type=float, default=default, help=text)
     parser.add_argument(
         "--batch", metavar="N", type=int, default=0, help="images at a time on one device"
     )

@@ -50,15 +50,21 @@ def test_grey_and_oblong_tiles():
     assert (width, height) == (128, 64)
 
 
-def test_rows_beyond_the_limit_are_left_out_and_counted(monkeypatch):
-    texts = []
+@pytest.fixture
+def texts(monkeypatch) -> list[str]:
+    """What is written on sheets, in order."""
+    found = []
     draw = ImageDraw.ImageDraw.text
 
     def recorded(self, xy, text, **kwargs):
-        texts.append(text)
+        found.append(text)
         draw(self, xy, text, **kwargs)
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", recorded)
+    return found
+
+
+def test_rows_beyond_the_limit_are_left_out_and_counted(texts):
     row = [Tile(flat((8, 8), RED), "20.00 dB")]
     many = contact_sheet(["truth"], [row] * (MAX_ROWS + 4), footer="Not for diagnosis")
     assert texts.count("20.00 dB") == MAX_ROWS
@@ -82,15 +88,7 @@ def test_text_stays_in_its_place():
     assert (header_and_row == 255).all()
 
 
-def test_captions_are_never_cut(monkeypatch):
-    texts = []
-    draw = ImageDraw.ImageDraw.text
-
-    def recorded(self, xy, text, **kwargs):
-        texts.append(text)
-        draw(self, xy, text, **kwargs)
-
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", recorded)
+def test_captions_are_never_cut(texts):
     name = "scan_of_a_patient_" * 4 + "0001"
     contact_sheet(["truth"], [[Tile(flat((64, 64), RED), name)]])
     assert "".join(texts[1:]) == name

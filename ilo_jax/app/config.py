@@ -1,13 +1,13 @@
 """`--config FILE`: options from a file, TOML or the `run.json` of an earlier run."""
 
 import argparse
-import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ilo_jax.app.help import meant
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.regular import read_regular
@@ -47,9 +47,8 @@ def with_config(argv: Sequence[str], parser: argparse.ArgumentParser) -> list[st
         option = f"--{name.replace('_', '-')}"
         action = of_task._option_string_actions.get(option)
         if action is None:
-            near = difflib.get_close_matches(option, of_task._option_string_actions, 1)
-            meant = f"; did you mean {near[0].removeprefix('--')}?" if near else ""
-            raise InputError(f"{path}: {name} is no option of {task}{meant}")
+            names = (there.removeprefix("--") for there in of_task._option_string_actions)
+            raise InputError(f"{path}: {name} is no option of {task}{meant(name, names)}")
         if action not in there:
             tokens += _words(path, name, option, action, value)
     return [task, *tokens, *rest]

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from ilo_jax import lpips
-from ilo_jax.app.metrics import evaluate, statistics
+from ilo_jax.app.metrics import Scores, cell, evaluate, statistics
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
 from ilo_jax.files.find import find_images
 from ilo_jax.files.images import read_whole
 
-METRICS = ("psnr_db", "ssim", "mae", "nrmse", "lpips")
+METRICS = (*Scores._fields, "lpips")
 
 
 def run_evaluate(args: argparse.Namespace, console: Console) -> int:
@@ -40,7 +40,7 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
     rows = {name: _scores(truth[name], found[name], args.lpips) for name in names}
     if args.table is not None:
         texts = [
-            {"name": name, **{m: _text(v) for m, v in zip(chosen, scores, strict=True)}}
+            {"name": name, **{m: cell(v) for m, v in zip(chosen, scores, strict=True)}}
             for name, scores in rows.items()
         ]
         Table(Path(args.table), ("name", *chosen), []).replace(texts)
@@ -49,7 +49,7 @@ def run_evaluate(args: argparse.Namespace, console: Console) -> int:
         shown.add_column(column, justify="right" if column else "left")
     means = [statistics(column) for column in zip(*rows.values(), strict=True)]
     for kind in ("mean", "std"):
-        shown.add_row(kind, *(_cell(of_metric[kind]) for of_metric in means))
+        shown.add_row(kind, *(_shown(of_metric[kind]) for of_metric in means))
     Console(highlight=False).print(shown)
     return 0
 
@@ -70,9 +70,5 @@ def _scores(truth: Path, image: Path, with_lpips: bool) -> tuple[float | None, .
     return (*scores, float(lpips.distance(p, q)))
 
 
-def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
-def _cell(value: float | str | None) -> str:
-    return value if isinstance(value, str) else _text(value)
+def _shown(value: float | str | None) -> str:
+    return value if isinstance(value, str) else cell(value)

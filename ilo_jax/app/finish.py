@@ -1,9 +1,12 @@
 """What is said of all images when the last is done: summary, contact sheet, report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ilo_jax.app.metrics import Row
 from ilo_jax.app.pipeline import Reporter
 from ilo_jax.app.report import MOST, Shown, report
 from ilo_jax.app.results import Results
@@ -41,13 +44,16 @@ def finish(
         return None, without_image
     path = results.out / "report.html"
     writes_report = computed or not path.exists()
-    shown = dict(_rows(run, finished[: MOST if writes_report else MAX_ROWS], results, reporter))
-    labels = [*_measured(run), str(run.settings.method).upper(), *["spread"] * (run.restarts > 1)]
+    wanted = finished[: MOST if writes_report else MAX_ROWS]
+    shown = dict(_tiles(run, wanted, rows, results, reporter))
+    labels = [] if run.settings.measured else ["truth"]
+    labels += ["measurement", str(run.settings.method).upper()]
+    labels += ["spread"] if run.restarts > 1 else []
     notice = run.prior.facts.notice
     summary = results.finish(labels, list(shown.values())[:MAX_ROWS], notice)
     if writes_report:
         images = [
-            Shown(rows[name], _pictures(run, labels, tiles), results.choice(name))
+            Shown(rows[name], _pictures(labels, tiles), results.choice(name))
             for name, tiles in shown.items()
         ]
         title = f"{run.settings.task}: {results.out.resolve().name}"
@@ -58,11 +64,14 @@ def finish(
     return summary, without_image
 
 
-def _rows(
-    run: Run, files: Sequence[Path], results: Results, reporter: Reporter
+def _tiles(
+    run: Run,
+    files: Sequence[Path],
+    rows: Mapping[str, Row],
+    results: Results,
+    reporter: Reporter,
 ) -> Iterator[tuple[str, list[Tile]]]:
     """By name: truth (if there is one), measurement, result, and spread of restarts."""
-    rows = results.finished()
     for file in files:
         name = file.stem
         try:
@@ -73,13 +82,10 @@ def _rows(
         yield name, tiles + ([Tile(results.spread(name))] if run.restarts > 1 else [])
 
 
-def _measured(run: Run) -> list[str]:
-    return ["measurement"] if run.settings.measured else ["truth", "measurement"]
-
-
-def _pictures(run: Run, labels: Sequence[str], tiles: Sequence[Tile]) -> dict[str, Any]:
+def _pictures(labels: Sequence[str], tiles: Sequence[Tile]) -> dict[str, np.ndarray]:
+    """By label, and of a result whose truth is known its error."""
     pictures = {label: tile.image for label, tile in zip(labels, tiles, strict=True)}
     if "truth" in pictures:
-        result = pictures[str(run.settings.method).upper()]
-        pictures = {**pictures, "error": error_map(pictures["truth"], result).image}
+        truth, _, result, *_ = pictures.values()
+        pictures["error"] = error_map(truth, result).image
     return pictures

@@ -4,12 +4,14 @@ import argparse
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 COMMON = frozenset(
-    {"help", "help_all", "images", "out", "measured", "generator", "method", "steps", "auto"}
-    | {"samples", "seed", "grid", "restarts"}
+    (
+        *("help", "help_all", "images", "out", "measured", "generator", "method", "steps"),
+        *("auto", "samples", "seed", "grid", "restarts"),
+    )
 )
 """By where they are kept: the options that most people use, beside those of the task."""
 
@@ -87,14 +89,14 @@ class Parser(argparse.ArgumentParser):
         names = self._option_string_actions
         if not re.fullmatch(r"--[a-z][\w-]*", name) or any(n.startswith(name) for n in names):
             return
-        self.error(f"no option {name}{_meant(name, names)}")
+        self.error(f"no option {name}{meant(name, names)}")
 
     def error(self, message: str) -> NoReturn:
         choice = re.match(r"argument (\S+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if choice is not None:
             names = re.findall(r"[\w-]+", choice[3])
             which = f"no {choice[1].lstrip('-').lower()} {choice[2]!r}"
-            message = f"{which}{_meant(choice[2], names) or f'; expected {_listed(names)}'}"
+            message = f"{which}{meant(choice[2], names) or '; expected ' + ', '.join(names)}"
         self.exit(2, f"{self.prog}: {message} (--help shows the usage)\n")
 
 
@@ -125,10 +127,7 @@ class Completion(argparse.Action):
         parser.exit()
 
 
-def _meant(word: str, names: Any) -> str:
-    near = difflib.get_close_matches(word, list(names), 1, 0.7)
+def meant(word: str, names: Iterable[str]) -> str:
+    """The nearest of the names, as the end of a message; nothing where none is near."""
+    near = difflib.get_close_matches(word, [*names], 1, 0.7)
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -100,10 +100,14 @@ def statistics(values: Sequence[float | None]) -> dict[str, float | str | None]:
     return {"mean": float(np.mean(known)), "std": float(np.std(known))}
 
 
+def cell(value: Any) -> str:
+    """As tables have a number: six digits, nothing for None."""
+    return "" if value is None else f"{value:.6g}"
+
+
 def texts_of(row: Row) -> dict[str, str]:
-    """As the file has it, numbers to six digits."""
-    values = {metric: getattr(row, metric) for metric in METRICS}
-    numbers = {k: "" if value is None else f"{value:.6g}" for k, value in values.items()}
+    """As the file has it."""
+    numbers = {metric: cell(getattr(row, metric)) for metric in METRICS}
     return {"name": row.name, **numbers, "input": row.input, "status": row.status}
 
 

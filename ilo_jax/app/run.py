@@ -234,10 +234,12 @@ def with_method(settings: Settings, prior: Prior, operator: Operator) -> Setting
     or has in other units."""
     if settings.method is not None:
         return settings
-    asked = (settings.cuts, settings.lr, settings.radii, settings.start, settings.video)
-    plain = any(value is not None for value in asked) or settings.auto is not None
-    plain = plain or (settings.steps is not None and len(settings.steps) < 2)
-    plain = plain or differs_by_image(TASKS[settings.task], settings.options)
+    names = ("cuts", "lr", "radii", "start", "video", "auto")
+    plain = (
+        any(getattr(settings, name) is not None for name in names)
+        or (settings.steps is not None and len(settings.steps) < 2)
+        or differs_by_image(TASKS[settings.task], settings.options)
+    )
     few = not plain and is_scarce(prior, operator)
     return dataclasses.replace(settings, method="ilo-mean" if few else "ilo")
 

@@ -20,7 +20,7 @@ from ilo_jax.app.folder import open_folder
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.lock import locked
 from ilo_jax.app.methods import method_of, weights_of
-from ilo_jax.app.metrics import NOT_FINITE, OK, evaluate
+from ilo_jax.app.metrics import NOT_FINITE, OK, cell, evaluate
 from ilo_jax.app.pipeline import Pipeline
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.run import Run, load_prior
@@ -89,8 +89,9 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     axes = dict(args.grid)
     if len(axes) < len(args.grid):
         raise InputError("--grid: a name twice; expected each once, with all of its values")
-    args.method = getattr(args, "method", "ilo")  # in whose units the numbers of a grid are
     settings = Settings(**arguments.chosen(args, TASKS[args.swept]))
+    if settings.method is None:  # the numbers of a grid are in ILO's units
+        settings = dataclasses.replace(settings, method="ilo")
     prior = load_prior(settings.generator, settings.label, settings.seed)
     points, methods = grid(settings, prior, axes)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
@@ -182,7 +183,7 @@ def _rows(
         assert truth is not None
         scores = evaluate(truth, found.image[s, k, b])
         metrics = (scores.psnr_db, scores.ssim, found.error[s, k, b], found.found_at[s, k, b])
-        yield row | dict(zip(METRICS, map(_number, metrics), strict=True)) | {"status": OK}
+        yield row | dict(zip(METRICS, map(cell, metrics), strict=True)) | {"status": OK}
 
 
 def _report(out: Path, names: list[str], rows: Sequence[Mapping[str, str]], notice: str) -> bool:
@@ -203,10 +204,6 @@ def _report(out: Path, names: list[str], rows: Sequence[Mapping[str, str]], noti
 
 def _text(values: Sequence[float]) -> str:
     return ":".join(f"{v:g}" for v in values)
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.6g}"
 
 
 def _means(

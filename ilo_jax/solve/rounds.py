@@ -60,8 +60,10 @@ def resets(rounds: Sequence[Round], cut: int) -> list[bool]:
 def check_rounds(
     prior: Prior, rounds: Sequence[Round], constraint: str | None, start: str, keep: str
 ) -> None:
-    """Raises:
-    InputError: as `Method.create`.
+    """Whether they go together, and with the generator.
+
+    Raises:
+      InputError: as `Method.create`.
     """
     steps = ",".join(str(r.steps) for r in rounds)
     if not rounds or min(r.steps for r in rounds) < 0 or not any(r.steps for r in rounds):
