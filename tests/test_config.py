@@ -1,6 +1,7 @@
 """Options from a file: of one's own, or what an earlier run was asked for."""
 
 import json
+import shutil
 
 import pytest
 from outputs import pictures
@@ -66,6 +67,29 @@ def test_the_file_of_a_run_gives_the_same_bytes(line, solve, tmp_path):
     assert solve(again).code == 0
     assert pictures(tmp_path / "again") == pictures(tmp_path / "out")
     assert (tmp_path / "again" / "run.json").read_bytes() == path.read_bytes()
+
+
+def test_the_task_may_be_spelled_otherwise(solve, tmp_path):
+    path = config(tmp_path, "steps = [1, 1]\n")
+    assert solve(f"colorize --config {path} {WHERE}").code == 0
+    assert run_json(tmp_path / "out")["task"] == "colourise"
+
+
+def test_a_value_is_no_task(solve, tmp_path, inputs):
+    path = config(tmp_path, 'task = "invert"\nsteps = [1, 1]\n')
+    for out in ("--out denoise", "--seed 3 invert --out denoise"):
+        assert solve(f"--config {path} {out} --images photos/a.png --generator gen").code == 0
+        assert run_json(inputs / "denoise")["task"] == "invert"
+        shutil.rmtree(inputs / "denoise")
+
+
+@pytest.mark.parametrize("made_by", ["{}", '{"given": 3}', '{"given": {"options": [1]}}'])
+def test_a_damaged_run_json_is_refused_in_one_line(made_by, solve, tmp_path):
+    path = config(tmp_path, f'{{"made_by": {made_by}}}', "run.json")
+    done = solve(f"invert --config {path} {WHERE}")
+    assert done.code == 2
+    assert "run.json: damaged; expected what a run was asked for" in done.err
+    assert done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -28,16 +28,17 @@ def with_config(argv: Sequence[str], parser: argparse.ArgumentParser) -> list[st
         return list(argv)
     path = Path(found.config)
     chosen = _read(path)
-    named = chosen.pop("task", None)
-    words = [word for word in rest if word in TASKS][:1]
-    task = words[0] if words else named
+    named, task = chosen.pop("task", None), None
+    parsers, at = _parsers(parser), _place_of_task(rest, parser)
+    if at is not None and rest[at] in parsers:
+        task = parsers[rest.pop(at)].get_default("task")  # which may be spelled otherwise
+    elif at is None:
+        task = named
     if task not in TASKS or named not in (None, task):
         raise InputError(
             f"{path}: task {named}; expected one of {', '.join(TASKS)}, the same as in the command"
         )
-    if words:
-        rest.remove(task)
-    of_task = _parser_of(parser, task)
+    of_task = parsers[task]
     there = {_action(of_task, word.partition("=")[0]) for word in rest if word.startswith("--")}
     for group in of_task._mutually_exclusive_groups:
         if there & {*group._group_actions}:
@@ -63,16 +64,30 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no TOML, or JSON ({one_line(error)})") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected options by name")
-    made_by = found.get("made_by")
-    if not isinstance(made_by, dict):
+    if "made_by" not in found:
         return found
-    chosen = dict(made_by["given"])
-    return chosen | chosen.pop("options", {})
+    match found["made_by"]:
+        case {"given": {"options": dict(options), **chosen}}:
+            return {**chosen, **options}
+    raise InputError(f"{path}: damaged; expected what a run was asked for, as run.json has it")
 
 
-def _parser_of(parser: argparse.ArgumentParser, task: str) -> argparse.ArgumentParser:
+def _parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """Of the tasks, under all their names."""
     (tasks,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    return tasks.choices[task]
+    return tasks.choices
+
+
+def _place_of_task(words: Sequence[str], parser: argparse.ArgumentParser) -> int | None:
+    """Where a command line names its task: behind the options of the whole command, each of which
+    has a value. None where the options of a task follow instead, or nothing."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        name, equals, _ = words[at].partition("=")
+        if _action(parser, name) is None:
+            return None
+        at += 1 if equals else 2
+    return at if at < len(words) else None
 
 
 def _action(parser: argparse.ArgumentParser, word: str) -> argparse.Action | None:
