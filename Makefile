@@ -15,7 +15,7 @@ quick: .venv/installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Once more what is quick, with all programs compiled as users have them; then what takes minutes.
-test-slow: .venv/installed
+test-slow: .venv/installed-slow
 	ILO_JAX_TESTS_AS_USERS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow
 
@@ -34,6 +34,11 @@ types: .venv/installed
 	  { echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# What only slow tests need: large packages.
+.venv/installed-slow: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[slow]'
 	touch $@
 
 clean:
