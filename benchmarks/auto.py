@@ -21,7 +21,6 @@ from benchmarks.methods import (
     CASES,
     VARIANTS,
     Case,
-    Row,
     Solver,
     Variant,
     held_out,
@@ -77,16 +76,6 @@ def solver(variant: Variant) -> Solver:
         return reconstruct_auto(prior(), operator, measurement, keys, method).image
 
     return solve
-
-
-def chosen(path: Path) -> list[Row]:
-    """The automatic choice's rows of the CSV file, without measurement error and time."""
-    with open(path, newline="") as file:
-        return [
-            Row(r["case"], VARIANT, 0, int(r["image"]), float(r["psnr_db"]), np.nan, np.nan)
-            for r in csv.DictReader(file)
-            if r["setting"] == "auto"
-        ]
 
 
 def markdown(rows: list[dict[str, str]]) -> str:

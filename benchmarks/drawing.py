@@ -37,6 +37,7 @@ COLOURS = {
 """Of the curves, in their order (Okabe & Ito, 2008); classical methods are grey."""
 
 _GREYS = ("#000000", "#777777", "#aaaaaa")
+_LINES = ("s--", "^:", "v-.")
 _LEAST = 1e-5  # error that is drawn: below it the measurement determines the image
 
 
@@ -93,7 +94,8 @@ def curves(found: Sequence[Point]) -> Figure:
 def _curve(axis: Axes, variant: str, found: Sequence[Point]) -> None:
     if variant in BASELINES:
         peers = [n for n, b in BASELINES.items() if b.task == BASELINES[variant].task]
-        colour, line = _GREYS[peers.index(variant)], "s--"
+        kind, shade = divmod(peers.index(variant), len(_GREYS))
+        colour, line = _GREYS[shade], _LINES[kind]
     else:
         colour, line = COLOURS[variant], "o-"
     axis.errorbar(

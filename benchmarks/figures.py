@@ -24,7 +24,6 @@ from benchmarks.methods import (
     STEPS,
     VARIANTS,
     Case,
-    Row,
     Solver,
     Variant,
     append_rows,
@@ -81,9 +80,9 @@ def solvers(steps: int) -> dict[str, Callable[[Case], Solver | None]]:
 
 
 def cells() -> list[tuple[str, str]]:
-    """Cases and variants, the cheap ones first."""
+    """Cases and variants, in order of worth for their cost."""
     levels = [case for case in CASES if case != "denoise 30"]
-    late = ("CSGM, both", "CSGM, LPIPS", auto.VARIANT)
+    late = ("CSGM, both", "CSGM, LPIPS")
     early = [variant for variant in COLOURS if variant not in late]
     table_1 = [
         ("denoise 30", f"{n}, {word} SNA") for n in sna.NAMES for word in ("without", "with")
@@ -148,24 +147,12 @@ def expect_generator(out: Path) -> None:
         raise InputError(f"{out}: rows of another generator; expected another --out")
 
 
-def adopt(out: Path, others: Iterable[Row], images: int, wanted: Iterable[tuple[str, str]]) -> None:
-    """Appends to `rows.csv` what it lacks of others' rows: the same problems and settings."""
-    cells = set(wanted)
-    done = {row[:4] for row in read_rows(out / "rows.csv")}
-    lacking = (
-        row for row in others if row[:2] in cells and row.image < images and row[:4] not in done
-    )
-    append_rows(out / "rows.csv", lacking)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", required=True, help=".npz with `test`, uint8 [N, 64, 64]")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--adopt", type=Path, help="CSV file of benchmarks.methods, for its cells")
-    parser.add_argument("--adopt-auto", type=Path, help="CSV file of benchmarks.auto, likewise")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--draw", action="store_true", help="measure nothing")
     only.add_argument("--smoke", action="store_true", help="OUT/smoke: 2 images, 8 steps, one case")
@@ -181,10 +168,6 @@ def main() -> None:
     if not args.draw:
         expect_generator(out)
     truth = held_out(args.data, images)
-    if args.adopt is not None:
-        adopt(out, read_rows(args.adopt), images, wanted)
-    if args.adopt_auto is not None:
-        adopt(out, auto.chosen(args.adopt_auto), images, wanted)
     if not args.draw:
         for seed in range(args.seeds):
             measure(out, truth, seed, wanted, steps)

@@ -56,7 +56,7 @@ def picture_file(out: Path, case: str, variant: str, image: int) -> Path:
 
 
 def pictures(out: Path, rows: Sequence[Row], truth: jax.Array, figure: int) -> list[Picture]:
-    """Of the cases that are measured and whose pictures are kept; adopted rows have none."""
+    """Of the cases that are measured."""
     found = []
     for case in PICTURES[figure]:
         best = best_of(rows, case, tuple(BASELINES))
@@ -78,7 +78,7 @@ def pictures(out: Path, rows: Sequence[Row], truth: jax.Array, figure: int) -> l
 
 
 def _shown(path: Path, truth: jax.Array) -> tuple[np.ndarray, float]:
-    """A picture, and its own PSNR in dB: rows that were adopted are of another run."""
+    """A picture, and its PSNR in dB."""
     image = read_picture(path)
     return image, float(psnr_db(image, truth))
 
@@ -118,7 +118,9 @@ def draw(out: Path, truth: jax.Array) -> str:
     write_csv(out / "table1.csv", ("variant", "without_sna_db", "with_sna_db"), table_1)
     counts = {p.images for p in found}
     images = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts, default=0))
+    by = dict.fromkeys((row.device, row.commit) for row in rows)
     return TEMPLATE.read_text().format(
+        provenance="; ".join(f"{device} at {commit}" for device, commit in by),
         attribution=ATTRIBUTION,
         folder=out.name,
         images=images,

@@ -11,6 +11,8 @@ import csv
 import dataclasses
 import functools
 import itertools
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -116,7 +118,11 @@ Solver = Callable[[Case, Operator, Measurement, jax.Array], jax.typing.ArrayLike
 
 
 class Row(NamedTuple):
-    """Of the CSV file; `seconds` are the batch's, divided by its images."""
+    """Of the CSV file; `seconds` are the batch's, divided by its images.
+
+    Attributes:
+      device, commit: what measured it, and of which state of the code.
+    """
 
     case: str
     variant: str
@@ -125,6 +131,27 @@ class Row(NamedTuple):
     psnr_db: float
     measurement_mse: float
     seconds: float
+    device: str
+    commit: str
+
+
+@functools.cache
+def device_and_commit() -> tuple[str, str]:
+    """For rows: the kind of device, and the commit of the checkout, with `+` where files that are
+    under version control differ from it."""
+    (device, *others) = jax.local_devices()
+    kind = f"{os.cpu_count()} CPU cores" if device.platform == "cpu" else device.device_kind
+    if others and device.platform != "cpu":
+        kind = f"{1 + len(others)} {kind}"
+    changed = _git("diff", "HEAD", "--name-only", "--", "*.py")
+    return kind, _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def _git(*words: str) -> str:
+    """What git says of the checkout."""
+    root = Path(__file__).parent
+    said = subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True)
+    return said.stdout.strip()
 
 
 @functools.cache
@@ -237,7 +264,7 @@ def rows_of(
 ) -> list[Row]:
     """Rows of the CSV file."""
     return [
-        Row(case, variant, seed, i, float(psnr), float(error), found.seconds)
+        Row(case, variant, seed, i, float(psnr), float(error), found.seconds, *device_and_commit())
         for i, psnr, error in zip(images, found.psnr_db, found.measurement_mse, strict=True)
     ]
 
@@ -248,7 +275,7 @@ def read_rows(path: Path) -> list[Row]:
         return []
     with open(path, newline="") as file:
         return [
-            Row(case, variant, int(seed), int(image), *map(float, numbers))
+            Row(case, variant, int(seed), int(image), *map(float, numbers[:3]), *numbers[3:])
             for case, variant, seed, image, *numbers in list(csv.reader(file))[1:]
         ]
 

@@ -11,6 +11,7 @@ what it is.
 
 import argparse
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,9 +19,9 @@ import ilo_jax
 from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
 from ilo_jax.priors import growth_factor
 from ilo_jax.solve import align, ilo, ilo_from_mean
-from ilo_jax.solve.batch import batch_mesh, shares
+from ilo_jax.solve.batch import batch_mesh, each_determined
 
-FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0, 32.0)
+FACTORS = (0.125, 0.5, 1.0, 2.0, 4.0, 8.0, 32.0)
 CASES = {name: case for panel in PANELS.values() for name, case in panel.items()}
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for name in args.cases:
         operator, measurement, keys = pose(CASES[name], truth, 0)
-        share = shares(operator, len(keys), facts)[0]
+        determined = jax.tree.map(lambda s: s[0], each_determined(operator, len(keys), facts))
         tried = [ilo(prior(), steps, radii=(radii * f).tolist()) for f in FACTORS]
         psnr = []
         for method in align([*tried, ilo(prior(), steps), ilo_from_mean(prior(), steps)]):
@@ -56,9 +57,9 @@ def main() -> None:
             )
             psnr.append(float(psnr_db(jnp.clip(found.image, -1, 1), truth).mean()))
         cells = [f"{p:.2f}" if p < max(psnr) else f"**{p:.2f}**" for p in psnr]
-        factor = growth_factor(jnp.float32(facts.growth), share)
+        factor = growth_factor(facts.growth, determined)
         *cells, mean = cells
-        row = [name, f"{share:.3f}", *cells, f"{factor:.3g}", mean]
+        row = [name, f"{determined.share:.3f}", *cells, f"{factor:.3g}", mean]
         print("| " + " | ".join(row) + " |", flush=True)
 
 

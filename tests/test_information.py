@@ -15,7 +15,11 @@ from ilo_jax.solve import Method, Round, reconstruct
 
 numerics_elsewhere = True
 
-share_of = jax.jit(ops.determined_share, static_argnames="grey")
+determined = jax.jit(ops.determined_share, static_argnames="grey")
+
+
+def share_of(*args, **options):
+    return determined(*args, **options).share
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -60,12 +64,32 @@ def test_of_an_operator_that_is_not_linear_it_is_its_derivative_s():
 
 def test_the_more_is_known_the_wider_a_ball():
     share = np.linspace(0, 1, 11, dtype=np.float32)
-    factor = np.asarray(growth_factor(jnp.float32(10), jnp.asarray(share)))
+    factor = np.asarray(growth_factor(jnp.float32(10), ops.Determined(share, share)))
     assert factor[0] == 1
     assert (np.diff(factor) > 0).all()
     assert factor[5] == pytest.approx(11)
     assert factor[-1] > 1e6
-    assert (np.asarray(growth_factor(jnp.float32(0), jnp.asarray(share))) == 1).all()
+    assert (np.asarray(growth_factor(jnp.float32(0), ops.Determined(share, share))) == 1).all()
+
+
+def test_the_more_noise_hides_the_narrower_a_ball():
+    known = np.linspace(0.01, 1, 11, dtype=np.float32)
+    factor = np.asarray(
+        growth_factor(jnp.float32(2), ops.Determined(0.4 * known, np.full(11, 0.4)))
+    )
+    assert (np.diff(factor) > 0).all()
+    assert factor[0] < 0.02
+    assert factor[-1] == pytest.approx(1 + 2 * 0.4 / 0.6)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 25.0, 100.0])
+def test_without_noise_as_much_is_determined_as_if_it_were_not_there(sigma):
+    mask = np.arange(256, dtype=np.float32).reshape(16, 16, 1) < 64
+    operator = ops.inpainting((16, 16, 3), mask.astype(np.float32))
+    noisy = ops.composition(operator, ops.denoising((16, 16, 3), sigma))
+    found, plain = determined(noisy, 0.01), float(determined(operator, 0.01).share)
+    assert found.noiseless == pytest.approx(plain, rel=1e-3)
+    assert found.share == pytest.approx(plain / (1 + (sigma / 127.5) ** 2 / 0.01), rel=1e-3)
 
 
 def method_of(radius, growth):
@@ -79,8 +103,8 @@ def deviations(operator, y, method):
 
 
 def test_radii_grow_with_what_is_measured():
-    share = share_of(OPERATOR, MLP.facts.residual)
-    radius = 0.05 * float(growth_factor(jnp.float32(2), share))
+    shares = determined(OPERATOR, MLP.facts.residual)
+    radius = 0.05 * float(growth_factor(jnp.float32(2), shares))
     grown = deviations(OPERATOR, measured(), method_of(0.05, 2.0))
     np.testing.assert_allclose(grown, radius, rtol=1e-4)
     np.testing.assert_allclose(
@@ -93,7 +117,7 @@ def test_of_images_with_a_mask_each_by_its_own():
     observed = np.asarray(MASKED.mask).reshape(len(KEYS), -1).mean(1)
     assert len(set(observed.tolist())) > 1
     of_one = functools.partial(ops.determined_share, variance=MLP.facts.residual)
-    shares = np.asarray(ops.map_images(lambda o, _: of_one(o), MASKED, KEYS))
+    shares = np.asarray(ops.map_images(lambda o, _: of_one(o), MASKED, KEYS).share)
     expected = 0.02 * (1 + 2 * shares / (1 - shares))
     np.testing.assert_allclose(deviations(MASKED, y, method_of(0.02, 2.0)), expected, rtol=1e-4)
     assert MASKED.image_shape == SHAPE

@@ -29,7 +29,6 @@ from ilo_jax.app.samples import (
 from ilo_jax.app.starts import frame_before, method_from, stacked_starts, with_start
 from ilo_jax.errors import InputError
 from ilo_jax.files.variables import image_of, save_variables
-from ilo_jax.ops import make_batch_consistent
 from ilo_jax.solve import Choice, Result
 from ilo_jax.solve.batch import batch_mesh
 
@@ -176,9 +175,7 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
         samples = [sample for sample, _ in runs]
         operator = batch_operator(samples)
         measurement = stack([sample.measurement for sample in samples])
-        grey = run.prior.facts.grey
-        met = make_batch_consistent(operator, measurement, image, grey=grey)
-        image = jnp.clip(met, -1, 1)
+        image = solve.consistent(run.prior, operator, measurement, image)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
     errors = np.concatenate([np.stack(list(part.values()), 1) for part in seen])[: len(runs)]

@@ -17,7 +17,7 @@ from ilo_jax.ops.convolution import (
 from ilo_jax.ops.downsample import BicubicDownsample, superresolution
 from ilo_jax.ops.function import Custom, custom
 from ilo_jax.ops.gaussian import DenseMatrix, dense_matrix, gaussian_matrix
-from ilo_jax.ops.information import determined_share
+from ilo_jax.ops.information import Determined, determined_share
 from ilo_jax.ops.inpaint import (
     Inpaint,
     box_inpainting,
@@ -60,6 +60,7 @@ __all__ = [
     "Custom",
     "DeadPixels",
     "DenseMatrix",
+    "Determined",
     "FourierMagnitude",
     "Grey",
     "Identity",

@@ -205,12 +205,20 @@ class LinearOperator(Operator):
 
 def mean_where(losses: Measurement, where: Measurement | None) -> jax.Array:
     """Mean of all entries, or of those where `where` is 1."""
+    total = losses if where is None else jax.tree.map(lambda w, s: w * s, where, losses)
+    return sum_of(total) / count_where(losses, where)
+
+
+def count_where(losses: Measurement, where: Measurement | None) -> jax.Array:
+    """How many entries there are, or of them where `where` is 1."""
     if where is None:
         where = jax.tree.map(jnp.ones_like, losses)
-    where = jax.tree.map(lambda w, s: jnp.broadcast_to(w, s.shape), where, losses)
-    total = jax.tree.map(lambda w, s: jnp.sum(w * s), where, losses)
-    count = jax.tree.map(jnp.sum, where)
-    return jnp.asarray(sum(jax.tree.leaves(total))) / sum(jax.tree.leaves(count))
+    return sum_of(jax.tree.map(lambda w, s: jnp.broadcast_to(w, s.shape), where, losses))
+
+
+def sum_of(y: Measurement) -> jax.Array:
+    """Of all entries."""
+    return jnp.asarray(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(y)))
 
 
 def map_arrays(function: Callable[..., Any], *operators: Operator, where: str | None = None) -> Any:

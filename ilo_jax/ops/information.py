@@ -1,5 +1,7 @@
 """How much of an image a measurement determines."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -12,9 +14,21 @@ _LEAST = 1e-4
 """Of the variance of what is measured: what is weaker counts as not measured."""
 
 
+class Determined(NamedTuple):
+    """Shares in [0, 1] of an image.
+
+    Attributes:
+      share: what its measurement determines.
+      noiseless: what it would without noise, at least as much.
+    """
+
+    share: jax.Array
+    noiseless: jax.Array
+
+
 def determined_share(
     operator: Operator, variance: jax.typing.ArrayLike, *, grey: bool = False
-) -> jax.Array:
+) -> Determined:
     """Independent measurements a pixel: the effective degrees of freedom of an image's linear
     estimate, as a share of its values.
 
@@ -29,7 +43,7 @@ def determined_share(
       grey: whether all channels are equal, which makes an image `H W` values.
 
     Returns:
-      A scalar in [0, 1].
+      Scalars.
     """
     height, width, channels = operator.image_shape
     shape = (height, width, 1 if grey else channels)
@@ -47,9 +61,14 @@ def determined_share(
 
     seen, energy = normal(probe), jnp.vdot(probe, probe)
     weakest = _LEAST * jnp.vdot(probe, seen) / energy
+    weakest = jnp.maximum(weakest, jnp.finfo(jnp.float32).tiny)
+
+    def share(ridge: jax.Array) -> jax.Array:
+        estimate, _ = jax.scipy.sparse.linalg.cg(
+            lambda x: normal(x) + ridge * x, seen, maxiter=_ITERATIONS, tol=1e-3
+        )
+        return jnp.clip(jnp.vdot(probe, estimate) / energy, 0, 1)
+
     ridge = jnp.maximum(jnp.asarray(operator.noise_variance) / variance, weakest)
-    ridge = jnp.maximum(ridge, jnp.finfo(jnp.float32).tiny)
-    estimate, _ = jax.scipy.sparse.linalg.cg(
-        lambda x: normal(x) + ridge * x, seen, maxiter=_ITERATIONS, tol=1e-3
-    )
-    return jnp.clip(jnp.vdot(probe, estimate) / energy, 0, 1)
+    with_noise, without = jax.vmap(share)(jnp.stack([ridge, weakest]))
+    return Determined(with_noise, jnp.maximum(with_noise, without))

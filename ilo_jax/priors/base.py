@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
+from ilo_jax.ops import Determined
 from ilo_jax.pytree import Node
 
 Inputs = Any
@@ -97,11 +98,17 @@ def _is_line(value: Any) -> bool:
 NO_FACTS = Facts()
 
 
-def growth_factor(growth: jax.typing.ArrayLike, share: jax.typing.ArrayLike) -> jax.Array:
-    """What l1 radii are multiplied by where a measurement determines a share in [0, 1] of an image:
-    the more is known, the less a ball has to add, and none is needed where all is."""
-    share = jnp.asarray(share)
-    return 1 + jnp.asarray(growth) * share / jnp.maximum(1 - share, 1e-6)
+def growth_factor(growth: jax.typing.ArrayLike, determined: Determined) -> jax.Array:
+    """What l1 radii that grow are multiplied by; 1 for a growth of 0.
+
+    The more of an image is known, the less a ball has to keep, and none is needed where all is:
+    `1 + g s / (1 - s)`, where a share `s` is determined. Of what noise hides, wide balls would fit
+    the noise: so they are by as much narrower as `s` is less than it would be without noise.
+    """
+    share, noiseless = map(jnp.asarray, determined)
+    known = share / jnp.maximum(noiseless, jnp.finfo(jnp.float32).tiny)
+    factor = known * (1 + jnp.asarray(growth) * share / jnp.maximum(1 - share, 1e-6))
+    return jnp.where((jnp.asarray(growth) > 0) & (noiseless > 0), factor, 1)
 
 
 class Prior(Node):

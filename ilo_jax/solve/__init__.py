@@ -6,6 +6,7 @@ over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 """
 
 from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
+from ilo_jax.solve.consistent import consistent
 from ilo_jax.solve.loop import Problem, Search, Solution
 from ilo_jax.solve.losses import (
     TERMS,
@@ -84,6 +85,7 @@ __all__ = [
     "align",
     "code",
     "compose",
+    "consistent",
     "csgm",
     "dhar",
     "finish",

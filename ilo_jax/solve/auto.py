@@ -22,13 +22,13 @@ from ilo_jax.ops import (
     Operator,
     can_be_consistent,
     can_hold_out,
-    make_batch_consistent,
     map_images,
 )
 from ilo_jax.priors import Prior, growth_factor
-from ilo_jax.solve.batch import shares
+from ilo_jax.solve.batch import each_determined
 from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
 from ilo_jax.solve.checks import image_keys
+from ilo_jax.solve.consistent import consistent as to_measurement
 from ilo_jax.solve.losses import Mse
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK
@@ -177,7 +177,7 @@ def reconstruct_auto(
     steps, moves = np.full(images, np.sum(methods[0].steps)), np.zeros(images, bool)
     consistent = None
     if can_be_consistent(operator):
-        consistent = functools.partial(_consistent, operator, measurement, prior.facts.grey)
+        consistent = functools.partial(to_measurement, prior, operator, measurement)
     if can_judge.any():
         trial = sweep(
             prior,
@@ -218,8 +218,9 @@ def reconstruct_auto(
         image = np.where(moves[:, None, None, None], consistent(image), image)
     radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
     if chosen.growth is not None:
-        share = np.asarray(shares(operator, images, prior.facts))[:, None]
-        radii = np.asarray(radii * growth_factor(chosen.growth, share))
+        shares = each_determined(operator, images, prior.facts)
+        shares = jax.tree.map(lambda share: share[:, None], shares)
+        radii = np.asarray(radii * growth_factor(chosen.growth, shares))
     return Choice(
         image=np.asarray(image),
         spread=found.std(0),
@@ -230,16 +231,6 @@ def reconstruct_auto(
         steps=steps,
         held_out_error=held_out_error,
     )
-
-
-def _consistent(
-    operator: Operator,
-    measurement: Measurement,
-    grey: bool,
-    x: jax.Array,
-    where: Measurement | None = None,
-) -> jax.Array:
-    return jnp.clip(make_batch_consistent(operator, measurement, x, where, grey=grey), -1, 1)
 
 
 @jax.jit

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ilo_jax.ops import Operator, batch_axes, determined_share
+from ilo_jax.ops import Determined, Operator, batch_axes, determined_share
 from ilo_jax.priors import Facts
 from ilo_jax.solve import loop
 from ilo_jax.solve.loop import Problem, Search
@@ -35,18 +35,19 @@ def put(
 
 
 @functools.partial(jax.jit, static_argnames="facts")
-def share(operator: Operator, facts: Facts) -> jax.Array:
+def determined(operator: Operator, facts: Facts) -> Determined:
     """Of one image what its measurement determines (`ops.determined_share`); a program for itself,
     whatever the batch."""
     return determined_share(operator, facts.residual, grey=facts.grey)
 
 
-def shares(operator: Operator, batch: int, facts: Facts) -> jax.Array:
+def each_determined(operator: Operator, batch: int, facts: Facts) -> Determined:
     """`[B]`, of each image."""
     axes = batch_axes(operator, batch)
     if not jax.tree.leaves(axes):  # the same for all
-        return jnp.broadcast_to(share(operator, facts), (batch,))
-    return jax.vmap(lambda operator: share(operator, facts), (axes,))(operator)
+        one = determined(operator, facts)
+        return jax.tree.map(lambda share: jnp.broadcast_to(share, (batch,)), one)
+    return jax.vmap(lambda operator: determined(operator, facts), (axes,))(operator)
 
 
 # What is not used is kept, so that the state is committed to the devices of the weights, as it is
@@ -130,7 +131,7 @@ def _problem_axes(problem: Problem) -> Any:
         data=0,  # pyright: ignore[reportArgumentType]
         targets=0,  # pyright: ignore[reportArgumentType]
         center=None if problem.center is None else 0,  # pyright: ignore[reportArgumentType]
-        share=None if problem.share is None else 0,  # pyright: ignore[reportArgumentType]
+        determined=None if problem.determined is None else 0,  # pyright: ignore[reportArgumentType]
     )
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from ilo_jax.ops import Operator, project_l1_ball
+from ilo_jax.ops import Determined, Operator, project_l1_ball
 from ilo_jax.priors import Prior, growth_factor
 from ilo_jax.solve.losses import Data, Target, View
 from ilo_jax.solve.method import Method
@@ -73,8 +73,8 @@ class Problem(flax.struct.PyTreeNode):
       targets: what the terms of the objective prepared.
       center: in the middle of all balls instead of where a round began, such as another image's
         variables; None without.
-      share: of an image, what the measurement determines (`ops.determined_share`), by which radii
-        grow; None where they do not.
+      determined: shares of the image (`ops.determined_share`), by which radii grow; None where
+        they do not.
     """
 
     prior: Prior
@@ -83,7 +83,7 @@ class Problem(flax.struct.PyTreeNode):
     data: Data
     targets: tuple[Target, ...]
     center: Variables | None
-    share: jax.Array | None = None
+    determined: Determined | None = None
 
     @property
     def sna(self) -> bool:
@@ -244,8 +244,8 @@ def constrain(problem: Problem, now: Method, moved: Variables, search: Search) -
     kept = problem.prior.keep(moved.inputs, search.center.inputs, now.constraint)
     moved = moved.replace(inputs=kept)
     radii = now.radii
-    if problem.share is not None and now.growth is not None:
-        factor = growth_factor(now.growth, problem.share)
+    if problem.determined is not None and now.growth is not None:
+        factor = growth_factor(now.growth, problem.determined)
         radii = radii.replace(v={cut: radius * factor for cut, radius in radii.v.items()})
 
     def balls(least: jax.Array | None, radius: jax.Array | None, *parts: Any) -> Any:

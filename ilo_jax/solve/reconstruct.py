@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Measurement, Operator
 from ilo_jax.priors import Prior
-from ilo_jax.solve.batch import init_batch, put, run_steps, scan_steps, shares
+from ilo_jax.solve.batch import each_determined, init_batch, put, run_steps, scan_steps
 from ilo_jax.solve.checks import (
     check_images,
     check_method,
@@ -60,7 +60,7 @@ class Run(flax.struct.PyTreeNode):
     """A search under way, between two steps.
 
     Attributes:
-      problem: leaves of `data`, `targets`, `center` and `share` have the batch axis in front;
+      problem: leaves of `data`, `targets`, `center` and `determined` have the batch axis in front;
         those of `operator` and `method` may.
       search: leaves `[B, ...]`.
       t: steps taken, over all rounds.
@@ -164,8 +164,8 @@ def init(
     # The number of steps is not in the program.
     method = method.with_cuts(cuts).replace(max_steps=None).map(jnp.asarray)
     data = Data(measurement, reference, held_out)
-    share = None if method.growth is None else shares(operator, batch, prior.facts)
-    problem = Problem(prior, operator, method, data, (), center, share)
+    shares = None if method.growth is None else each_determined(operator, batch, prior.facts)
+    problem = Problem(prior, operator, method, data, (), center, shares)
     problem, keys, initial = put(problem, keys, initial, mesh)
     targets, search = init_batch(problem, keys, initial, mesh)
     return Run(problem.replace(targets=targets), search, jnp.int32(0))

@@ -8,7 +8,7 @@ from jax.core import Tracer
 
 from ilo_jax.ops import Operator, batch_axes, noiseless
 from ilo_jax.priors import Prior
-from ilo_jax.solve.batch import share
+from ilo_jax.solve.batch import determined
 from ilo_jax.solve.method import Method, align
 from ilo_jax.solve.methods.ilo import ilo, ilo_from_mean
 
@@ -34,7 +34,5 @@ def is_scarce(prior: Prior, operator: Operator, images: int = 1) -> bool | jax.A
     facts = prior.facts
     if not facts.scarce or jax.tree.leaves(batch_axes(operator, images)):
         return False
-    determined = share(noiseless(operator), facts)
-    if isinstance(determined, Tracer):
-        return determined <= facts.scarce
-    return float(determined) <= facts.scarce
+    share = determined(noiseless(operator), facts).share
+    return share <= facts.scarce if isinstance(share, Tracer) else float(share) <= facts.scarce

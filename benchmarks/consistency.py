@@ -1,0 +1,60 @@
+"""How much of the noise an image has that was fitted to it, and what the last step gains.
+
+    python -m benchmarks.consistency --data chest_xray_64.npz
+
+Denoising of images of the training set by ILO, one run and the mean of four: PSNR before and after
+`solve.consistent`, and the share of the noise in what is determined that the image has, of which
+the step supposes a half. The data set is not part of the repository; `benchmarks/quality.py` says
+what it is.
+"""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
+from ilo_jax.app.cli import start_quickly
+from ilo_jax.solve import consistent, ilo, sweep
+from ilo_jax.solve.auto import knowing_noise
+from ilo_jax.solve.batch import each_determined
+
+
+def fitted(image: jax.Array, measured: jax.Array, truth: jax.Array, variance: float) -> float:
+    """Degrees of freedom a value: of an image that is off by `b + n` where it has the noise, and by
+    `b` elsewhere."""
+    error = jnp.mean((image - truth) ** 2)
+    residual = jnp.mean((measured - image) ** 2)
+    return float((error - residual + variance) / (2 * variance))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--data", required=True, help=".npz with `train`, uint8 [N, 64, 64]")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=50, help="of each of the four rounds")
+    parser.add_argument("--sigma", type=float, nargs="+", default=(5.0, 10.0, 25.0, 50.0))
+    args = parser.parse_args()
+
+    start_quickly()
+    pixels = np.load(args.data)["train"]
+    truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
+    method = knowing_noise(ilo(prior(), [args.steps] * 4))
+    print("| sigma | of | before, dB | after, dB | fitted, of what is determined |")
+    print("|---|---|---|---|---|")
+    for sigma in args.sigma:
+        operator, y, keys = pose(PANELS["denoise"][f"denoise {sigma:g}"], truth, 0)
+        found = sweep(prior(), operator, y, keys, [method], restarts=4, batch_size=2 * len(keys))
+        share = float(each_determined(operator, len(keys), prior().facts).share[0])
+        restarts = jnp.clip(found.image[0], -1, 1)
+        for name, image in (("one run", restarts[0]), ("four", restarts.mean(0))):
+            after = consistent(prior(), operator, y, image)
+            before_db, after_db = (float(psnr_db(x, truth).mean()) for x in (image, after))
+            grey = (x.mean(-1) for x in (image, y, truth))  # a grey value is measured three times
+            part = fitted(*grey, variance=float(operator.noise_variance) / 3) / share
+            print(f"| {sigma:g} | {name} | {before_db:.2f} | {after_db:.2f} | {part:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
