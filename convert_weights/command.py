@@ -25,8 +25,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         epilog=f"names: {', '.join(NETWORKS)}. Downloads are kept in {cache_folder()}; "
         "set ILO_JAX_CACHE for another folder.",
     )
-    parser.add_argument("source", help="checkpoint file, address, or name of a known network")
-    parser.add_argument("out", help="folder to write; must not exist")
+    parser.add_argument(
+        "source",
+        help="checkpoint file, address, hf://owner/name/file, name of a known network, or a "
+        "generator that was converted already",
+    )
+    parser.add_argument("out", help="folder to write, or one file NAME.safetensors; must not exist")
     parser.add_argument("--preview", metavar="FILE.png", help="draw a grid of samples")
     parser.add_argument(
         "--radii",

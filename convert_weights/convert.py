@@ -17,8 +17,8 @@ from convert_weights.limits import proxy_draws, shortly
 from convert_weights.network import Network
 from convert_weights.sources import NETWORKS, locate
 from ilo_jax.errors import InputError
-from ilo_jax.files.generators import CheckpointError, save
-from ilo_jax.priors import Facts
+from ilo_jax.files.generators import CheckpointError, card_of, is_generator, load, save
+from ilo_jax.priors import NO_FACTS, Facts
 from ilo_jax.stylegan2 import Generator, StyleGAN2, derive, fit_mapping_proxy, sample_noises
 
 PROXY_SAMPLES = 2**20
@@ -79,10 +79,12 @@ def convert(
     radii: Sequence[float] = (),
     **told: Any,
 ) -> tuple[Generator, dict]:
-    """Reads `source` and writes the folder `out`, whole or not at all.
+    """Reads `source` and writes the folder `out`, or one file if its name ends in `.safetensors`,
+    whole or not at all.
 
     Args:
-      source: path, name of a well-known network, or address.
+      source: path, name of a well-known network, or address; or a generator that was converted
+        already, whose facts are kept but for those that are told.
       radii: l1 radii that suit deviations at the usual cuts, in order.
       told: other fields of `Facts`; the licence by default what is known of a well-known network.
 
@@ -95,8 +97,10 @@ def convert(
     """
     facts = Facts(**told)  # before the work is done
     if os.path.lexists(out):
-        raise CheckpointError(f"{out}: exists already; expected a new folder")
+        raise CheckpointError(f"{out}: exists already; expected a new folder or file")
     path = locate(str(source))
+    if is_generator(path):
+        return _again(path, out, radii, told)
     downloaded = path != pathlib.Path(source)
     network = read_network(path)
     with path.open("rb") as file:
@@ -119,7 +123,20 @@ def convert(
     licence = facts.licence or about.get("licence", "")
     facts = dataclasses.replace(facts, radii=_by_cut(generator, radii), licence=licence)
     save(out, generator, about, facts)
-    return generator, about | _told(facts) | _sizes(network, path)
+    return generator, about | _told(facts) | _sizes(generator, out)
+
+
+def _again(
+    path: pathlib.Path, out: str | pathlib.Path, radii: Sequence[float], told: dict[str, Any]
+) -> tuple[Generator, dict]:
+    """Of a generator that was converted already: to a folder, to a file, with other facts."""
+    prior, (about, card) = load(path), card_of(path)
+    changed = {k: v for k, v in told.items() if v != getattr(NO_FACTS, k)}
+    if radii:
+        changed["radii"] = _by_cut(prior.generator, radii)
+    facts = dataclasses.replace(prior.facts, **changed)
+    save(out, prior.generator, about, facts, card)
+    return prior.generator, about | _told(facts) | _sizes(prior.generator, out)
 
 
 def _by_cut(generator: Generator, radii: Sequence[float]) -> tuple[tuple[int, float], ...]:
@@ -139,9 +156,11 @@ def _told(facts: Facts) -> dict[str, Any]:
     return told
 
 
-def _sizes(network: Network, path: pathlib.Path) -> dict:
-    config = network.config
-    parameters = _size((network.mapping, network.synthesis))
+def _sizes(generator: Generator, out: str | pathlib.Path) -> dict:
+    config, out = generator.config, pathlib.Path(out)
+    parameters = _size((generator.mapping, generator.synthesis["params"]))
+    files = [out, *out.rglob("*")] if out.is_dir() else [out]
+    written = sum(file.stat().st_size for file in files if file.is_file())
     return {
         "resolution": f"{config.resolution} px, {config.image_channels} image channels",
         "channels": " ".join(str(n) for n in config.channels) + ", from 4 px up",
@@ -151,7 +170,7 @@ def _sizes(network: Network, path: pathlib.Path) -> dict:
         "labels": config.label_dim,
         "conv_clamp": config.conv_clamp,
         "parameters": f"{parameters:,}",
-        "file": f"{path.stat().st_size / 2**20:.1f} MiB",
+        "written": f"{written / 2**20:.1f} MiB",
     }
 
 

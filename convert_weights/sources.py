@@ -1,13 +1,15 @@
-"""Well-known networks by name, and their download into a cache."""
+"""Where checkpoints are: a path, an address, the hub, or the name of a well-known network."""
 
 import dataclasses
 import os
 import pathlib
 
 import pooch
-import requests
 
+from convert_weights.download import download
 from ilo_jax.files.checkpoint import CheckpointError
+
+HUB = "hf://"
 
 _ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained"
 _SOURCE_NETS = f"{_ADA}/transfer-learning-source-nets"
@@ -58,10 +60,8 @@ def cache_folder() -> pathlib.Path:
 
 
 def locate(source: str) -> pathlib.Path:
-    """The file that `source` stands for: a path, a name in `NETWORKS`, or an address.
-
-    What is downloaded is kept with its SHA-256 beside it, and downloaded again if it is no
-    longer that; a download that breaks off leaves nothing, nor does a page in the file's place.
+    """The file that `source` stands for: a path, a name in `NETWORKS`, an address, or
+    `hf://owner/name[@revision]/file`, of the Hugging Face Hub.
 
     Raises:
       CheckpointError: it cannot be downloaded, or what is there is no checkpoint.
@@ -70,47 +70,36 @@ def locate(source: str) -> pathlib.Path:
         return download(NETWORKS[source].url, cache_folder())
     if source.startswith(("http://", "https://")):
         return download(source, cache_folder())
+    if source.startswith(HUB):
+        return _from_hub(source)
     return pathlib.Path(source)
 
 
-def _served_instead(path: pathlib.Path) -> str | None:
-    """What a server has given in place of a file, by how it begins; None for what may be one."""
-    with path.open("rb") as file:
-        begins = file.read(2**16).lstrip().lower()
-    if begins.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer"
-    if begins.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page, of a quota that is exceeded" if b"quota" in begins else "a web page"
-    return None
-
-
-def download(url: str, folder: pathlib.Path) -> pathlib.Path:
-    """See `locate`."""
-    name = pooch.utils.unique_file_name(url)[:200]  # starts with a hash of the address
-    path, known = folder / name, folder / f"{name}.sha256"
+def _from_hub(source: str) -> pathlib.Path:
+    """By the hub's library, with its cache, its token (`HF_TOKEN`) and its endpoint
+    (`HF_ENDPOINT`); what broke off goes on there, too."""
+    owner, _, rest = source.removeprefix(HUB).partition("/")
+    name, _, file = rest.partition("/")
+    name, _, revision = name.partition("@")
+    if not (owner and name and file):
+        raise CheckpointError(f"{source}: expected {HUB}owner/name/file")
     try:
-        if path.exists() and known.exists() and pooch.file_hash(path) == known.read_text():
-            return path
-        path.unlink(missing_ok=True)
-        pooch.retrieve(
-            url,
-            known_hash=None,
-            fname=name,
-            path=folder,
-            progressbar=True,
-        )
-        served = _served_instead(path)
-        if served is not None:
-            path.unlink()
-            raise CheckpointError(
-                f"{url}: gives {served}; expected the checkpoint itself: get it in a browser and "
-                "give its path"
-            )
-        known.write_text(pooch.file_hash(path))
-    except (requests.RequestException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        from huggingface_hub import hf_hub_download  # pyright: ignore[reportMissingImports]
+        from huggingface_hub.errors import HfHubHTTPError  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
         raise CheckpointError(
-            f"{url}: cannot be downloaded ({reason}); expected an address that answers; "
-            "a file that you have got otherwise can be given by its path"
+            f"{source}: needs the library huggingface_hub: pip install 'ilo_jax[hub]'"
         ) from error
-    return path
+    try:
+        return pathlib.Path(hf_hub_download(f"{owner}/{name}", file, revision=revision or None))
+    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{source}: cannot be downloaded ({_first_line(error)}); expected a file of the hub "
+            "that you may read; one that you have got otherwise can be given by its path"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """The libraries of the hub say what is wrong before anything else."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

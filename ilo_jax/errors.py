@@ -1,8 +1,12 @@
-"""The one error for what a user can mend."""
+"""The errors for what a user can mend."""
 
 
 class InputError(ValueError):
     """Bad input: one line that says what, where, and what was expected instead."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint that cannot be used; the message says which, why, and what to do."""
 
 
 def one_line(error: object) -> str:

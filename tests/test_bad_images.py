@@ -97,12 +97,21 @@ def test_a_bad_file_is_refused_in_one_line(kind, read, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("limit", [40, 10], ids=["warning", "error"])
-def test_a_decompression_bomb_is_refused(limit, tmp_path, monkeypatch):
+@pytest.mark.parametrize("pillows", [40, 10], ids=["warning", "error"])
+def test_a_decompression_bomb_is_refused(pillows, tmp_path, monkeypatch):
     pillow(RGB).save(tmp_path / "x.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(InputError, match=f"too large; expected at most {limit} pixels"):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+    monkeypatch.setattr(decode, "MOST_PIXELS", 63)
+    with pytest.raises(InputError, match="too large; expected at most 63 pixels"):
         read_image(tmp_path / "x.png", SHAPE)
+
+
+def test_a_picture_that_pillow_warns_of_is_read(tmp_path, monkeypatch):
+    pillow(RGB).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    image, note = read_image(tmp_path / "x.png", SHAPE)
+    np.testing.assert_allclose(image, RGB / 127.5 - 1, atol=1e-6)
+    assert note is None
 
 
 def test_a_file_is_not_read_for_ever(tmp_path, monkeypatch):

@@ -297,7 +297,7 @@ def test_a_half_made_folder_is_not_left(tmp_path, monkeypatch, capsys):
     def fail(*args, **kwargs):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("ilo_jax.files.checkpoint._write_arrays", fail)
+    monkeypatch.setattr("ilo_jax.files.checkpoint.write_arrays", fail)
     assert main([str(tmp_path / "in.pkl"), str(tmp_path / "out")]) == 130
     assert capsys.readouterr().err == "interrupted: a folder is written whole or not at all\n"
     assert [p.name for p in tmp_path.iterdir()] == ["in.pkl"]

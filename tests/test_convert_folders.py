@@ -14,8 +14,9 @@ import pytest
 
 from ilo_jax import classifiers
 from ilo_jax.files import generators
-from ilo_jax.files.checkpoint import Checkpoints, own_checkpointer
+from ilo_jax.files.checkpoint import Checkpoints
 from ilo_jax.files.generators import CheckpointError
+from ilo_jax.files.orbax_arrays import own_checkpointer
 
 ROOT = pathlib.Path(generators.__file__).parents[1]
 GENERATOR = ROOT / "stylegan2" / "pretrained" / "chest64"
@@ -101,10 +102,18 @@ def test_a_description_is_a_small_file(folder):
     path = folder / "generator.json"
     for content in ("[" * 100_000, '{"format": 1' + "0" * 5000 + "}", " " * 2**21 + "{}"):
         path.write_text(content)
-        refused(generators.load, folder, "not a generator; expected a folder written by convert")
+        refused(
+            generators.load,
+            folder,
+            "not a generator; expected a folder or .safetensors file",
+        )
     path.unlink()
     path.symlink_to("/dev/zero")
-    refused(generators.load, folder, "not a generator; expected a folder written by convert")
+    refused(
+        generators.load,
+        folder,
+        "not a generator; expected a folder or .safetensors file",
+    )
 
 
 @pytest.mark.parametrize("name", ["_METADATA", "d/more", "manifest.ocdbt"])

@@ -142,7 +142,7 @@ def test_range_is_for_all_that_is_linear(tmp_path):
     settings = dataclasses.replace(INVERT, range=(10.0, 20.0))
     matrix = ops.gaussian_matrix(jax.random.key(0), SHAPE, 9)
     chain = ops.composition(ops.superresolution(SHAPE, 2), ops.denoising((4, 4, 3), 5.0))
-    for operator in (ops.denoising(SHAPE, 5.0), chain, matrix):
+    for operator in (ops.denoising(SHAPE, 5.0), ops.unknown_noise(SHAPE), chain, matrix):
         write_npy(tmp_path / "x.npy", np.asarray(operator(image)))
         y, _ = measured(tmp_path / "x.npy", operator, settings)
         np.testing.assert_allclose(y, operator((image - 10) / 5 - 1), atol=1e-4)

@@ -334,7 +334,7 @@ def _edit(folder, **changes):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (shutil.rmtree, "not a generator; expected a folder written by convert_weights, or an "),
+        (shutil.rmtree, "not a generator; expected a folder or .safetensors file written by"),
         (lambda f: (f / "generator.json").write_text("{"), "not a generator"),
         (lambda f: (f / "generator.json").write_text("[1]"), "checkpoint format None"),
         (lambda f: _edit(f, format=0), "format 0; expected 1; convert the weights again: python"),

@@ -108,7 +108,8 @@ def add_generator(group: Any) -> None:
         "--generator",
         default=EMBEDDED_DEFAULT,
         metavar="NAME_OR_DIR",
-        help="a folder written by convert_weights, or an embedded one (default: %(default)s)",
+        help="a folder or .safetensors file written by convert_weights, or an embedded one "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--label",

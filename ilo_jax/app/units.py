@@ -11,7 +11,7 @@ import numpy as np
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
 from ilo_jax.files.samples import Limits
-from ilo_jax.ops import Composed, LinearOperator, Measurement, Noisy, Operator
+from ilo_jax.ops import Composed, LinearOperator, Measurement, Operator, noiseless
 
 _ENTRIES = 1024
 _LARGEST = 2.0  # of images in [-1, 1]; bicubic down-sampling overshoots
@@ -133,8 +133,7 @@ def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) ->
 
 def _is_linear(operator: Operator) -> bool:
     """But for its noise."""
-    if isinstance(operator, Noisy):
-        return _is_linear(operator.operator)
+    operator = noiseless(operator)
     if isinstance(operator, Composed):
         return all(_is_linear(part) for part in operator.operators)
     return isinstance(operator, LinearOperator)

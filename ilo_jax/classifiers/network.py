@@ -80,7 +80,7 @@ def load(what: str | pathlib.Path) -> Classify:
     folder = _CLASSIFIERS.locate(what)
     if _is_function(what):
         return jax.tree_util.Partial(load_function(str(what)))
-    stored, _ = _CLASSIFIERS.describe(folder)
+    stored = _CLASSIFIERS.describe(folder).get("config", {})
     try:
         sizes: dict[str, Any] = {k: tuple(v) if type(v) is list else v for k, v in stored.items()}
         config = _CONFIGS[sizes.pop("network")](**sizes)

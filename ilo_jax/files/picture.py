@@ -167,14 +167,22 @@ def _samples(numbers: Image.Image | Samples) -> Samples:
     if isinstance(numbers, Samples):
         return numbers
     if numbers.has_transparency_data:
-        numbers = numbers.convert("RGBA")
+        numbers = numbers if numbers.mode == "RGBA" else numbers.convert("RGBA")
     elif numbers.mode not in ("L", "RGB", "CMYK"):
         numbers = numbers.convert("L" if numbers.mode == "1" else "RGB")
-    values = np.asarray(numbers)
-    values = values[..., None] if values.ndim == 2 else values
-    if numbers.mode != "RGBA":
-        return Samples(values, bits=8)
-    return Samples(values[..., :3], values[..., 3:], bits=8)
+    clear = numbers.mode == "RGBA"
+    size, colours = (numbers.height, numbers.width), len(numbers.getbands()) - clear
+    values = np.empty((*size, colours), np.uint8)
+    alpha = np.empty((*size, 1), np.uint8) if clear else None
+    step = max(1, _BAND // numbers.width)  # Pillow takes twice the memory of what it hands over
+    for top in range(0, numbers.height, step):
+        rows = slice(top, min(top + step, numbers.height))
+        band = np.asarray(numbers.crop((0, rows.start, numbers.width, rows.stop)))
+        band = band.reshape(*band.shape[:2], -1)
+        values[rows] = band[..., :colours]
+        if alpha is not None:
+            alpha[rows] = band[..., colours:]
+    return Samples(values, alpha, bits=8)
 
 
 def _floats(image: Image.Image) -> np.ndarray:

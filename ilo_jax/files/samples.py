@@ -12,6 +12,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _ROUNDING = 0.5 / 255
 # Values that reach less than this share of their range are told: twelve bits in sixteen, say.
 _SMALL_PART = 0.25
+_BAND = 2**20  # numbers
 
 
 class Limits(NamedTuple):
@@ -99,11 +100,19 @@ def _scale_within(samples: Samples, limits: Limits, low: float, high: float) -> 
     black, white = limits.black, high if limits.white is None else limits.white
     if not np.isfinite([low, high]).all() or not black < white:
         raise InputError(f"values from {low:g} to {high:g}; expected some above {black:g}")
-    beyond = np.mean((samples.values < black) | (samples.values > white))
+    beyond = _share_beyond(samples.values, black, white)
     note = f"{beyond:.2%} of the values beyond {black:g} to {white:g}, clipped" if beyond else None
     full = np.iinfo(samples.values.dtype).max if samples.values.dtype.kind in "ui" else 1
     opaque = 2**samples.bits - 1 if samples.values.dtype.kind == "u" else full
     return Scale(white, _opaque(samples.alpha, opaque), note, black)
+
+
+def _share_beyond(values: np.ndarray, black: float, white: float) -> float:
+    """A few rows at a time, since a large picture has no room for more of its size."""
+    step = max(1, _BAND // values[0].size)
+    bands = (values[top : top + step] for top in range(0, len(values), step))
+    count = sum(np.count_nonzero((band < black) | (band > white)) for band in bands)
+    return count / values.size
 
 
 def luma(colour: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ is none, five seconds and a gigabyte at most."""
 
 import collections
 import contextlib
+import io
 import json
 import pathlib
 import re
@@ -68,13 +69,24 @@ def test_odd_and_damaged_files_are_read_or_refused(tmp_path):
     assert min(counts.values()) > 100
 
 
+def photograph() -> bytes:
+    """100 megapixels, as a camera has them, held upright."""
+    picture = Image.new("RGB", (11_648, 8_736), (200, 100, 50))
+    turned = picture.getexif()
+    turned[0x0112] = 6
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", exif=turned)
+    return buffer.getvalue()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_many_damaged_files_are_read_or_refused(seed, tmp_path):
     files = dict(mutants(rounds=4, seed=seed))
     if seed == 1:
         files["directories.tif"] = many_directories(60_000)
-        files["large.png"] = saved(Image.new("RGBA", (9400, 9400), (9, 99, 9, 99)), "PNG")
+        files["large.png"] = saved(Image.new("RGBA", (12_000, 10_000), (9, 99, 9, 99)), "PNG")
+        files["large.jpg"] = photograph()
         files["large.tif"] = tiff(np.zeros((8000, 8000, 3), np.uint16), photometric="rgb")
     check(files, tmp_path)
 
