@@ -2,9 +2,11 @@
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from ilo_jax.app.shards import Shard
 from ilo_jax.app.task import Task
 from ilo_jax.errors import InputError
 from ilo_jax.solve import TERMS
@@ -28,6 +30,15 @@ def index(text: str) -> int:
 def batch_size(text: str) -> int | Literal["auto"]:
     """`N`, at least 1, or `auto`."""
     return "auto" if text == "auto" else positive(text)
+
+
+def shard(text: str) -> Shard:
+    """`I/N`, I from 0 to N - 1."""
+    numbers = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = Shard(int(numbers[1]), int(numbers[2])) if numbers else Shard(0, 0)
+    if found.index >= found.count:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected I/N, with I from 0 to N - 1")
+    return found
 
 
 def seed(text: str) -> int:

@@ -20,24 +20,15 @@ from ilo_jax.files.contact_sheet import MAX_ROWS, Tile
 def finish(
     run: Run, paths: Sequence[Path], results: Results, reporter: Reporter, computed: bool
 ) -> tuple[dict[str, Any] | None, list[Path]]:
-    """Summary, contact sheet and report, of the results of all processes, and the files that
-    failed.
+    """Summary, contact sheet and report, and the files that failed.
 
     Args:
       computed: whether there is anything new, without which a report is left as it is.
 
     Raises:
-      InputError: results of other processes are not there, or something cannot be written.
+      InputError: something cannot be written.
     """
-    results.merge()
     rows, failed = results.finished(), results.failed()
-    known = rows | failed
-    lost = [file.stem for file in paths if file.stem not in known]
-    if lost:
-        raise InputError(
-            f"{results.out}: {len(lost)} results are not there, of {lost[0]} the first; expected a "
-            "folder that all processes share: the same command computes them"
-        )
     finished = [file for file in paths if file.stem in rows]
     without_image = [file for file in paths if file.stem in failed]
     if not finished:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ from ilo_jax.errors import InputError
 from ilo_jax.files.atomic import write_atomically
 
 
-def open_folder(out: Path, run: Mapping[str, Any]) -> dict[str, Any]:
+def open_folder(out: Path, run: Mapping[str, Any], beside: Collection[str] = ()) -> dict[str, Any]:
     """Starts a run in a new or empty folder, or goes on with the same run.
 
     Args:
       run: JSON-able description of the run; must equal that of the run in the folder, if that has
         a table or an image yet, but for `made_by`, and for `inputs`: digests, which rows are
         compared with.
+      beside: names in a folder without a run that are no other files.
 
     Returns:
       The description as `run.json` has it.
@@ -27,11 +28,12 @@ def open_folder(out: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     """
     described = json.loads(json.dumps(run))
     check_folder(out)
-    stored = _read_run(out)
-    if stored is None and any(not name.startswith(".") for name in os.listdir(out)):
+    stored = read_run(out)
+    others = (name for name in os.listdir(out) if name[0] != "." and name not in beside)
+    if stored is None and any(others):
         raise InputError(f"{out}: holds other files; expected a new or empty folder for --out")
     if stored and any(any(out.glob(files)) for files in ("*.csv", ".*.csv", "images/*.png")):
-        _check_same_run(out, stored, described)
+        check_same_run(out, stored, described)
     if stored != described:
         write_atomically(out / "run.json", as_json(described))
     return described
@@ -70,7 +72,12 @@ def check_folder(out: Path) -> None:
         raise InputError(f"{out}: not writable; expected a folder for --out with write permission")
 
 
-def _read_run(out: Path) -> dict | None:
+def read_run(out: Path) -> dict | None:
+    """The description in a folder; None without.
+
+    Raises:
+      InputError: it is damaged.
+    """
     if not (out / "run.json").exists():
         return None
     try:
@@ -82,7 +89,8 @@ def _read_run(out: Path) -> dict | None:
     return stored
 
 
-def _check_same_run(out: Path, stored: dict, run: dict) -> None:
+def check_same_run(out: Path, stored: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Raises `InputError` where two descriptions differ, beside who made them, and of what."""
     keys = [key for key in dict.fromkeys([*run, *stored]) if key not in ("inputs", "made_by")]
     different = [key for key in keys if key not in run or stored.get(key, _ABSENT) != run[key]]
     if different:
@@ -96,7 +104,7 @@ def _check_same_run(out: Path, stored: dict, run: dict) -> None:
 _ABSENT = object()
 
 
-def _setting(key: str, run: dict) -> str:
+def _setting(key: str, run: Mapping[str, Any]) -> str:
     if run.get(key, []) == []:
         return f"no {key}"
     value = run[key]

@@ -272,25 +272,15 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_hosts(parser: argparse.ArgumentParser) -> None:
-    """Several processes."""
-    hosts = parser.add_argument_group(
-        "several processes", "The same command for each; --images and --out on shared files."
-    )
-    hosts.add_argument(
-        "--distributed",
-        action="store_true",
-        default=False,
-        help="one of the processes that Slurm, Open MPI, Kubernetes or a TPU pod has started",
-    )
-    hosts.add_argument(
-        "--coordinator", metavar="HOST:PORT", help="started by hand: where process 0 is reached"
-    )
-    hosts.add_argument(
-        "--processes", type=arguments.positive, metavar="N", help="how many there are"
-    )
-    hosts.add_argument(
-        "--process", type=arguments.index, metavar="I", help="which one this is, from 0"
+def add_machines(parser: argparse.ArgumentParser) -> None:
+    """More than one machine."""
+    machines = parser.add_argument_group("many machines")
+    machines.add_argument(
+        "--shard",
+        type=arguments.shard,
+        metavar="I/N",
+        help="part I, from 0, of N, for array jobs: results in OUT/shards/I-of-N, which `summarize "
+        "OUT` brings together",
     )
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,16 @@ class History:
             for step, error in zip(steps, of_restart, strict=True)
         ]
         append(self.path, _text(rows))
+
+    def gather(self, others: Iterable[Path]) -> None:
+        """Writes the file again, with the rows of other such files, each image in one of them."""
+        there = [other for other in others if other.exists()]
+        if not there:
+            return  # with `--auto`
+        write_atomically(self.path, _text([COLUMNS]))
+        for other in there:
+            content = other.read_bytes()
+            append(self.path, content[content.find(b"\n") + 1 :])
 
     def of(self, names: Collection[str]) -> dict[str, list[list[tuple[int, float]]]]:
         """Of each restart of the named images, `(step, error)`."""

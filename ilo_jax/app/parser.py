@@ -12,7 +12,7 @@ from ilo_jax.app.groups import (
     add_endings,
     add_files,
     add_generator,
-    add_hosts,
+    add_machines,
     add_measured,
     add_measurement,
     add_method,
@@ -59,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sweep(tasks)
     _add_classify(tasks)
     _add_evaluate(tasks)
+    _add_summarize(tasks)
     return parser
 
 
@@ -81,7 +82,7 @@ def _add_task(subparsers: Any, task: Task, prog: str) -> None:
     add_measured(parser)
     add_method(parser)
     add_endings(parser)
-    add_hosts(parser)
+    add_machines(parser)
     parser.shorten([option.name for option in task.options])
 
 
@@ -147,6 +148,23 @@ def _add_evaluate(subparsers: Any) -> None:
     parser.add_argument("truth", metavar="TRUTH", help="folder of what they should be")
     parser.add_argument("--lpips", action="store_true", help="LPIPS by VGG, too")
     parser.add_argument("--table", metavar="FILE.csv", help="write a row an image")
+
+
+def _add_summarize(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "summarize",
+        help="bring the shards of a run together",
+        description="Brings OUT/shards/I-of-N, which --shard has written, together in OUT, as if "
+        "one command had computed all of it.",
+    )
+    parser.add_argument("out", metavar="OUT", help="the --out of the shards")
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="PATH",
+        help="where the images are now, if not where they were",
+    )
+    add_take_over(parser)
 
 
 def _add_classify(subparsers: Any) -> None:

@@ -1,7 +1,6 @@
 """A task over a folder of images: from files to measurements to results."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 
 from ilo_jax import solve
 from ilo_jax.app.finish import finish
-from ilo_jax.app.hosts import ALONE, Team
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.measurements import save_measurement
 from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate, loses_colour
@@ -27,7 +25,6 @@ from ilo_jax.app.samples import (
     stack,
 )
 from ilo_jax.app.starts import frame_before, method_from, stacked_starts, with_start
-from ilo_jax.errors import InputError
 from ilo_jax.files.variables import image_of, save_variables
 from ilo_jax.solve import Choice, Result
 from ilo_jax.solve.batch import batch_mesh
@@ -44,50 +41,25 @@ class Outcome:
 
 
 def reconstruct(
-    run: Run, paths: Sequence[Path], out: Path | str, reporter: Reporter, team: Team = ALONE
+    run: Run, paths: Sequence[Path], out: Path | str, reporter: Reporter, alone: bool = False
 ) -> Outcome:
     """Reconstructs image files into the folder `out`, leaving out those that are there already and
     are of the same inputs.
 
     A file that cannot be read, or whose image fails, is reported, and has a row that says why.
-    Every process of a team solves its share of the files; the first one writes what is said of all
-    of them.
+
+    Args:
+      alone: whether there is only one file, which is to be refused where it cannot be read.
 
     Raises:
-      InputError: `out` cannot be used, the only file there is cannot be read, one image does not
-        fit into memory, or another process of the team has failed.
+      InputError: `out` cannot be used, the only file there is cannot be read, or one image does not
+        fit into memory.
     """
-    inputs = Inputs(run, team.share(paths))
-    results = _open(run.description | {"inputs": inputs.named}, paths, Path(out), team)
-    computed = _solve_missing(run, inputs, results, reporter, alone=len(paths) == 1)
-    team.exchange(None)  # all are done
-    found: list[Any] = [None, []]
-    if team.index == 0:
-        summary, failed = finish(run, paths, results, reporter, computed)
-        found = [summary, [str(file) for file in failed]]
-    summary, failed = team.exchange(found)[0]
-    return Outcome(summary, [Path(file) for file in failed], results)
-
-
-def _open(described: dict[str, Any], paths: Sequence[Path], out: Path, team: Team) -> Results:
-    """The first process opens the folder before the others do."""
-    results = Results.open(out, described) if team.index == 0 else None
-    told = team.exchange([json.dumps(described), [str(file) for file in paths]])
-    for index, (settings, files) in enumerate(told):
-        if settings != told[0][0] or files != told[0][1]:
-            what = "settings" if settings != told[0][0] else "images"
-            raise InputError(
-                f"process {index}: other {what} than process 0; expected the same command, and the "
-                "same files, for all processes"
-            )
-    if results is not None:
-        return results
-    if not (out / "run.json").exists():
-        raise InputError(
-            f"{out}: process {team.index} does not see what process 0 wrote there; expected a "
-            "folder that all processes share"
-        )
-    return Results.open(out, described, team.index)
+    inputs = Inputs(run, paths)
+    results = Results.open(Path(out), run.description | {"inputs": inputs.named})
+    computed = _solve_missing(run, inputs, results, reporter, alone)
+    summary, failed = finish(run, paths, results, reporter, computed)
+    return Outcome(summary, failed, results)
 
 
 def _solve_missing(

@@ -10,7 +10,6 @@
     DIR/chosen/NAME.json   with --auto: the image's setting
     DIR/metrics.csv        one row an image, in natural order
     DIR/history.csv        without --auto: how each image's error went down
-    DIR/.metrics-I.csv     of several processes: what process I knows, until all are done
     DIR/summary.json       when all are done: settings, and mean and std of each metric
     DIR/contact_sheet.png  when all are done
     DIR/report.html        when all are done: pictures, metrics, curves and settings in one page
@@ -21,7 +20,7 @@ on where it was.
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,6 @@ from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.contact_sheet import Tile, contact_sheet
 from ilo_jax.files.find import natural_key
 from ilo_jax.files.images import encode_png, from_uint8, write_png
-
-_PARTS = ".metrics-*.csv"
 
 _FIRST = b"\x89PNG\r\n\x1a\n"
 _LAST = bytes(4) + b"IEND\xaeB`\x82"
@@ -65,31 +62,27 @@ class Results:
         self.history = History(out / "history.csv")
 
     @classmethod
-    def open(cls, out: Path | str, run: Mapping[str, Any], process: int = 0) -> "Results":
+    def open(
+        cls, out: Path | str, run: Mapping[str, Any], beside: Collection[str] = ()
+    ) -> "Results":
         """Starts a run in a new or empty folder, or goes on with the same run.
 
         Args:
-          run: as for `open_folder`.
-          process: each writes a table of its own; that of the first is `metrics.csv`.
+          run, beside: as for `open_folder`.
 
         Raises:
           InputError: as `open_folder`, or a damaged table.
         """
         out = Path(out)
-        described = open_folder(out, run)
+        described = open_folder(out, run, beside)
         make_folder(out / "images")
         table = Table.open(out / "metrics.csv", COLUMNS)
-        rows = _rows(out, table)
-        if process:
-            return cls(out, described, rows, Table(out / f".metrics-{process}.csv", COLUMNS, []))
-        results = cls(out, described, rows, table)
+        results = cls(out, described, _rows(out, table), table)
         results.drop(())
-        results.merge()  # what processes of a run that was killed have left
         return results
 
     def finished(self) -> dict[str, Row]:
-        """Rows of all processes whose image is there and whole, by name, in natural order: those
-        from before `open` or `merge`, and this process's own since."""
+        """Rows whose image is there and whole, by name, in natural order."""
         return {name: row for name, row in self._sorted() if row.status == OK}
 
     def failed(self) -> dict[str, Row]:
@@ -171,15 +164,15 @@ class Results:
             self._table.replace(_in_order([*others, *texts]))
         self._rows |= {row.name: row for row in map(row_of, texts)}
 
-    def merge(self) -> None:
-        """Brings the tables of all processes together in `metrics.csv`."""
-        parts = sorted(self.out.glob(_PARTS))
-        for part in parts:
-            self._rows |= _rows(self.out, Table.open(part, COLUMNS))
-        if parts:
-            self._table.replace(_in_order([texts_of(row) for row in self._rows.values()]))
-        for part in parts:
-            part.unlink()
+    def merge(self, tables: Iterable[Path]) -> None:
+        """Adds the rows of other tables, whose files are here already.
+
+        Raises:
+          InputError: one is damaged.
+        """
+        for path in tables:
+            self._rows |= _rows(self.out, Table.open(path, COLUMNS))
+        self._table.replace([texts_of(row) for _, row in self._sorted()])
 
     def finish(
         self, labels: Sequence[str], rows: Sequence[Sequence[Tile]], footer: str = ""

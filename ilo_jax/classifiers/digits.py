@@ -57,7 +57,8 @@ def load_digits() -> tuple[Digits, Digits]:
             "the digits come with scikit-learn; expected `pip install 'ilo_jax[classifier]'`"
         ) from error
     ink, label = datasets.load_digits(return_X_y=True)
-    ink = jnp.pad(np.float32(ink).reshape(-1, 8, 8, 1) / 16, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    pixels = np.asarray(ink, np.float32).reshape(-1, 8, 8, 1) / 16
+    ink = jnp.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)))
     size = CONFIG.resolution
     ink = jnp.clip(jax.image.resize(ink, (len(ink), size, size, 1), "cubic"), 0, 1)
     held_out = np.arange(len(ink)) % 5 == 0

@@ -1,0 +1,129 @@
+"""A task over images, as the command line asks for it."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ilo_jax.app import arguments
+from ilo_jax.app.lock import locked
+from ilo_jax.app.progress import ProgressReporter
+from ilo_jax.app.reconstruct import reconstruct
+from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.settings import Settings, Video
+from ilo_jax.app.shards import Done, Shard
+from ilo_jax.app.tasks import TASKS
+from ilo_jax.errors import InputError
+from ilo_jax.files.find import find_images
+
+
+def run_task(args: argparse.Namespace, console: Console) -> int:
+    """The command; returns its exit code.
+
+    Raises:
+      InputError: bad input, or no image has a result.
+    """
+    settings = settings_of(args)
+    shard: Shard | None = getattr(args, "shard", None)
+    if shard and args.video:
+        raise InputError("--shard: expected without --video, whose frames follow one another")
+    notes: list[str] = []
+    paths = find_images(args.images, args.measured, args.recursive, notes.append)
+    prior = load_prior(settings.generator, settings.label, settings.seed)
+    run = Run.create(settings, prior, getattr(args, "batch_size", None))
+    out = Path(args.out)
+    if shard is None:
+        with locked(out, args.take_over):
+            return _run(args, run, paths, out, console, notes)
+    shard.begin(out)
+    part, paths = shard.folder(out), shard.share(paths)
+    with locked(part, args.take_over):
+        code = _run(args, run, paths, part, console, notes, shard)
+        shard.end(out, Done(tuple(args.images), args.recursive, len(paths)))
+    return code
+
+
+def _run(
+    args: argparse.Namespace,
+    run: Run,
+    paths: list[Path],
+    out: Path,
+    console: Console,
+    notes: list[str],
+    shard: Shard | None = None,
+) -> int:
+    title = f"shard {shard}: " if shard else ""
+    with ProgressReporter(console, title) as reporter:
+        for note in notes:
+            reporter.say(note)
+        # The only file of a command is refused where it cannot be read, one of a shard is not.
+        alone = len(paths) == 1 and shard is None
+        outcome = reconstruct(run, paths, out, reporter, alone)
+    if outcome.summary is None and shard is None:
+        raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
+    return told(outcome.summary, out, len(outcome.failed), len(paths), title)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What a command line chooses.
+
+    Raises:
+      InputError: options that do not go together.
+    """
+    if not args.video and (hasattr(args, "frame_steps") or hasattr(args, "frame_radii")):
+        raise InputError("--frame-steps, --frame-radii: expected with --video")
+    if args.video and hasattr(args, "batch_size"):
+        raise InputError("--batch-size: expected without --video, which takes one frame at a time")
+    if args.reproducible and hasattr(args, "batch_size"):
+        raise InputError(
+            "--batch-size: expected without --reproducible, which takes one image at a time"
+        )
+    frames = {"steps": "frame_steps", "radii": "frame_radii"}
+    return Settings(
+        **arguments.chosen(args, TASKS[args.task]),
+        measured=args.measured,
+        save_variables=args.save_variables,
+        samples=args.samples,
+        consistent=args.consistent,
+        auto=args.auto,
+        reproducible=args.reproducible,
+        video=Video(**arguments.given(args, frames)) if args.video else None,
+        crop=args.crop,
+        save_measurement=args.save_measurement,
+        save_arrays=args.save_arrays,
+        keep_samples=args.keep_samples,
+        **arguments.given(args, {"key": "key", "slice": "slice"}),
+    )
+
+
+def told(
+    summary: dict[str, Any] | None, out: Path, failed: int, files: int, title: str = ""
+) -> int:
+    """Prints what came of a run; returns the exit code.
+
+    Args:
+      summary: None where no image has a result.
+      title: put in front.
+    """
+    if summary is None:
+        print(f"{title}no images: {out}")
+    else:
+        psnr, count = summary["psnr_db"], summary["images"]
+        quality = "" if psnr["mean"] is None else f", PSNR {_with_deviation(psnr, count)} dB"
+        images_done = "1 image" if count == 1 else f"{count} images"
+        sheet = out / "contact_sheet.png"
+        print(f"{title}{images_done}{quality}: {sheet if sheet.exists() else out}")
+    if failed:
+        print(f"{failed} of {files} images failed: why is in metrics.csv", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _with_deviation(found: dict[str, Any], count: int) -> str:
+    """Of statistics; no deviation from infinity, nor of one."""
+    if found["std"] is None:
+        return found["mean"]
+    if count == 1:
+        return f"{found['mean']:.2f}"
+    return f"{found['mean']:.2f} ± {found['std']:.2f}"
