@@ -189,8 +189,8 @@ def test_noise_correlation_equals_its_formula():
 
 def test_a_term_that_another_generator_has_is_refused():
     seen = view()
-    with pytest.raises(InputError, match="loss squared_norm: StyleGAN2 has geocross, geocross_w"):
-        value(Regularizer("squared_norm"), seen)
+    with pytest.raises(InputError, match="loss smooth: StyleGAN2 has geocross, geocross_w"):
+        value(Regularizer("smooth"), seen)
     with pytest.raises(InputError, match="loss geocross: Sequential has squared_norm"):
         value(Geocross(), seen.replace(prior=MLP))
 

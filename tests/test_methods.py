@@ -38,6 +38,8 @@ STEPS = {
     "pulse": (20,),
     "dhar": (10, 10),
     "projector": (20,),
+    "robust": (10, 5, 5),
+    "brgm": (20,),
 }
 ON_MLP = ("ilo", "ilo-range", "csgm", "dhar")
 INF = float("inf")
@@ -56,6 +58,8 @@ def make(name, prior, **settings):
     # LPIPS is tested by itself.
     if name == "projector":
         settings.setdefault("objective", Mse() + 1e5 * Regularizer("noise_correlation"))
+    if name in ("robust", "brgm"):
+        settings.setdefault("objective", Mse())
     return PRESETS[name].make(prior, **{"steps": STEPS[name]} | settings)
 
 
@@ -105,11 +109,13 @@ def rounds_of(method):
         ("pulse", [(20, None, None)]),
         ("dhar", [(10, None, None), (10, 3, None)]),
         ("projector", [(20, None, None)]),
+        ("robust", [(10, None, None), (5, None, None), (5, None, None)]),
+        ("brgm", [(20, None, None)]),
     ],
 )
 def test_rounds_of_every_method(name, rounds):
     assert rounds_of(make(name, stylegan2())) == rounds
-    if name != "projector":  # whose default has LPIPS
+    if name not in ("projector", "robust", "brgm"):  # whose defaults have LPIPS
         assert PRESETS[name].make(of_64_px()).max_steps
     assert PRESETS[name].steps
 
@@ -248,8 +254,9 @@ def test_the_projector_searches_one_w_from_the_mean_on():
 def test_the_defaults_that_the_command_line_tells_are_those_of_the_functions():
     for name, preset in PRESETS.items():
         method = make(name, of_64_px(), steps=preset.steps)
-        unit = of_64_px().unit("w") if name == "ilo-mean" else 1
-        np.testing.assert_allclose(method.rate, preset.rate * unit)
+        spaces = {"ilo-mean": ["w"], "robust": ["w", "w_plus", "styles"], "brgm": ["w_plus"]}
+        units = np.array([of_64_px().unit(space) for space in spaces.get(name, ["latents"])])
+        np.testing.assert_allclose(method.rate, np.broadcast_to(preset.rate * units, method.rounds))
         if preset.radii is not None:
             finite = [r for r in radii(method) if np.isfinite(r)]
             assert set(finite) == {preset.radii}

@@ -10,6 +10,7 @@ from ilo_jax.app.task import Option, Task
 from ilo_jax.files.generators import EMBEDDED_DEFAULT
 from ilo_jax.solve import EFFORTS, PRESETS, TERMS
 from ilo_jax.solve.methods import Preset
+from ilo_jax.solve.methods.numbers import join
 
 
 def add_measurement(parser: argparse.ArgumentParser, task: Task) -> None:
@@ -149,7 +150,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         "--lr",
         type=arguments.rates,
         metavar="X[,X...]",
-        help="learning rate, one or one a round" + _defaults(lambda m: f"{m.rate:g}"),
+        help="learning rate, one or one a round" + _defaults(lambda m: join(m.rate)),
     )
     method.add_argument(
         "--radii",

@@ -19,6 +19,8 @@ from ilo_jax.solve import (
     Mse,
     Objective,
     Perceptual,
+    PerceptualEnlarged,
+    PerceptualScales,
     Reference,
     Regularizer,
     Term,
@@ -137,7 +139,13 @@ def describe(settings: Settings, method: Method) -> dict[str, Any]:
 def _name(term: Term) -> str:
     if isinstance(term, Regularizer):
         return term.name
-    names = {Mse: "mse", DeadZone: "dead_zone", Perceptual: "lpips"}
+    names = {
+        Mse: "mse",
+        DeadZone: "dead_zone",
+        Perceptual: "lpips",
+        PerceptualEnlarged: "lpips_enlarged",
+        PerceptualScales: "lpips_scales",
+    }
     return names.get(type(term), type(term).__name__)
 
 

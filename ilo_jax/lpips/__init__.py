@@ -1,6 +1,7 @@
 """LPIPS: a learned perceptual distance between images."""
 
 from ilo_jax.lpips.network import (
+    SIZE,
     Conv,
     Lpips,
     Stage,
@@ -15,6 +16,7 @@ from ilo_jax.lpips.weights import NETWORKS, load
 
 __all__ = [
     "NETWORKS",
+    "SIZE",
     "Conv",
     "Lpips",
     "Stage",

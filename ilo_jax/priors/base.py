@@ -171,10 +171,11 @@ class Prior(Node):
         """The state at a cut with another code."""
         raise NotImplementedError
 
-    def free(self, start: int, stop: int, index: int = 0, space: str | None = None) -> Masks:
+    def free(self, start: int, stop: int, index: int | None = 0, space: str | None = None) -> Masks:
         """The inputs that layers `start <= l < stop` read and that ILO's round `index` searches.
 
         Args:
+          index: of the round; None without noise maps, for a generator that has any.
           space: one of `spaces`; the first by default.
         """
         raise NotImplementedError

@@ -119,7 +119,9 @@ class Sequential(Prior):
         del cut, state
         return code
 
-    def free(self, start: int, stop: int, index: int = 0, space: str | None = None) -> np.ndarray:
+    def free(
+        self, start: int, stop: int, index: int | None = 0, space: str | None = None
+    ) -> np.ndarray:
         """The latent is read by layer 0 alone."""
         del index
         self.check_space(space)

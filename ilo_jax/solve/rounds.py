@@ -27,7 +27,7 @@ class Round:
       back_to: a cut: the inputs are moved so that `G1` of them is nearest to the code found there,
         and `v = 0` (line 5); no measurement is looked at. None where one is.
       rate: learning rate, at the top of the ramp.
-      noise_maps: which round of ILO's this is, for the noise maps that it searches.
+      noise_maps: which round of ILO's this is, for the noise maps that it searches; None for none.
       space: which of `Prior.spaces` the inputs are searched in; the first by default.
     """
 
@@ -38,7 +38,7 @@ class Round:
     growth: float = 0.0
     back_to: int | None = None
     rate: float = 0.1
-    noise_maps: int = 0
+    noise_maps: int | None = 0
     space: str | None = None
 
     @property

@@ -41,11 +41,14 @@ class MappingProxy:
         """`[..., w_dim]` in W -> the `z` `[..., w_dim]` of which the proxy makes it."""
         return (jax.nn.leaky_relu(w, 5.0) - _like(self.mean, w)) / _like(self.std, w)
 
+    def variances(self) -> jax.Array:
+        """`[w_dim]`, of each coordinate of the proxy's `w`."""
+        z = jax.scipy.special.ndtri((jnp.arange(512, dtype=self.mean.dtype) + 0.5) / 512)
+        return jnp.var(self(jnp.broadcast_to(z[:, None], (512, *self.mean.shape))), 0)
+
     def spread(self) -> jax.Array:
         """Root mean square distance of the proxy's `w` from their mean, a scalar."""
-        z = jax.scipy.special.ndtri((jnp.arange(512, dtype=self.mean.dtype) + 0.5) / 512)
-        w = self(jnp.broadcast_to(z[:, None], (512, *self.mean.shape)))
-        return jnp.sqrt(jnp.sum(jnp.var(w, 0)))
+        return jnp.sqrt(jnp.sum(self.variances()))
 
 
 @flax.struct.dataclass
@@ -160,6 +163,17 @@ def zero_styles(config: GeneratorConfig, batch_shape: tuple[int, ...] = ()) -> S
         for widths in (config.style_widths, config.rgb_widths)
     ]
     return Styles(*zeros)
+
+
+def style_spread(generator: Generator) -> jax.Array:
+    """Of random images, the standard deviation of a style: the root mean square over the styles of
+    all layers and to-RGB branches. A scalar."""
+    params = generator.synthesis["params"]
+    layers = [params[name] for name in params if name.startswith(("layers_", "to_rgb_"))]
+    kernels = [layer["affine"]["kernel"] for layer in layers]
+    # The coordinates of the proxy's w are independent.
+    variances = jnp.concatenate([generator.proxy.variances() @ k**2 for k in kernels])
+    return jnp.sqrt(jnp.mean(variances))
 
 
 def apply_layers(

@@ -18,6 +18,7 @@ from ilo_jax.stylegan2.generator import (
     apply_layers,
     initial_state,
     sample_noises,
+    style_spread,
     zero_styles,
 )
 from ilo_jax.stylegan2.networks import State, Styles
@@ -157,7 +158,9 @@ class StyleGAN2(Prior):
     def with_code(self, cut: int, state: State, code: jax.Array) -> State:
         return state._replace(**{"features" if cut < self.depth else "rgb": code})
 
-    def free(self, start: int, stop: int, index: int = 0, space: str | None = None) -> Inputs:
+    def free(
+        self, start: int, stop: int, index: int | None = 0, space: str | None = None
+    ) -> Inputs:
         """Latents (or what `space` says) and the first `5 + 2 index` noise maps, those that the
         layers read."""
         config, space = self.generator.config, self.check_space(space)
@@ -169,7 +172,7 @@ class StyleGAN2(Prior):
         heads = len(zero_styles(config).rgb)
         behind = [2 * b for b in range(config.num_blocks)][-heads:]  # the layer before each to-RGB
         in_styles = space == "styles"
-        maps = min(5 + 2 * index, config.num_layers)
+        maps = 0 if index is None else min(5 + 2 * index, config.num_layers)
         return Inputs(
             latents=rows if space == "latents" else none,
             w=np.asarray(space == "w" and start < stop),
@@ -187,10 +190,14 @@ class StyleGAN2(Prior):
         )
 
     def unit(self, space: str | None = None) -> jax.typing.ArrayLike:
-        """Of W and W+ the root mean square over its coordinates; 1 of the others."""
-        if self.check_space(space) not in ("w", "w_plus"):
+        """The root mean square over the coordinates of W and W+, or over all styles; 1 of latents,
+        which are standard normal."""
+        space, generator = self.check_space(space), self.generator
+        if space == "latents":
             return 1.0
-        return self.generator.proxy.spread() / self.generator.config.w_dim**0.5
+        if space == "styles":
+            return style_spread(generator)
+        return generator.proxy.spread() / generator.config.w_dim**0.5
 
     def keep(self, inputs: Inputs, center: Inputs, constraint: Kept) -> Inputs:
         latents = rescale_to_norm(inputs.latents, euclidean_norm(center.latents, -1), -1)

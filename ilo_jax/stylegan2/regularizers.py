@@ -50,8 +50,38 @@ def noise_correlation(prior: Any, inputs: Any, free: Any) -> jax.Array:
     return total
 
 
+def squared_norm(prior: Any, inputs: Any, free: Any) -> jax.Array:
+    """`|z|^2` of the latents that are searched: the negative log of their density, but for a
+    half."""
+    del prior
+    return jnp.sum(jnp.where(free.latents, inputs.latents**2, 0))
+
+
+def w_gaussian(prior: Any, inputs: Any, free: Any) -> jax.Array:
+    """Mean squared distance of W+ from the mean of W, in units of W's spread (Marinescu et al.,
+    2020): the Gaussian prior of BRGM."""
+    del free
+    generator = prior.generator
+    return jnp.mean(((prior.w(inputs) - generator.w_avg) / generator.proxy.spread()) ** 2)
+
+
+def w_cosine(prior: Any, inputs: Any, free: Any) -> jax.Array:
+    """Sum of `1 - cos` of the angles between the `w` of all pairs of layers, BRGM's, too."""
+    del free
+    w = prior.w(inputs)
+    w = w / jnp.maximum(euclidean_norm(w, -1), 1e-12)
+    return jnp.sum(jnp.abs(1 - w @ w.T))
+
+
 def _rows(free: Any, latents: jax.Array) -> jax.Array:
     return jnp.broadcast_to(free, (latents.shape[0], 1))[:, 0]
 
 
-BY_NAME = {"geocross": geocross, "geocross_w": geocross_w, "noise_correlation": noise_correlation}
+BY_NAME = {
+    "geocross": geocross,
+    "geocross_w": geocross_w,
+    "noise_correlation": noise_correlation,
+    "w_gaussian": w_gaussian,
+    "w_cosine": w_cosine,
+    "squared_norm": squared_norm,
+}

@@ -34,10 +34,11 @@ class OldFft:
         return torch.view_as_real(torch.fft.ifft(torch.view_as_complex(x.contiguous())))
 
 
-def definitions(path: pathlib.Path, *names: str) -> list:
+def definitions(path: pathlib.Path, *names: str, **others: Any) -> list:
+    """Functions and classes of a file, which is not run; `others` are what else they find."""
     body = ast.parse(path.read_text()).body
     found = {n.name: n for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-    space = {"torch": OldFft(), "np": np, "nn": torch.nn, "F": F}
+    space = {"torch": OldFft(), "np": np, "nn": torch.nn, "F": F} | others
     exec(compile(ast.Module([found[n] for n in names], []), str(path), "exec"), space)
     return [space[name] for name in names]
 

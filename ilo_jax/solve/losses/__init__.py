@@ -1,6 +1,7 @@
 """What is minimized: an algebra of terms, and the terms."""
 
 from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
+from ilo_jax.solve.losses.scales import PerceptualEnlarged, PerceptualScales
 from ilo_jax.solve.losses.terms import (
     TERMS,
     ClassLikelihood,
@@ -23,7 +24,9 @@ __all__ = [
     "Mse",
     "Objective",
     "Perceptual",
+    "PerceptualEnlarged",
     "PerceptualFilled",
+    "PerceptualScales",
     "Reference",
     "Regularizer",
     "Target",

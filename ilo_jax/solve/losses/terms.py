@@ -12,6 +12,7 @@ from ilo_jax.ops import Inpaint, Operator, noiseless
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.priors import Prior
 from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
+from ilo_jax.solve.losses.scales import PerceptualEnlarged, PerceptualScales
 
 
 class Mse(Term):
@@ -192,11 +193,15 @@ TERMS: Mapping[str, Callable[[], Term]] = {
     "lpips": lambda: Perceptual(lpips.load("vgg")),
     "lpips_alex": lambda: Perceptual(lpips.load("alex")),
     "lpips_filled": lambda: PerceptualFilled(lpips.load("vgg")),
+    "lpips_enlarged": lambda: PerceptualEnlarged(lpips.load("vgg")),
+    "lpips_scales": lambda: PerceptualScales(lpips.load("vgg")),
     "dead_zone": DeadZone,
     "reference": Reference,
     "geocross": Geocross,
     "geocross_w": lambda: Regularizer("geocross_w"),
     "noise_correlation": lambda: Regularizer("noise_correlation"),
+    "w_gaussian": lambda: Regularizer("w_gaussian"),
+    "w_cosine": lambda: Regularizer("w_cosine"),
     "squared_norm": lambda: Regularizer("squared_norm"),
 }
 """How each term is made with its usual settings."""

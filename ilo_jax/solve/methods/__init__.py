@@ -1,8 +1,10 @@
 """ILO and what the paper compares it with, each a few rounds."""
 
 from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pulse
+from ilo_jax.solve.methods.brgm import brgm
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
 from ilo_jax.solve.methods.presets import PRESETS, Preset
+from ilo_jax.solve.methods.robust import robust
 from ilo_jax.solve.methods.usual import is_scarce, usual
 
 __all__ = [
@@ -10,6 +12,7 @@ __all__ = [
     "PULSE_MSE",
     "Preset",
     "algorithm_1",
+    "brgm",
     "csgm",
     "dhar",
     "ilo",
@@ -17,5 +20,6 @@ __all__ = [
     "is_scarce",
     "projector",
     "pulse",
+    "robust",
     "usual",
 ]

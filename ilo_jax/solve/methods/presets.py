@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from ilo_jax.solve.losses import Term
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pulse
+from ilo_jax.solve.methods.brgm import brgm
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
+from ilo_jax.solve.methods.robust import robust
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Preset:
     make: Callable[..., Method]
     help: str
     steps: tuple[int, ...]
-    rate: float = 0.1
+    rate: tuple[float, ...] = (0.1,)
     radii: float | None = None
     has_radii: bool = False
     cuts: bool = False
@@ -47,7 +49,7 @@ PRESETS: Mapping[str, Preset] = {
         ilo_from_mean,
         "ILO from the mean of W: one w, then W+, then rounds at the cuts",
         (100, 100, 100, 100),
-        rate=0.06,
+        rate=(0.06,),
         has_radii=True,
         cuts=True,
     ),
@@ -64,7 +66,7 @@ PRESETS: Mapping[str, Preset] = {
         pulse,
         "the same with PULSE's numbers (Menon et al., 2020)",
         (100,),
-        0.4,
+        (0.4,),
         terms={"mse": lambda: PULSE_MSE},
     ),
     "dhar": Preset(
@@ -78,6 +80,20 @@ PRESETS: Mapping[str, Preset] = {
         projector,
         "StyleGAN2's projector: one w, all noise maps, LPIPS (Karras et al., 2020)",
         (1000,),
+    ),
+    "robust": Preset(
+        robust,
+        "w, W+, then every style, fixed lengths, LPIPS at many scales (Poirier-Ginter & Lalonde, "
+        "2023)",
+        (150, 150, 150),
+        (0.008, 0.002, 0.0005),
+    ),
+    "brgm": Preset(
+        brgm,
+        "W+ from the mean on, a Gaussian prior and equal directions of w, pixels and LPIPS "
+        "(Marinescu et al., 2020)",
+        (500,),
+        (0.23,),
     ),
 }
 """By the name on the command line."""

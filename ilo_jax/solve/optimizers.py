@@ -1,0 +1,29 @@
+"""Optimizers that optax has not."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def normalized_descent() -> optax.GradientTransformation:
+    """Each code, a vector along the last axis of an array, moves against its gradient by a fixed
+    length, so far that the root mean square over its coordinates is 1; not where that is 0
+    (Poirier-Ginter & Lalonde, 2023)."""
+
+    def update(updates, state, params=None):
+        del params
+        return jax.tree.map(_step, updates), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def _step(gradient: jax.Array) -> jax.Array:
+    # Of gradients of any size: squares of small ones would be 0.
+    largest = jnp.max(jnp.abs(gradient), -1, keepdims=True)
+    scaled = gradient / jnp.where(largest > 0, largest, 1)
+    square = jnp.mean(scaled**2, -1, keepdims=True)
+    return -scaled / jnp.sqrt(jnp.where(square > 0, square, 1))
+
+
+NORMALIZED = normalized_descent()
+"""One object, since programs are found again by it."""
