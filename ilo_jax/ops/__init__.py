@@ -14,7 +14,7 @@ from ilo_jax.ops.convolution import (
     motion_blur,
     motion_kernel,
 )
-from ilo_jax.ops.downsample import BicubicDownsample, superresolution
+from ilo_jax.ops.downsample import FILTERS, Downsample, superresolution
 from ilo_jax.ops.function import Custom, custom
 from ilo_jax.ops.gaussian import DenseMatrix, dense_matrix, gaussian_matrix
 from ilo_jax.ops.information import determined_share
@@ -27,6 +27,7 @@ from ilo_jax.ops.inpaint import (
     random_mask,
 )
 from ilo_jax.ops.inversion import Identity, identity
+from ilo_jax.ops.jpeg import Jpeg, jpeg
 from ilo_jax.ops.mri import (
     ParallelFourier,
     UndersampledFourier,
@@ -54,16 +55,18 @@ from ilo_jax.ops.phase import FourierMagnitude, phase_retrieval, sign_patterns
 from ilo_jax.ops.projections import euclidean_norm, project_l1_ball, rescale_to_norm
 
 __all__ = [
-    "BicubicDownsample",
+    "FILTERS",
     "Blur",
     "Composed",
     "Custom",
     "DeadPixels",
     "DenseMatrix",
+    "Downsample",
     "FourierMagnitude",
     "Grey",
     "Identity",
     "Inpaint",
+    "Jpeg",
     "LinearOperator",
     "Measurement",
     "Noise",
@@ -99,6 +102,7 @@ __all__ = [
     "grey",
     "identity",
     "inpainting",
+    "jpeg",
     "make_batch_consistent",
     "make_consistent",
     "map_images",
