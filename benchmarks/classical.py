@@ -34,7 +34,7 @@ from skimage.restoration import (
 from benchmarks.methods import PANELS, Case, Solver, as_images, reconstruct
 from ilo_jax.errors import InputError
 from ilo_jax.ops import (
-    BicubicDownsample,
+    Downsample,
     Inpaint,
     LinearOperator,
     Measurement,
@@ -68,7 +68,7 @@ def linear(operator: Inpaint, measurement: jax.Array) -> np.ndarray:
     return np.moveaxis(found.reshape(images.shape), -1, 0)
 
 
-def bicubic(operator: BicubicDownsample, measurement: jax.Array) -> np.ndarray:
+def bicubic(operator: Downsample, measurement: jax.Array) -> np.ndarray:
     """Super-resolution by bicubic up-sampling."""
     height, width, _ = operator.image_shape
     return np.stack(

@@ -55,6 +55,7 @@ def coil_maps(shape: tuple[int, ...], coils: int = 2) -> np.ndarray:
     return (real + 1j * imaginary).astype(np.complex64)
 
 
+STEPS = 10 + 5 * np.indices((8, 8)).sum(0)
 CHECKERBOARD = np.indices((8, 12)).sum(0)[..., None] % 2
 
 OPERATORS = {
@@ -66,6 +67,13 @@ OPERATORS = {
     "superresolution 2": Case(lambda _, s: ops.superresolution(s, 2), GREY),
     "superresolution 4": Case(lambda _, s: ops.superresolution(s, 4)),
     "superresolution to a pixel": Case(lambda _, s: ops.superresolution(s, 8), (8, 8, 3)),
+    "average": Case(lambda _, s: ops.superresolution(s, 2, "average")),
+    "jpeg": Case(lambda _, s: ops.jpeg(s, STEPS, 2 * STEPS)),
+    "jpeg of few photons": Case(
+        lambda _, s: ops.composition(
+            ops.dead_pixels(ops.photon_counts(s, 20.0), 0.1), ops.jpeg(s, STEPS, STEPS, "4:2:2")
+        )
+    ),
     "denoising": Case(lambda _, s: ops.denoising(s, 25.0)),
     "circulant": Case(lambda k, s: ops.partial_circulant(k, s, 29)),
     "circulant, all rows": Case(lambda k, s: ops.partial_circulant(k, s, 80), GREY),

@@ -22,7 +22,7 @@ from ilo_jax import ops
 from ilo_jax.errors import InputError
 from ilo_jax.files.images import from_uint8
 from ilo_jax.ops import (
-    BicubicDownsample,
+    Downsample,
     Grey,
     Identity,
     Inpaint,
@@ -331,13 +331,24 @@ def test_bicubic_equals_direct_convolution(factor):
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_bicubic_equals_the_authors(factor):
-    found = jax.jit(BicubicDownsample((12, 24, 3), factor))(GOLDEN["image"])
+    found = jax.jit(Downsample((12, 24, 3), factor))(GOLDEN["image"])
     np.testing.assert_allclose(found, GOLDEN[f"small_{factor}"], atol=1e-6)
+
+
+@pytest.mark.parametrize("filter", ["average", "bilinear", "lanczos"])
+def test_other_filters_are_pillows_away_from_the_border(filter):
+    shape, factor = (64, 64, 1), 4
+    pillows = {"average": "BOX", "bilinear": "BILINEAR", "lanczos": "LANCZOS"}[filter]
+    x = images(shape)
+    small = Image.fromarray(x[..., 0]).resize((16, 16), Image.Resampling[pillows])
+    found = measure(ops.superresolution(shape, factor, filter), x)[..., 0]
+    inside = np.s_[:] if filter == "average" else np.s_[3:-3, 3:-3]
+    np.testing.assert_allclose(found[inside], np.asarray(small)[inside], atol=1e-5)
 
 
 def test_bicubic_keeps_constants():
     flat = np.full((8, 8, 1), 0.7, np.float32)
-    assert_close(jax.jit(BicubicDownsample((8, 8, 1), 8))(flat), flat[:1, :1], 1e-6)
+    assert_close(jax.jit(Downsample((8, 8, 1), 8))(flat), flat[:1, :1], 1e-6)
 
 
 @pytest.mark.parametrize("observed", [0.1, 0.001, 0.5, 1.0, 1e-9])

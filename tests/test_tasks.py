@@ -8,6 +8,7 @@ import pytest
 from ilo_jax import ops
 from ilo_jax.app.tasks import TASKS, Option, Task
 from ilo_jax.errors import InputError
+from ilo_jax.files.jpeg import compression_by
 
 KEY = jax.random.key(0)
 SHAPE = (16, 16, 3)
@@ -58,6 +59,16 @@ KERNEL = np.ones((3, 5))
         ("inpaint", {"box": 5}, ops.box_inpainting(SHAPE, 5)),
         ("inpaint", {"mask": MASK}, ops.inpainting(SHAPE, MASK)),
         ("superres", {"factor": 16}, ops.superresolution(SHAPE, 16)),
+        (
+            "superres",
+            {"factor": 4, "filter": "average"},
+            ops.superresolution(SHAPE, 4, "average"),
+        ),
+        (
+            "jpeg",
+            {"quality": compression_by(12)},
+            ops.jpeg(SHAPE, compression_by(12).luma, compression_by(12).chroma),
+        ),
         ("denoise", {"sigma": 25.0}, ops.denoising(SHAPE, 25.0)),
         ("denoise", {"sigma": "auto"}, ops.unknown_noise(SHAPE)),
         (
@@ -137,6 +148,11 @@ NAN, INF = float("nan"), float("inf")
         *[("inpaint", {"box": v}, "expected 1 to 7 pixels") for v in (0, -1, 8)],
         ("inpaint", {}, r"inpaint: expected observed \| box \| mask"),
         *[("superres", {"factor": v}, "divisor of the image size 8x16") for v in (0, -2, 3, 16)],
+        (
+            "superres",
+            {"factor": 2, "filter": "box"},
+            "filter box: expected one of bicubic",
+        ),
         *[("denoise", {"sigma": v}, "expected 0 to 1000") for v in (-1, NAN, INF, 1001)],
         *[("photons", {"photons": v}, "expected more than 0") for v in (0, -1, NAN, INF, 2e6)],
         *[

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from ilo_jax.files.digest import digest_of
 from ilo_jax.files.find import file_of
 from ilo_jax.files.functions import digest_of_function, load_function
 from ilo_jax.files.greys import read_greys
+from ilo_jax.files.jpeg import Compression, compression_by, compression_of
 from ilo_jax.ops import Operator
 from ilo_jax.ops.base import Shape
 
@@ -24,6 +26,9 @@ ZEROS = "zeros"
 
 ONE = "one"
 """Instead of maps: one coil, which sees all of the image alike."""
+
+FILE = "file"
+"""Instead of a quality: the tables of each file that was measured."""
 
 _MOST_KERNEL_PIXELS = 2**24
 
@@ -35,11 +40,13 @@ class Place(NamedTuple):
       image_shape: of the images that the operator measures.
       name: of the image whose operator it is; None for any, where only sizes matter.
       measured: the image's measurement, where it was read from a file.
+      file: that file.
     """
 
     image_shape: Shape
     name: str | None = None
     measured: Any = None
+    file: Path | None = None
 
 
 def build_operator(
@@ -49,17 +56,18 @@ def build_operator(
     image_shape: Shape,
     name: str | None = None,
     measured: Any = None,
+    file: Path | None = None,
 ) -> Operator:
     """Reads what the options name, such as files, and builds the operator.
 
     Args:
       options: of one of the task's forms; those with a default may be missing.
-      name, measured: see `Place`.
+      name, measured, file: see `Place`.
 
     Raises:
       InputError: a bad value, or options that do not go together.
     """
-    place = Place(image_shape, name, measured)
+    place = Place(image_shape, name, measured, file)
     values = task.complete(options)
     for option in task.options:
         if option.name in values:
@@ -145,12 +153,22 @@ def own_folders(task: Task, options: Mapping[str, Any]) -> list[str]:
 
 def differs_by_image(task: Task, options: Mapping[str, Any]) -> bool:
     """Whether each image has an operator of its own."""
-    return bool(own_folders(task, options)) or asks_for_zeros(task, options)
+    by_measurement = asks_for_zeros(task, options) or asks_for_file(task, options)
+    return by_measurement or bool(own_folders(task, options))
 
 
 def asks_for_zeros(task: Task, options: Mapping[str, Any]) -> bool:
     """Whether an operator is what a measurement's zeros say."""
     return any(options.get("mask") == ZEROS for _, options in links(task, options))
+
+
+def asks_for_file(task: Task, options: Mapping[str, Any]) -> bool:
+    """Whether an operator is what the file of a measurement says."""
+    return any(
+        option.type == "quality" and chosen.get(option.name, option.default) == FILE
+        for one, chosen in links(task, options)
+        for option in one.options
+    )
 
 
 def _number(kind: type, expected: str) -> Callable[[Any, Place], Any]:
@@ -188,10 +206,17 @@ def _maps(given: str, place: Place) -> np.ndarray | None:
     return None if given == ONE else _of_image(masks.read_maps)(given, place)
 
 
+def _compression(given: int | str, place: Place) -> Compression:
+    """By a quality, or as the measurement's file has it; where only sizes matter, any."""
+    if given != FILE:
+        return compression_by(_int(given, place))
+    return compression_by(75) if place.file is None else compression_of(place.file)
+
+
 def _builders(text: str, place: Place) -> list[Callable[[jax.Array, Shape], Operator]]:
     def builder(task: Task, options: Mapping[str, Any]) -> Callable[[jax.Array, Shape], Operator]:
         return lambda key, image_shape: build_operator(
-            key, task, options, image_shape, place.name, place.measured
+            key, task, options, image_shape, place.name, place.measured, place.file
         )
 
     return [builder(*link) for link in parse_chain(text)]
@@ -204,11 +229,21 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
+def _whole_or_text(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
 _float = _number(float, "a number")
+_int = _number(int, "a whole number")
 
 READERS = {
     float: Reader("X", _float, given=float),
-    int: Reader("N", _number(int, "a whole number"), given=int),
+    int: Reader("N", _int, given=int),
+    "quality": Reader("N", _compression, given=_whole_or_text),
+    "filter": Reader("NAME", lambda given, _: given),
     "number or auto": Reader(
         "X", lambda given, _: None if given == "auto" else _float(given, _), given=_number_or_text
     ),

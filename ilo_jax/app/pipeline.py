@@ -7,7 +7,7 @@ that few programs exist and a nearly empty batch costs what it holds.
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import jax
@@ -45,6 +45,7 @@ class Pipeline(Generic[Item, Found]):
       write: `(items, found, seconds)`, with the seconds of an item; commits a batch.
       begin: `(items, size)`: a batch begins.
       name: of an item, for errors.
+      kind: of an item; a batch is of one kind.
       runs: of an item in a program.
       width: runs at a time on a device, at most.
       at_once: items at a time, at most; None for what `width` allows.
@@ -58,6 +59,7 @@ class Pipeline(Generic[Item, Found]):
     name: Callable[[Item], object]
     runs: int
     width: int
+    kind: Callable[[Item], Hashable] = lambda item: None
     at_once: int | None = None
     devices: int | None = None
     remedies: str = "or a smaller generator"
@@ -77,7 +79,8 @@ class Pipeline(Generic[Item, Found]):
         devices = self.devices or jax.local_device_count()
         while True:
             count = max(1, devices * width // self.runs)
-            batch = list(itertools.islice(items, min(count, self.at_once or count)))
+            batch, rest = self._alike(itertools.islice(items, min(count, self.at_once or count)))
+            items = itertools.chain(rest, items)
             if not batch:
                 return
             size = program_size(len(batch) * self.runs, width, devices)
@@ -92,6 +95,15 @@ class Pipeline(Generic[Item, Found]):
                 items = itertools.chain(batch, items)
                 continue
             self.write(batch, found, (time.perf_counter() - began) / len(batch))
+
+    def _alike(self, items: Iterator[Item]) -> tuple[list[Item], list[Item]]:
+        """The items of the first one's kind, up to the first of another, and that one."""
+        batch: list[Item] = []
+        for item in items:
+            if batch and self.kind(item) != self.kind(batch[0]):
+                return batch, [item]
+            batch.append(item)
+        return batch, []
 
     def _halved(self, width: int, batch: list[Item], say: Callable[[str], None]) -> int:
         if width == 1:

@@ -103,6 +103,7 @@ def _solve_missing(
         write=write,
         begin=begin,
         name=lambda sample: sample.file,
+        kind=lambda sample: jax.tree.structure(sample.operator),
         runs=run.restarts,
         width=width,
         at_once=1 if run.settings.video else None,

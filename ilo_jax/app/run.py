@@ -15,6 +15,7 @@ from ilo_jax.app.folder import without_infinity
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
 from ilo_jax.app.options import (
+    asks_for_file,
     asks_for_zeros,
     build_operator,
     differs_by_image,
@@ -175,10 +176,9 @@ class Run:
         task, options = TASKS[self.settings.task], self.settings.options
         if not differs_by_image(task, options):
             return self.operator
-        shape = self.prior.image_shape
-        return build_operator(
-            _operator_key(self.settings), task, options, shape, file.stem, measured
-        )
+        shape, key = self.prior.image_shape, _operator_key(self.settings)
+        of_measured = file if self.settings.measured else None
+        return build_operator(key, task, options, shape, file.stem, measured, of_measured)
 
     def _reference(self, file: Path) -> Path | None:
         if not isinstance(self.references, Mapping):
@@ -212,6 +212,8 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
     operator = build_operator(_operator_key(settings), task, settings.options, prior.image_shape)
     if asks_for_zeros(task, settings.options) and not settings.measured:
         raise InputError("--mask zeros: expected with --measured, whose zeros they are")
+    if asks_for_file(task, settings.options) and not settings.measured:
+        raise InputError("--quality: expected 1 to 100, or --measured, whose files have tables")
     if settings.crop and not (settings.measured and operator.measures_k_space):
         raise InputError(f"--crop: expected with --measured k-space; {task.name} has none here")
     if isinstance(operator, Noise) and operator.is_unknown and not settings.measured:

@@ -9,6 +9,7 @@ import numpy as np
 from ilo_jax import ops
 from ilo_jax.app.task import Option, Task
 from ilo_jax.errors import InputError
+from ilo_jax.files.jpeg import Compression
 
 Shape = tuple[int, ...]
 
@@ -61,6 +62,10 @@ def _inpaint(
         return ops.box_inpainting(image_shape, box)
     assert mask is not None
     return ops.inpainting(image_shape, mask)
+
+
+def _jpeg(_: jax.Array, image_shape: Shape, quality: Compression) -> ops.Jpeg:
+    return ops.jpeg(image_shape, *quality)
 
 
 def _compress(key: jax.Array, image_shape: Shape, measurements: float) -> ops.PartialCirculant:
@@ -161,10 +166,15 @@ _ROWS = (
     ),
     Task(
         "superres",
-        "undo bicubic down-sampling",
+        "undo down-sampling",
         _without_key(ops.superresolution),
-        forms=((Option("factor", int, "down-sampling factor, a divisor of the image size"),),),
-        examples=({"factor": 2}, {"factor": 4}, {"factor": 1}, {"factor": 16}),
+        forms=(
+            (
+                Option("factor", int, "down-sampling factor, a divisor of the image size"),
+                Option("filter", "filter", " or ".join(ops.FILTERS), default="bicubic"),
+            ),
+        ),
+        examples=({"factor": 2}, {"factor": 4, "filter": "average"}, {"factor": 16}),
         demo={"factor": 4},
     ),
     Task(
@@ -198,6 +208,22 @@ _ROWS = (
         _without_key(ops.quantization),
         forms=((Option("bits", int, "of each value, 1 to 16"),),),
         examples=({"bits": 2},),
+    ),
+    Task(
+        "jpeg",
+        "undo JPEG compression",
+        _jpeg,
+        forms=(
+            (
+                Option(
+                    "quality",
+                    "quality",
+                    "of libjpeg, 1 to 100; file: tables and chroma of each file that is --measured",
+                    default="file",
+                ),
+            ),
+        ),
+        examples=({"quality": 12},),
     ),
     Task(
         "compress",

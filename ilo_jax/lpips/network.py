@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import BicubicDownsample
+from ilo_jax.ops import Downsample
 from ilo_jax.stylegan2.resample import ConvKernels, conv, prepare_conv
 
 SIZE = 256
@@ -170,7 +170,7 @@ def resized(image: jax.Array) -> jax.Array:
     while height % factor or width % factor:
         factor -= 1
     # Its kernel blurs an image even by factor 1.
-    return image if factor == 1 else BicubicDownsample(image.shape[-3:], factor)(image)
+    return image if factor == 1 else Downsample(image.shape[-3:], factor)(image)
 
 
 def _convolve(x: jax.Array, layer: Conv, kernel: ConvKernels | jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ from ilo_jax.ops.convolution import (
     motion_blur,
     motion_kernel,
 )
-from ilo_jax.ops.downsample import BicubicDownsample, superresolution
+from ilo_jax.ops.downsample import FILTERS, Downsample, superresolution
 from ilo_jax.ops.function import Custom, custom
 from ilo_jax.ops.gaussian import DenseMatrix, dense_matrix, gaussian_matrix
 from ilo_jax.ops.information import Determined, determined_share
@@ -27,6 +27,7 @@ from ilo_jax.ops.inpaint import (
     random_mask,
 )
 from ilo_jax.ops.inversion import Identity, identity
+from ilo_jax.ops.jpeg import Jpeg, jpeg
 from ilo_jax.ops.mri import (
     ParallelFourier,
     UndersampledFourier,
@@ -54,17 +55,19 @@ from ilo_jax.ops.phase import FourierMagnitude, phase_retrieval, sign_patterns
 from ilo_jax.ops.projections import euclidean_norm, project_l1_ball, rescale_to_norm
 
 __all__ = [
-    "BicubicDownsample",
+    "FILTERS",
     "Blur",
     "Composed",
     "Custom",
     "DeadPixels",
     "DenseMatrix",
     "Determined",
+    "Downsample",
     "FourierMagnitude",
     "Grey",
     "Identity",
     "Inpaint",
+    "Jpeg",
     "LinearOperator",
     "Measurement",
     "Noise",
@@ -100,6 +103,7 @@ __all__ = [
     "grey",
     "identity",
     "inpainting",
+    "jpeg",
     "make_batch_consistent",
     "make_consistent",
     "map_images",

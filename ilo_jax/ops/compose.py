@@ -5,7 +5,7 @@ import jax
 from ilo_jax.errors import InputError
 from ilo_jax.ops.base import LinearOperator, Measurement, Operator
 from ilo_jax.ops.inversion import Identity
-from ilo_jax.ops.noise import Noise
+from ilo_jax.ops.noise import Noise, mean_of
 
 
 class Composed(Operator):
@@ -19,9 +19,10 @@ class Composed(Operator):
     operators: tuple[Operator, ...]
 
     def __call__(self, x: jax.Array) -> Measurement:
-        for operator in self.operators:
-            x = operator(x)
-        return x
+        *before, last = self.operators
+        for operator in before:
+            x = mean_of(operator, x)
+        return last(x)
 
     def measure(self, key: jax.Array, x: jax.Array) -> Measurement:
         for k, operator in zip(

@@ -39,6 +39,10 @@ class Noise(Operator):
         """What `losses` are on average where `predicted` is the truth."""
         raise NotImplementedError
 
+    def expected(self, y: jax.Array) -> jax.Array:
+        """What `add` gives on average: what is measured next of a noisy image sees that."""
+        return y
+
     def log_black(self, predicted: jax.Array) -> jax.Array:
         """Of each entry, the logarithm of the probability that black (-1) is measured."""
         raise NotImplementedError
@@ -124,6 +128,12 @@ class Noise(Operator):
 def noiseless(operator: Operator) -> Operator:
     """What noise at the end is added to, the operator itself without."""
     return noiseless(operator.operator) if isinstance(operator, Noise) else operator
+
+
+def mean_of(operator: Operator, x: jax.Array) -> Measurement:
+    """What an operator measures on average."""
+    y = operator(x)
+    return jax.tree.map(operator.expected, y) if isinstance(operator, Noise) else y
 
 
 def through(drawn: jax.Array, y: jax.Array) -> jax.Array:

@@ -28,6 +28,9 @@ class DeadPixels(Noise):
         dead = draw(jax.random.uniform, key, (*y.shape[:-1], 1)) < self.fraction
         return through(jnp.where(dead, -1, y), y)
 
+    def expected(self, y: jax.Array) -> jax.Array:
+        return (1 - self.fraction) * self._alive.expected(y) - self.fraction
+
     def losses(self, predicted: jax.Array, measured: jax.Array) -> jax.Array:
         alive = jnp.mean(self._alive.losses(predicted, measured), -1, keepdims=True)
         black = jnp.all(measured <= -1, -1, keepdims=True)
