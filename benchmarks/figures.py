@@ -153,6 +153,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder")
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=1)
+    names = sorted({variant for _, variant in cells()})
+    parser.add_argument("--variants", nargs="+", choices=names, default=names)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--draw", action="store_true", help="measure nothing")
     only.add_argument("--smoke", action="store_true", help="OUT/smoke: 2 images, 8 steps, one case")
@@ -163,7 +165,9 @@ def main() -> None:
     start_quickly()  # the levels of a task share their programs
     if args.smoke:  # eight steps are over before a program is compiled
         jax.config.update("jax_disable_most_optimizations", True)
-    wanted = [c for c in cells() if c[0] == SMOKE_CASE] if args.smoke else cells()
+    wanted = [c for c in cells() if c[1] in args.variants]
+    if args.smoke:
+        wanted = [c for c in wanted if c[0] == SMOKE_CASE]
     (out / "images").mkdir(parents=True, exist_ok=True)
     if not args.draw:
         expect_generator(out)

@@ -21,6 +21,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
         return Choice(
             *(image, np.full_like(image, 0.1), np.array([OK, NOT_FINITE])),
             method=("deeper",) * len(keys),
+            restarts=({"as it is": 0, "deeper": 5},) * len(keys),
             radii=one[:, None] * [np.inf, 5],
             round=one.astype(int),
             steps=one.astype(int) * 2,
@@ -35,7 +36,8 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
     out = tmp_path / "out"
     stored = json.loads((out / "chosen" / "a.json").read_text())
     assert stored == {
-        **{"method": "deeper", "radii": [5], "round": 1, "steps": 2},
+        **{"method": "deeper", "restarts": {"deeper": 5}},
+        **{"radii": [5], "round": 1, "steps": 2},
         "held_out_error": 0.1,
     }
     assert (out / "spread" / "a.png").exists()

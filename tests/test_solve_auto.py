@@ -26,7 +26,7 @@ import ilo_jax
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, box_inpainting, custom, denoising, inpainting
 from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, csgm, ilo, reconstruct_auto
-from ilo_jax.solve.auto import EFFORTS, knowing_noise, with_usual_radii
+from ilo_jax.solve.auto import EFFORTS, _restarts, _weights, knowing_noise, with_usual_radii
 from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
 
 numerics_elsewhere = True
@@ -180,7 +180,8 @@ def test_the_automatic_choice_is_measured_and_bounded():
         batch_size=6,
         progress=lambda *runs: done.append(runs),
     )
-    assert done == [(6, 12), (12, 12)]
+    assert (done[0], done[-1]) == ((6, 12), (12, 12))
+    assert done == sorted(done)
     assert set(found.method) <= {*AUTO.candidates}
     scale = np.where(np.array(found.method) == "narrow balls", 0.4, 3.0)
     np.testing.assert_allclose(found.radii[:, 1], 20 * scale, rtol=1e-6)
@@ -189,6 +190,39 @@ def test_the_automatic_choice_is_measured_and_bounded():
     measurement = measured()
     error = np.mean((measure(OPERATOR, found.image) - measurement) ** 2)
     assert error < 0.6 * np.mean(measurement**2)
+
+
+def test_the_earlier_it_stops_the_more_often_it_is_run_again():
+    """For as many steps in all; those that stop last first, since a batch waits for them."""
+    one = np.ones((1, 3), np.float32)
+    runs = _restarts(Auto(restarts=4, most=16), one, np.array([[60, 200, 1]]), 200)
+    assert runs.image.tolist() == [1] * 4 + [0] * 13 + [2] * 16
+    assert runs.restart.tolist() == [*range(4), *range(13), *range(16)]
+    assert not runs.method.any()
+
+
+def test_restarts_are_by_methods_in_proportion_to_their_shares():
+    shares = np.array([[0.25, 0, 0.2], [0.25, 1, 0.7], [0.5, 0, 0.1]], np.float32)
+    runs = _restarts(Auto(restarts=4, most=4), shares, np.full((3, 3), 10), 10)
+    by = [np.bincount(runs.method[runs.image == i], minlength=3).tolist() for i in range(3)]
+    assert by == [[1, 1, 2], [0, 4, 0], [1, 3, 0]]
+    for i in range(3):  # each from a start of its own
+        assert sorted(runs.restart[runs.image == i]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1e-3, 0.2, 3.0])
+def test_the_more_noise_the_more_methods_count(sigma):
+    operator = Noisy(SHAPE, Identity(SHAPE), jnp.float32(sigma), False)
+    held = jnp.ones((2, *SHAPE[:2], 1))
+    error = jnp.array([[0.10, 0.3], [0.11, 0.2], [jnp.inf, 0.3]])
+    weights = np.asarray(_weights(operator, measure(operator, truth()[:2]), held, error))
+    np.testing.assert_allclose(weights.sum(0), 1, rtol=1e-5)
+    entries = np.prod(SHAPE)
+    expected = np.exp(-entries * 0.01 / (4 * max(sigma**2, 1e-30)))
+    assert weights[1, 0] / weights[0, 0] == pytest.approx(expected, rel=1e-3)
+    assert weights[2, 0] == 0
+    assert weights[0, 1] == pytest.approx(weights[2, 1])
+    assert weights[1, 1] > weights[0, 1] or sigma == 3.0
 
 
 def test_known_noise_ends_the_squared_error():

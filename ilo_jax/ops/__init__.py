@@ -1,6 +1,6 @@
 """Forward operators and projections."""
 
-from ilo_jax.ops.base import LinearOperator, Measurement, Operator, array
+from ilo_jax.ops.base import LinearOperator, Measurement, Operator, array, count_where
 from ilo_jax.ops.batch import batch_axes, can_hold_out, map_images, stack
 from ilo_jax.ops.circulant import PartialCirculant, partial_circulant
 from ilo_jax.ops.colour import Grey, grey
@@ -90,6 +90,7 @@ __all__ = [
     "cartesian_mask",
     "cartesian_mri",
     "composition",
+    "count_where",
     "custom",
     "dead_pixels",
     "denoising",

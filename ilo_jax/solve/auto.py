@@ -22,6 +22,7 @@ from ilo_jax.ops import (
     Operator,
     can_be_consistent,
     can_hold_out,
+    count_where,
     map_images,
 )
 from ilo_jax.priors import Prior, growth_factor
@@ -32,7 +33,7 @@ from ilo_jax.solve.consistent import consistent as to_measurement
 from ilo_jax.solve.losses import Mse
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK
-from ilo_jax.solve.sweep import align, stack, sweep
+from ilo_jax.solve.sweep import Grid, align, stack, sweep, sweep_runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +45,16 @@ class Auto:
         out.
       length: of the steps of a plain run, how many each of them and each restart has.
       fraction: of the measurement, held out while methods are tried.
-      restarts: of the chosen method, whose mean is the result.
+      restarts: whose mean is the result; where they stop early, as many more as there are steps
+        left for.
+      most: of restarts of an image.
     """
 
     candidates: tuple[str, ...] = tuple(CANDIDATES)
     length: float = 1.0
     fraction: float = 0.2
     restarts: int = 4
+    most: int = 16
 
     @property
     def cost(self) -> float:
@@ -72,7 +76,9 @@ class Choice(NamedTuple):
         measurement, as far as that is known, where it helped to meet what was held out.
       spread: `[B, H, W, C]`, standard deviation of the restarts.
       status: `[B]`, `OK` or `NOT_FINITE`: no image of a trial or of a restart had a finite error.
-      method: the candidate, one of `CANDIDATES`.
+      method: the best candidate, one of `CANDIDATES`.
+      restarts: how many by each candidate: under noise, which may have chosen the best, also by
+        others that were about as good.
       radii: l1 radii of the deviations, infinite in rounds without one, `[B, rounds]`.
       round: the last round in use, from 0 (CSGM's) on, `[B]`.
       steps: over all rounds, `[B]`.
@@ -84,6 +90,7 @@ class Choice(NamedTuple):
     spread: np.ndarray
     status: np.ndarray
     method: tuple[str, ...]
+    restarts: tuple[dict[str, int], ...]
     radii: np.ndarray
     round: np.ndarray
     steps: np.ndarray
@@ -94,6 +101,7 @@ class Choice(NamedTuple):
         radii, error = self.radii[i], self.held_out_error[i].item()
         return {
             "method": self.method[i],
+            "restarts": {name: n for name, n in self.restarts[i].items() if n},
             "radii": radii[np.isfinite(radii)].tolist(),
             "round": self.round[i].item(),
             "steps": self.steps[i].item(),
@@ -149,7 +157,7 @@ def reconstruct_auto(
       key: one key, or `[B]` of them; what is held out of an image depends on its own alone.
       method: around which methods are tried; without radii, those of `with_usual_radii`.
       batch_size: runs in a program.
-      progress: called as `progress(runs_done, runs)`, over both parts.
+      progress: called as `progress(done, total)`, over both parts, in runs of all steps.
 
     Raises:
       InputError: a term looks at all entries at once, or no round has a deviation.
@@ -165,16 +173,18 @@ def reconstruct_auto(
     tried = candidates(prior, method, auto.candidates)
     names, methods = list(tried), with_usual_radii(prior, list(tried.values()))
     methods = align([shortened(knowing_noise(m), auto.length) for m in methods])
+    total_steps = methods[0].max_steps or 0
     size = batch_size or images * auto.restarts
     runs, total = len(methods) * images, (len(methods) + auto.restarts) * images
 
-    def report(before: int, done: int, _: int) -> None:
+    def report(before: int, share: int, done: int, of: int) -> None:
         if progress is not None:
-            progress(before + done, total)
+            progress(before + share * done // of, total)
 
     each = np.arange(images)
-    best, held_out_error = np.zeros(images, int), np.full(images, np.nan, np.float32)
-    steps, moves = np.full(images, np.sum(methods[0].steps)), np.zeros(images, bool)
+    error = np.full((len(methods), images), np.inf, np.float32)  # on what is held out
+    error[0] = np.nan
+    steps, moves = np.full(error.shape, total_steps), np.zeros(images, bool)
     consistent = None
     if can_be_consistent(operator):
         consistent = functools.partial(to_measurement, prior, operator, measurement)
@@ -187,50 +197,95 @@ def reconstruct_auto(
             methods,
             held_out=held_out,
             batch_size=size,
-            progress=functools.partial(report, 0),
+            progress=functools.partial(report, 0, runs),
         )
-        best = np.where(can_judge, trial.error[:, 0].argmin(0), best)
-        held_out_error = trial.error[best, 0, each]
-        steps = np.where(can_judge, trial.found_at[best, 0, each] + 1, steps)
+        error = np.where(can_judge, trial.error[:, 0], error)
+        steps = np.where(can_judge, trial.found_at[:, 0] + 1, steps)
         if consistent is not None:
-            tried_image = jnp.clip(trial.image[best, 0, each], -1, 1)
+            tried_image = jnp.clip(trial.image[error.argmin(0), 0, each], -1, 1)
             moved = consistent(tried_image, jax.tree.map(lambda h: 1 - h, held_out))
             before, after = (
                 _errors(operator, measurement, x, held_out) for x in (tried_image, moved)
             )
             # Many operators leave what is held out as it was: that is no harm.
             moves = can_judge & (np.asarray(after) <= _NO_WORSE * np.asarray(before))
-    chosen = stack([methods[i] for i in best]).replace(stop=jnp.asarray(steps, jnp.int32))
-    restarts = sweep(
+    best = np.where(can_judge, error.argmin(0), 0)
+    shares = np.eye(len(methods), dtype=np.float32)[best].T
+    if can_judge.any() and operator.is_noisy:
+        weights = _weights(operator, measurement, held_out, jnp.asarray(error))
+        shares = np.where(can_judge, np.asarray(weights), shares)
+    again = _restarts(auto, shares, steps, total_steps)
+    found = sweep_runs(
         prior,
         operator,
         measurement,
         keys,
-        [chosen],
-        restarts=auto.restarts,
+        [m.for_images(images).replace(stop=s) for m, s in zip(methods, steps, strict=True)],
+        again,
         batch_size=size,
-        progress=functools.partial(report, runs),
+        progress=functools.partial(report, runs, total - runs),
     )
-    found = restarts.image[0]
-    finite = (np.isfinite(held_out_error) | ~can_judge) & np.isfinite(restarts.error[0]).all(0)
-    image = np.clip(found, -1, 1).mean(0)
+    of_image = [again.image == i for i in range(images)]
+    image = np.stack([np.clip(found.image[mine], -1, 1).mean(0) for mine in of_image])
+    spread = np.stack([found.image[mine].std(0) for mine in of_image])
+    finite = np.stack([np.isfinite(found.error[mine]).all() for mine in of_image])
+    held_out_error = error[best, each]
+    finite &= np.isfinite(held_out_error) | ~can_judge
     if consistent is not None:
         image = np.where(moves[:, None, None, None], consistent(image), image)
+    chosen, steps = stack([methods[i] for i in best]), steps[best, each]
     radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
     if chosen.growth is not None:
-        shares = each_determined(operator, images, prior.facts)
-        shares = jax.tree.map(lambda share: share[:, None], shares)
-        radii = np.asarray(radii * growth_factor(chosen.growth, shares))
+        determined = each_determined(operator, images, prior.facts)
+        determined = jax.tree.map(lambda share: share[:, None], determined)
+        radii = np.asarray(radii * growth_factor(chosen.growth, determined))
+    counts = [np.bincount(again.method[mine], minlength=len(names)) for mine in of_image]
     return Choice(
         image=np.asarray(image),
-        spread=found.std(0),
+        spread=spread,
         status=np.where(finite, OK, NOT_FINITE),
         method=tuple(names[i] for i in best),
+        restarts=tuple(dict(zip(names, n.tolist(), strict=True)) for n in counts),
         radii=radii,
         round=(np.cumsum(np.asarray(chosen.steps), 1) < steps[:, None]).sum(1),
         steps=steps,
         held_out_error=held_out_error,
     )
+
+
+def _restarts(auto: Auto, shares: np.ndarray, steps: np.ndarray, total: int) -> Grid:
+    """Which restarts of each image, by methods in proportion to their shares `[methods, B]`, for as
+    many steps as `auto.restarts` of all have; those that stop late first, since a batch takes as
+    long as its longest run."""
+    on_average = np.maximum((shares * steps).sum(0), 1)
+    counts = np.clip(auto.restarts * total / on_average, auto.restarts, auto.most).astype(int)
+    image = np.repeat(np.arange(len(counts)), counts)
+    restart = np.concatenate([np.arange(n) for n in counts])
+    part = (restart + 0.5) / counts[image]
+    order = np.argsort(-shares, 0, kind="stable")
+    upto = np.cumsum(np.take_along_axis(shares, order, 0), 0)[:, image]
+    method = order[np.minimum((upto < part).sum(0), len(shares) - 1), image]
+    late_first = np.argsort(-steps[method, image], kind="stable")
+    return Grid(method[late_first], restart[late_first], image[late_first])
+
+
+@jax.jit
+def _weights(
+    operator: Operator, measurement: Measurement, held_out: Measurement, error: jax.Array
+) -> jax.Array:
+    """`[methods, B]`, of errors on what is held out: exponential weights (Leung & Barron, 2006).
+    Under noise the least error may be least by chance, so that all that are not worse by more than
+    chance count; without, all the weight is the best's."""
+
+    def one(
+        operator: Operator, y: Measurement, held_out: Measurement, error: jax.Array
+    ) -> jax.Array:
+        entries = count_where(y, held_out)
+        variance = jnp.maximum(jnp.asarray(operator.noise_variance), jnp.finfo(jnp.float32).tiny)
+        above = jnp.where(jnp.isfinite(error), error - jnp.min(error), jnp.inf)
+        return jax.nn.softmax(-entries * above / (4 * variance))
+
+    return map_images(one, operator, measurement, held_out, error.T).T
 
 
 @jax.jit

@@ -20,10 +20,11 @@ from ilo_jax.solve.reconstruct import reconstruct
 
 
 class Runs(NamedTuple):
-    """What came of a sweep: arrays with axes `[methods, restarts, images]` in front.
+    """What came of a sweep: arrays with axes `[methods, restarts, images]` in front, `[runs]` of
+    chosen ones.
 
     Attributes:
-      image: `[S, K, B, H, W, C]`, the one with the least `error`.
+      image: `[..., H, W, C]`, the one with the least `error`.
       error: the measurement error, over the entries held out if there are any.
       found_at: its step, counted over all rounds.
     """
@@ -68,30 +69,72 @@ def sweep(
       InputError: as `reconstruct` and `align`.
     """
     images = operator.check_measurement(measurement)
+    shape = (len(methods), restarts, images)
+    runs = Grid(*np.unravel_index(np.arange(np.prod(shape)), shape))
+    found = sweep_runs(
+        prior,
+        operator,
+        measurement,
+        key,
+        methods,
+        runs,
+        held_out=held_out,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return Runs(*(a.reshape(*shape, *a.shape[1:]) for a in found))
+
+
+class Grid(NamedTuple):
+    """Which runs: of each, `[N]`, the numbers of the method, the restart and the image, from 0."""
+
+    method: np.ndarray
+    restart: np.ndarray
+    image: np.ndarray
+
+
+def sweep_runs(
+    prior: Prior,
+    operator: Operator,
+    measurement: Measurement,
+    key: jax.Array,
+    methods: Sequence[Method],
+    runs: Grid,
+    *,
+    held_out: Measurement | None = None,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Runs:
+    """Any `N` runs of a sweep, in their order; arguments and errors otherwise as for `sweep`.
+
+    A batch takes the steps of the one of its runs that stops last.
+    """
+    images = operator.check_measurement(measurement)
     keys = image_keys(key, images)
     method = stack([m.for_images(images) for m in align(methods)])  # [S, B, rounds]
-    shape = (len(methods), restarts, images)
-    runs = len(methods) * restarts * images
-    size = batch_size or runs
+    stops = np.asarray(method.stop)
+    total = len(runs.image)
+    size = batch_size or total
     axes = batch_axes(operator, images)
     found: list[Runs] = []
-    for first in range(0, runs, size):
-        these = np.minimum(np.arange(first, first + size), runs - 1)
-        s, k, b = (jnp.asarray(i) for i in np.unravel_index(these, shape))
+    for first in range(0, total, size):
+        these = np.minimum(np.arange(first, first + size), total - 1)
+        indices = [number[these] for number in runs]
+        s, k, b = map(jnp.asarray, indices)
+        chosen: Method = _take(method, method.number_axes(), (s, b))
         result = reconstruct(
             prior,
             _take(operator, axes, b),
             jax.tree.map(lambda y, b=b: y[b], measurement),
             jax.vmap(jax.random.fold_in)(keys[b], k + 1),
-            _take(method, method.number_axes(), (s, b)),
+            chosen.replace(max_steps=int(stops[indices[0], indices[2]].max())),
             held_out=jax.tree.map(lambda h, b=b: h[b], held_out),
             mesh=batch_mesh(size),
         )
         found.append(Runs(*map(np.asarray, (result.image, result.error, result.found_at))))
         if progress is not None:
-            progress(min(first + size, runs), runs)
-    joined = (np.concatenate(parts)[:runs] for parts in zip(*found, strict=True))
-    return Runs(*(a.reshape(*shape, *a.shape[1:]) for a in joined))
+            progress(min(first + size, total), total)
+    return Runs(*(np.concatenate(parts)[:total] for parts in zip(*found, strict=True)))
 
 
 def _take(tree, axes, index):
