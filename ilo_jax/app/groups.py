@@ -87,9 +87,18 @@ def add_measured(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--save-arrays",
-        action="store_true",
-        default=False,
-        help="keep results as float32, too, in OUT/arrays",
+        nargs="?",
+        choices=("npy", "tiff"),
+        const="npy",
+        default=None,
+        help="keep results as float32, too, in OUT/arrays (default: npy)",
+    )
+    group.add_argument(
+        "--units",
+        choices=("image", "input"),
+        default="image",
+        help="of --save-arrays: image, [-1, 1]; input, what black and white are in the files: by "
+        "--range, DICOM's window, or the full range of their type (default: %(default)s)",
     )
 
 

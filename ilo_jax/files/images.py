@@ -74,6 +74,15 @@ def read_exact(
     return _signed(colour, shape[2]), _said(path, picture.notes), 2 * picture.step
 
 
+def units_of(path: Path | str, limits: Limits | None = None) -> Limits:
+    """The numbers of a file that `read_image` reads as black and white, both known.
+
+    Raises:
+      InputError: as `read_image`.
+    """
+    return open_picture(path, limits).units
+
+
 def read_whole(path: Path | str) -> np.ndarray:
     """A picture as it is: float32 `[H, W, C]` in [-1, 1], C 1 (grey) or 3.
 
@@ -147,6 +156,25 @@ def write_png(path: Path, image: np.ndarray) -> None:
       InputError: `path` cannot be written.
     """
     write_atomically(path, encode_png(to_pillow(image)))
+
+
+def write_tiff(path: Path, image: np.ndarray) -> None:
+    """Writes `[H, W, C]`, C 1 or 3, as a TIFF of float32, of whatever range, whole or not at all.
+
+    Raises:
+      InputError: `path` cannot be written.
+    """
+    import tifffile
+
+    grey = image.shape[-1] == 1
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        np.asarray(image[..., 0] if grey else image, np.float32),
+        photometric="minisblack" if grey else "rgb",
+        metadata=None,
+    )
+    write_atomically(path, buffer.getvalue())
 
 
 def _said(path: Path | str, notes: list[str]) -> str | None:
