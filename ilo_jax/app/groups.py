@@ -71,7 +71,8 @@ def add_measured(parser: argparse.ArgumentParser) -> None:
         "--slice",
         type=arguments.index,
         metavar="N",
-        help="which one of a stack of measurements, from 0 (default: the middle one)",
+        help="which one of a stack of measurements, of a NIfTI volume or of DICOM frames, from 0 "
+        "(default: the middle one; the first frame)",
     )
     group.add_argument(
         "--crop",

@@ -68,7 +68,7 @@ def read_measurement(path: Path, operator: Operator, settings: Settings) -> Meas
                 "images"
             )
         shape = operator.measurement_shape
-        image, note, step = images.read_exact(path, shape, limits_of(settings))
+        image, note, step = images.read_exact(path, shape, limits_of(settings), settings.slice)
         return Measured(image, [note] if note else [], True, step)
     notes: list[str] = []
     form = jax.eval_shape(
@@ -127,7 +127,7 @@ def units_of_input(path: Path, operator: Operator, settings: Settings) -> Limits
     """
     limits = limits_of(settings)
     if not (settings.measured and is_array_file(path)):
-        return images.units_of(path, limits)
+        return images.units_of(path, limits, settings.slice)
     found = read_measurement(path, operator, settings)
     if limits is None or found.fingerprint is not None:
         return Limits(-1.0, 1.0)

@@ -66,7 +66,9 @@ def _read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
         notes = [*found.notes, phase_note(file, operator, found.value)]
         said = "; ".join(note for note in notes if note)
         return Sample(file, None, operator, measurement, reference), said or None
-    truth, note = images.read_image(file, run.prior.image_shape, limits_of(settings))
+    truth, note = images.read_image(
+        file, run.prior.image_shape, limits_of(settings), settings.slice
+    )
     operator = run.operator_of(file)
     key = jax.random.fold_in(run.image_key(file), 0)
     measurement = _measure(operator, key, jnp.asarray(truth))

@@ -49,7 +49,7 @@ class Settings:
       range: numbers of the files that are black and white, the second one None for the largest;
         None for what the type of the numbers says.
       key: name of the measurement in a file with several arrays.
-      slice: which one of a file that holds a stack of measurements, from 0.
+      slice: which one of a file that holds a stack of measurements or images, from 0.
       crop: whether k-space that is larger than the generator's images is cropped.
       save_measurement: whether what is measured is kept.
       save_arrays: as which files results are kept as numbers, too: `npy` or `tiff`; None for none.

@@ -146,16 +146,19 @@ class Picture:
         return profile if profile.changes else None
 
 
-def open_picture(path: Path | str, limits: Limits | None = None) -> Picture:
-    """Reads a file's first picture.
+def open_picture(
+    path: Path | str, limits: Limits | None = None, index: int | None = None
+) -> Picture:
+    """Reads a file's first picture, or a slice.
 
     Args:
       limits: the numbers that are black and white, where they are not those of the type.
+      index: which slice or frame of a volume, from 0.
 
     Raises:
       InputError: as `decode`, or it is not clear what its numbers mean.
     """
-    decoded = decode(path)
+    decoded = decode(path, index=index)
     try:
         return Picture(decoded, limits)
     except InputError as error:
