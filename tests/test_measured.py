@@ -9,12 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tifffile
 from outputs import pictures, rows
 from PIL import Image
 
 from ilo_jax import ops
 from ilo_jax.app import units
-from ilo_jax.app.measurements import in_units, read_measurement, save_measurement
+from ilo_jax.app.measurements import (
+    in_units,
+    read_measurement,
+    save_measurement,
+    units_of_input,
+)
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
 from ilo_jax.files.arrays import write_npy, write_npz
@@ -65,13 +71,29 @@ def test_a_run_from_what_a_run_has_measured_gives_the_same_bytes(task, solve, tm
     saved = f"{task} --images photos --save-measurement --save-arrays{line}{{tmp}}/1"
     assert solve(saved).code == 0
     again = f"{COMPOSED[task]} --measured --images {{tmp}}/1/measurements{line}{{tmp}}/2"
-    assert solve(again).code == 0
+    assert solve(f"{again} --save-arrays tiff --units input").code == 0
     assert pictures(tmp_path / "1") == pictures(tmp_path / "2")
     assert sorted(p.name for p in (tmp_path / "1" / "measurements").iterdir()) == ["a.npz", "b.npz"]
     array = np.load(tmp_path / "1" / "arrays" / "a.npy")
     assert (array.dtype, array.shape) == (np.float32, SHAPE)
     with Image.open(tmp_path / "1" / "images" / "a.png") as picture:
         np.testing.assert_allclose(array, np.asarray(picture) / 127.5 - 1, atol=1 / 255 + 1e-6)
+    # What a run has measured is in the units of images.
+    found = tifffile.imread(tmp_path / "2" / "arrays" / "a.tiff")
+    np.testing.assert_allclose(found, array, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_results_are_written_back_in_the_units_of_the_files(solve, tmp_path):
+    """Twelve bits in a file of sixteen."""
+    tifffile.imwrite(tmp_path / "x.tif", np.uint16(np.round((X[..., 0] + 1) / 2 * 4095)))
+    line = "invert --generator gen --steps 2,2 --images {tmp}/x.tif --range 0 4095 --out {tmp}/1 "
+    assert solve(line + "--save-arrays --units input").code == 0
+    with Image.open(tmp_path / "1" / "images" / "x.png") as picture:
+        expected = np.asarray(picture) / 255 * 4095
+    found = np.load(tmp_path / "1" / "arrays" / "x.npy")
+    np.testing.assert_allclose(found, expected, atol=4095 / 255)
+    assert "--units: expected with --save-arrays" in solve(line + "--units input").err
 
 
 def test_measurements_of_another_seed_are_refused(tmp_path):
@@ -153,6 +175,35 @@ def test_range_is_for_all_that_is_linear(tmp_path):
         units.converted(tmp_path / "x.npy", ops.custom(SHAPE, jnp.sin), X, Limits(10, 20))
     with pytest.raises(InputError, match="values to 20; expected some above 30"):
         measured(tmp_path / "x.npy", matrix, dataclasses.replace(settings, range=(30.0, 20.0)))
+
+
+def test_units_of_files(tmp_path):
+    """What is black and white comes back from an image, however it was read."""
+    path = tmp_path / "x.tif"
+    values = np.uint16(np.arange(64).reshape(8, 8) * 60)
+    for settings, photometric, expected in (
+        (INVERT, "minisblack", (0, 65535)),
+        (dataclasses.replace(INVERT, range=(0.0, 4095.0)), "minisblack", (0, 4095)),
+        (dataclasses.replace(INVERT, range=(60.0, None)), "minisblack", (60, 3780)),
+        (INVERT, "miniswhite", (65535, 0)),
+    ):
+        tifffile.imwrite(path, values, photometric=photometric)
+        found = units_of_input(path, ops.identity(SHAPE), settings)
+        assert found == expected
+        image = read_measurement(path, ops.identity(SHAPE), settings).value
+        back = units.from_image(image[..., 0], found)
+        np.testing.assert_allclose(back, np.clip(values, min(expected), max(expected)), atol=0.01)
+    Image.fromarray(np.uint8(values % 256)).save(tmp_path / "x.png")
+    assert units_of_input(tmp_path / "x.png", ops.identity(SHAPE), INVERT) == (0, 255)
+    write_npy(tmp_path / "x.npy", X + 2)
+    for limits, expected in (
+        (None, (-1, 1)),
+        ((0.0, 9.0), (0, 9)),
+        ((0.0, None), (0, X.max() + 2)),
+    ):
+        settings = dataclasses.replace(INVERT, range=limits)
+        found = units_of_input(tmp_path / "x.npy", ops.identity(SHAPE), settings)
+        assert found == pytest.approx(expected)
 
 
 def test_larger_k_space_is_cropped_on_demand(tmp_path):

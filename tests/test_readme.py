@@ -63,6 +63,7 @@ def test_links_lead_somewhere(page):
         pytest.param("methods.md", "image", (1, 64, 64, 3), marks=pytest.mark.slow),
         pytest.param("classifier.md", "image", (1, 64, 64, 3), marks=pytest.mark.slow),
         ("priors.md", "result.image", (2, 8, 8, 1)),
+        ("images.md", "face", (256, 256, 3)),
         ("operators.md", "back", (64, 64, 3)),
         ("operators.md", "measured", (2, 64, 64, 3)),
     ],

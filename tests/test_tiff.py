@@ -6,7 +6,8 @@ import tifffile
 
 from ilo_jax.errors import InputError
 from ilo_jax.files import tiff
-from ilo_jax.files.images import read_exact, read_image, read_mask, to_uint8
+from ilo_jax.files.images import read_exact, read_image, read_mask, to_uint8, write_tiff
+from ilo_jax.files.samples import Limits
 
 GREY = np.linspace(10, 250, 6 * 9).astype(np.uint8).reshape(6, 9)
 RGB = np.stack([GREY, 255 - GREY, GREY // 2], axis=-1)
@@ -211,3 +212,15 @@ def test_without_a_library_the_error_names_it(tmp_path, monkeypatch):
         InputError, match=r"64-bit samples, compression .*: pip install imagecodecs"
     ):
         read_image(tmp_path / "x.tif", SHAPE)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_numbers_that_are_written_are_read_back(channels, tmp_path):
+    values = np.linspace(-1000, 400, 64 * channels, dtype=np.float32).reshape(8, 8, channels)
+    write_tiff(tmp_path / "x.tiff", values)
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "x.tiff").reshape(values.shape), values
+    )
+    image, note, _ = read_exact(tmp_path / "x.tiff", values.shape, Limits(-1000, 400))
+    np.testing.assert_allclose(image, (values + 1000) / 700 - 1, atol=1e-5)
+    assert note is None

@@ -93,6 +93,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         crop=args.crop,
         save_measurement=args.save_measurement,
         save_arrays=args.save_arrays,
+        units=args.units,
         keep_samples=args.keep_samples,
         **arguments.given(args, {"key": "key", "slice": "slice"}),
     )

@@ -71,7 +71,8 @@ def add_measured(parser: argparse.ArgumentParser) -> None:
         "--slice",
         type=arguments.index,
         metavar="N",
-        help="which one of a stack of measurements, from 0 (default: the middle one)",
+        help="which one of a stack of measurements, of a NIfTI volume or of DICOM frames, from 0 "
+        "(default: the middle one; the first frame)",
     )
     group.add_argument(
         "--crop",
@@ -87,9 +88,18 @@ def add_measured(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--save-arrays",
-        action="store_true",
-        default=False,
-        help="keep results as float32, too, in OUT/arrays",
+        nargs="?",
+        choices=("npy", "tiff"),
+        const="npy",
+        default=None,
+        help="keep results as float32, too, in OUT/arrays (default: npy)",
+    )
+    group.add_argument(
+        "--units",
+        choices=("image", "input"),
+        default="image",
+        help="of --save-arrays: image, [-1, 1]; input, what black and white are in the files: by "
+        "--range, DICOM's window, or the full range of their type (default: %(default)s)",
     )
 
 

@@ -16,10 +16,18 @@ import numpy as np
 from ilo_jax.app.options import links
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.tasks import TASKS
-from ilo_jax.app.units import check_units, converted, expect_same, fingerprint, limits_of
+from ilo_jax.app.units import (
+    check_units,
+    converted,
+    expect_same,
+    fingerprint,
+    limits_of,
+    resolved,
+)
 from ilo_jax.errors import InputError
 from ilo_jax.files import images
 from ilo_jax.files.arrays import Stored, is_array_file, open_arrays, pick, write_npz
+from ilo_jax.files.samples import Limits
 from ilo_jax.ops import Measurement, Operator
 from ilo_jax.pytree import by_name
 
@@ -60,7 +68,7 @@ def read_measurement(path: Path, operator: Operator, settings: Settings) -> Meas
                 "images"
             )
         shape = operator.measurement_shape
-        image, note, step = images.read_exact(path, shape, limits_of(settings))
+        image, note, step = images.read_exact(path, shape, limits_of(settings), settings.slice)
         return Measured(image, [note] if note else [], True, step)
     notes: list[str] = []
     form = jax.eval_shape(
@@ -108,6 +116,22 @@ def in_units(path: Path, operator: Operator, measured: Measured, settings: Setti
         check_units(path, operator, y, settings)
         y = y if limits is None else converted(path, operator, y, limits)
     return operator.restrict(jax.tree.map(jnp.asarray, y))
+
+
+def units_of_input(path: Path, operator: Operator, settings: Settings) -> Limits:
+    """The numbers that are black and white in a file: of images, or of arrays those of `--range`,
+    without which they are in the units of the operator.
+
+    Raises:
+      InputError: as `read_measurement`.
+    """
+    limits = limits_of(settings)
+    if not (settings.measured and is_array_file(path)):
+        return images.units_of(path, limits, settings.slice)
+    found = read_measurement(path, operator, settings)
+    if limits is None or found.fingerprint is not None:
+        return Limits(-1.0, 1.0)
+    return resolved(path, operator, found.value, limits)
 
 
 def save_measurement(path: Path, operator: Operator, measurement: Measurement) -> None:

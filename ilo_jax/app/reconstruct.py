@@ -25,6 +25,7 @@ from ilo_jax.app.samples import (
     stack,
 )
 from ilo_jax.app.starts import frame_before, method_from, stacked_starts, with_start
+from ilo_jax.app.units import from_image
 from ilo_jax.files.variables import image_of, save_variables
 from ilo_jax.solve import Choice, Result
 from ilo_jax.solve.batch import batch_mesh
@@ -261,7 +262,9 @@ def _keep(run: Run, results: Results, sample: Sample, found: _Found, i: int) -> 
     if run.restarts > 1:
         results.add_spread(name, found.spread[i])
     if settings.save_arrays:
-        results.add_array(name, found.image[i])
+        image = found.image[i]
+        image = image if sample.units is None else from_image(image, sample.units)
+        results.add_array(name, image, settings.save_arrays)
     if found.errors is not None:
         results.add_history(name, found.steps, found.errors[i])
     if settings.save_measurement:

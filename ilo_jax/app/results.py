@@ -4,7 +4,7 @@
     DIR/images/NAME.png    reconstructions
     DIR/variables/NAME.npz with --save-variables: what was optimized; of restarts NAME/K.npz
     DIR/samples/NAME/K.png with --keep-samples: each restart, from 1
-    DIR/arrays/NAME.npy    with --save-arrays: reconstructions, float32 [H, W, C] in [-1, 1]
+    DIR/arrays/NAME.npy    with --save-arrays: reconstructions, float32 [H, W, C]; or NAME.tiff
     DIR/measurements/NAME.npz with --save-measurement
     DIR/spread/NAME.png    with --samples or --auto: standard deviation of the restarts
     DIR/chosen/NAME.json   with --auto: the image's setting
@@ -36,13 +36,16 @@ from ilo_jax.files.arrays import write_npy
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.contact_sheet import Tile, contact_sheet
 from ilo_jax.files.find import natural_key
-from ilo_jax.files.images import encode_png, from_uint8, write_png
+from ilo_jax.files.images import encode_png, from_uint8, write_png, write_tiff
 
 _FIRST = b"\x89PNG\r\n\x1a\n"
 _LAST = bytes(4) + b"IEND\xaeB`\x82"
 
 WHITE_SPREAD = 0.25
 """Standard deviation of restarts that is white on their picture, for images in [-1, 1]."""
+
+ARRAYS = {"npy": write_npy, "tiff": write_tiff}
+"""What writes results as numbers, by extension."""
 
 
 class Results:
@@ -107,9 +110,9 @@ class Results:
         """The file of an image's measurement."""
         return self._file("measurements", name, None, ".npz")
 
-    def add_array(self, name: str, image: np.ndarray) -> None:
-        """Saves an image `[H, W, C]` as numbers."""
-        write_npy(self._file("arrays", name, None, ".npy"), image)
+    def add_array(self, name: str, image: np.ndarray, kind: str) -> None:
+        """Saves an image `[H, W, C]` as numbers, in one of `ARRAYS`."""
+        ARRAYS[kind](self._file("arrays", name, None, f".{kind}"), image)
 
     def add_sample(self, name: str, restart: int, image: np.ndarray) -> None:
         """Saves the image of a restart, from 0."""

@@ -214,6 +214,8 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
         raise InputError("--mask zeros: expected with --measured, whose zeros they are")
     if asks_for_file(task, settings.options) and not settings.measured:
         raise InputError("--quality: expected 1 to 100, or --measured, whose files have tables")
+    if settings.units != "image" and settings.save_arrays is None:
+        raise InputError("--units: expected with --save-arrays, whose units they are")
     if settings.crop and not (settings.measured and operator.measures_k_space):
         raise InputError(f"--crop: expected with --measured k-space; {task.name} has none here")
     if isinstance(operator, Noise) and operator.is_unknown and not settings.measured:

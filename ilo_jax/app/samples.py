@@ -11,13 +11,14 @@ import numpy as np
 
 from ilo_jax import ops
 from ilo_jax.app.inputs import Inputs
-from ilo_jax.app.measurements import in_units, read_measurement
+from ilo_jax.app.measurements import in_units, read_measurement, units_of_input
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.run import Run
 from ilo_jax.app.units import limits_of, phase_note
 from ilo_jax.errors import InputError
 from ilo_jax.files import images
 from ilo_jax.files.contact_sheet import Tile
+from ilo_jax.files.samples import Limits
 from ilo_jax.ops import Noise, Operator, as_stored
 from ilo_jax.solve import Variables
 
@@ -26,7 +27,8 @@ from ilo_jax.solve import Variables
 class Sample:
     """An image file: its truth `[H, W, C]` (None with `measured`), the operator that knows its
     noise, its measurement, the reference and where to start from, for all restarts or each, if
-    there are any, and the digest of all of it."""
+    there are any, the digest of all of it, and what is black and white in the file where arrays are
+    in its units."""
 
     file: Path
     truth: np.ndarray | None
@@ -35,6 +37,7 @@ class Sample:
     reference: np.ndarray | None = None
     initial: tuple[Variables, ...] = ()
     digest: str = ""
+    units: Limits | None = None
 
 
 def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
@@ -43,6 +46,14 @@ def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     Raises:
       InputError: it cannot be read, or its measurement is not finite.
     """
+    sample, note = _read_sample(run, file)
+    if run.settings.units != "input":
+        return sample, note
+    units = units_of_input(file, run.operator, run.settings)
+    return dataclasses.replace(sample, units=units), note
+
+
+def _read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     reference, settings = run.reference(file), run.settings
     if settings.measured:
         found = read_measurement(file, run.operator, settings)
@@ -55,7 +66,9 @@ def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
         notes = [*found.notes, phase_note(file, operator, found.value)]
         said = "; ".join(note for note in notes if note)
         return Sample(file, None, operator, measurement, reference), said or None
-    truth, note = images.read_image(file, run.prior.image_shape, limits_of(settings))
+    truth, note = images.read_image(
+        file, run.prior.image_shape, limits_of(settings), settings.slice
+    )
     operator = run.operator_of(file)
     key = jax.random.fold_in(run.image_key(file), 0)
     measurement = _measure(operator, key, jnp.asarray(truth))

@@ -49,10 +49,11 @@ class Settings:
       range: numbers of the files that are black and white, the second one None for the largest;
         None for what the type of the numbers says.
       key: name of the measurement in a file with several arrays.
-      slice: which one of a file that holds a stack of measurements, from 0.
+      slice: which one of a file that holds a stack of measurements or images, from 0.
       crop: whether k-space that is larger than the generator's images is cropped.
       save_measurement: whether what is measured is kept.
-      save_arrays: whether results are kept as numbers, too.
+      save_arrays: as which files results are kept as numbers, too: `npy` or `tiff`; None for none.
+      units: of those numbers: `image`, [-1, 1], or `input`, those of the files.
       keep_samples: whether each restart's image is kept.
       auto: name in `EFFORTS`, to choose start, depth, radii, rate and steps for each image.
       reproducible: whether each image is solved by itself, on one device.
@@ -83,7 +84,8 @@ class Settings:
     slice: int | None = None
     crop: bool = False
     save_measurement: bool = False
-    save_arrays: bool = False
+    save_arrays: str | None = None
+    units: str = "image"
     keep_samples: bool = False
     auto: str | None = None
     reproducible: bool = False

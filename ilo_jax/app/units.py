@@ -55,6 +55,13 @@ def phase_note(path: Path, operator: Operator, y: Any) -> str | None:
     )
 
 
+def from_image(image: np.ndarray, units: Limits) -> np.ndarray:
+    """An image in [-1, 1] in the units whose black and white are these; float32."""
+    black, white = units
+    assert white is not None
+    return np.float32(black) + (image + 1) / 2 * np.float32(white - black)
+
+
 def expect_same(path: Path, operator: Operator, found: np.ndarray) -> None:
     """Operators that are equal but for rounding, on whatever device, have about one fingerprint.
 
@@ -107,14 +114,12 @@ def _expect_units(path: Path, operator: Operator, y: Any) -> None:
         )
 
 
-def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) -> Measurement:
-    """Of an image in [-1, 1] instead of black to white: `A(a m + b) = a A(m) + b A(1)`.
+def resolved(path: Path, operator: Operator, y: Measurement, limits: Limits) -> Limits:
+    """With white known, where it is the largest value of a measurement.
 
     Raises:
-      InputError: the operator is not linear, or nothing is above black.
+      InputError: numbers of no image have none, or nothing is above black.
     """
-    if not _is_linear(operator):
-        raise InputError(f"{path}: --range with an array: expected a linear task")
     white = limits.white
     if white is None:
         if operator.measures_k_space:
@@ -125,9 +130,22 @@ def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) ->
             raise InputError(f"{path}: --range LOW max: expected a number, of numbers of no image")
     if not limits.black < white:
         raise InputError(f"{path}: values to {white:g}; expected some above {limits.black:g}")
-    scale = 2 / (white - limits.black)
+    return Limits(limits.black, white)
+
+
+def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) -> Measurement:
+    """Of an image in [-1, 1] instead of black to white: `A(a m + b) = a A(m) + b A(1)`.
+
+    Raises:
+      InputError: as `resolved`, or the operator is not linear.
+    """
+    if not _is_linear(operator):
+        raise InputError(f"{path}: --range with an array: expected a linear task")
+    black, white = resolved(path, operator, y, limits)
+    assert white is not None
+    scale = 2 / (white - black)
     of_one = operator(jnp.ones(operator.image_shape, jnp.float32))
-    offset = -(scale * limits.black + 1)
+    offset = -(scale * black + 1)
     return jax.tree.map(lambda y, one: np.float32(scale) * y + np.float32(offset) * one, y, of_one)
 
 

@@ -29,6 +29,7 @@ _NAMES = {
     "PPM": "PNM",
     "JPEG2000": "JPEG 2000",
     "AVIF": "AVIF",
+    "HEIF": "HEIC",
 }
 FORMATS = tuple(_NAMES)
 
@@ -37,10 +38,11 @@ MOST_PIXELS = 120_000_000
 each, and as many again while it is turned upright."""
 
 # So that no picture takes a gigabyte or many seconds: these decode slowly, or to wide numbers.
-_MOST_PIXELS = {"WEBP": 40_000_000, "AVIF": 40_000_000, "JPEG2000": 10_000_000}
+_MOST_PIXELS = {"WEBP": 40_000_000, "AVIF": 40_000_000, "HEIF": 60_000_000, "JPEG2000": 10_000_000}
 _MOST_BYTES = 400_000_000
 _MOST_FILE_BYTES = 2**30
 _MOST_READS = 1_000_000
+_HEAD = 348  # bytes that tell formats apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,13 +72,17 @@ class Decoded:
 
 
 def decode(
-    path: Path | str, formats: tuple[str, ...] = FORMATS, most_pixels: int = MOST_PIXELS
+    path: Path | str,
+    formats: tuple[str, ...] = FORMATS,
+    most_pixels: int = MOST_PIXELS,
+    index: int | None = None,
 ) -> Decoded:
-    """Reads the first picture of a file.
+    """Reads the first picture of a file, or a slice of a volume.
 
     Args:
       formats: of `FORMATS`.
       most_pixels: fewer than `MOST_PIXELS`.
+      index: which slice, or frame of a DICOM file, from 0.
 
     Raises:
       InputError: not an image of the formats, damaged, too large, or not a regular file.
@@ -86,7 +92,7 @@ def decode(
     opened = open_regular(path, _MOST_FILE_BYTES)
     with _Patient(opened.detach()) as file, _watched() as doubts:
         try:
-            decoded = _decode(file, formats, limit)
+            decoded = _decode(file, formats, limit, index)
         except UnidentifiedImageError as error:
             raise InputError(f"{path}: not an image; {expected}") from error
         except Image.DecompressionBombError as error:
@@ -113,10 +119,16 @@ class _Patient(io.BufferedReader):
         return super().read(size)
 
 
-def _decode(file: io.BufferedReader, formats: tuple[str, ...], limit: int) -> Decoded:
-    head = file.peek(132)[:132]
-    if formats is FORMATS and head[128:] == b"DICM":  # it may begin as a TIFF does
-        return _dicom(file, limit)
+def _decode(
+    file: io.BufferedReader, formats: tuple[str, ...], limit: int, index: int | None
+) -> Decoded:
+    head = file.peek(_HEAD)[:_HEAD]
+    if formats is FORMATS and head[128:132] == b"DICM":  # it may begin as a TIFF does
+        return _dicom(file, limit, index)
+    if formats is FORMATS and _is_nifti(head):
+        return _nifti(file, limit, index)
+    if index is not None:
+        raise InputError(f"slice {index}: expected none, of a file that is no volume")
     if "TIFF" in formats and head[:2] in (b"II", b"MM"):
         found = open_page(file)
         _check(size_of(found.page), limit, bytes_of(found.page))
@@ -128,18 +140,47 @@ def _decode(file: io.BufferedReader, formats: tuple[str, ...], limit: int) -> De
         return dataclasses.replace(
             decoded, numbers=_with_bits(decoded.numbers, found.page), several=found.several
         )
+    if "HEIF" in formats and head[4:8] == b"ftyp" and b"avif" not in head[:40]:
+        _learn_heic()
     return _by_pillow(file, formats, limit)
 
 
-def _dicom(file: io.BufferedReader, limit: int) -> Decoded:
+def _learn_heic() -> None:
+    """Pillow's plugin, if it is there."""
+    try:
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise InputError(
+            "HEIC, which needs the library pillow-heif: pip install 'ilo_jax[heic]'"
+        ) from error
+    pillow_heif.register_heif_opener()
+
+
+def _is_nifti(head: bytes) -> bool:
+    """Also where it is compressed by gzip, as no picture is."""
+    return head[:2] == b"\x1f\x8b" or head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"
+
+
+def _dicom(file: io.BufferedReader, limit: int, index: int | None) -> Decoded:
     try:
         from ilo_jax.files.dicom import read_dicom
     except ImportError as error:
         raise InputError(
             "DICOM, which needs the library pydicom: pip install 'ilo_jax[medical]'"
         ) from error
-    samples, several = read_dicom(file, limit, _MOST_BYTES)
-    return Decoded(samples, None, several)
+    samples, several = read_dicom(file, limit, _MOST_BYTES, index or 0)
+    return Decoded(samples, None, several and index is None)
+
+
+def _nifti(file: io.BufferedReader, limit: int, index: int | None) -> Decoded:
+    try:
+        from ilo_jax.files.nifti import read_nifti
+    except ImportError as error:
+        raise InputError(
+            "NIfTI, which needs the library nibabel: pip install 'ilo_jax[medical]'"
+        ) from error
+    samples, note = read_nifti(file, limit, _MOST_BYTES, index)
+    return Decoded(samples, None, note=note)
 
 
 def _with_bits(numbers: Image.Image | Samples, page: Any) -> Image.Image | Samples:

@@ -1,4 +1,4 @@
-"""DICOM by pydicom: the first frame, as a viewer shows it."""
+"""DICOM by pydicom: a frame, as a viewer shows it."""
 
 import io
 
@@ -15,8 +15,10 @@ _META_BYTES = 2**12
 _CODED = 2  # bytes a value that a decoder takes on its way
 
 
-def read_dicom(file: io.BufferedReader, most_pixels: int, most_bytes: int) -> tuple[Samples, bool]:
-    """The first frame's samples, and whether others follow.
+def read_dicom(
+    file: io.BufferedReader, most_pixels: int, most_bytes: int, index: int = 0
+) -> tuple[Samples, bool]:
+    """A frame's samples, and whether there are others.
 
     Greys are rescaled to their units (Hounsfield's, say) and black and white are those of the first
     window, or else of the range of their bits. MONOCHROME1 has white at its low end.
@@ -36,8 +38,10 @@ def read_dicom(file: io.BufferedReader, most_pixels: int, most_bytes: int) -> tu
     size = height * width * int(dataset.SamplesPerPixel) * max(int(dataset.BitsAllocated) // 8, 1)
     if _CODED * size > most_bytes:
         raise InputError(f"{size} bytes of samples; expected at most {most_bytes // _CODED}")
-    values = pixel_array(dataset, index=0)
-    several = int(dataset.get("NumberOfFrames") or 1) > 1
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if index >= frames:
+        raise InputError(f"slice {index}: expected 0 to {frames - 1}, a frame of the file")
+    values, several = pixel_array(dataset, index=index), frames > 1
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         values = apply_color_lut(values, dataset)
         return Samples(values, bits=8 * values.dtype.itemsize), several

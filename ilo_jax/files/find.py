@@ -12,7 +12,8 @@ from ilo_jax.files import arrays
 
 _SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".jfif", ".avif", ".dcm"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".jfif", ".avif", ".heic", ".heif", ".dcm", ".nii"),
+    ".nii.gz",
 )
 
 _LONGEST = 250
@@ -128,4 +129,4 @@ def _inside(folder: Path | str, recursive: bool = False) -> list[Path]:
 
 
 def _ends(file: Path, suffixes: tuple[str, ...]) -> bool:
-    return file.suffix.lower() in suffixes
+    return file.name.lower().endswith(suffixes)

@@ -20,7 +20,10 @@ from ilo_jax.files.samples import Limits, luma
 
 
 def read_image(
-    path: Path | str, image_shape: tuple[int, int, int], limits: Limits | None = None
+    path: Path | str,
+    image_shape: tuple[int, int, int],
+    limits: Limits | None = None,
+    index: int | None = None,
 ) -> tuple[np.ndarray, str | None]:
     """Reads a picture of any size: centre-cropped to the shape's proportions, then resized.
 
@@ -29,6 +32,7 @@ def read_image(
     Args:
       image_shape: `(H, W, C)`, C 1 or 3.
       limits: the stored numbers that are black and white, where they are not those of the type.
+      index: which slice of a volume (NIfTI), or frame (DICOM), from 0; the middle one, the first.
 
     Returns:
       float32 `[H, W, C]` in [-1, 1], and a line that says what was changed, None if nothing
@@ -39,7 +43,7 @@ def read_image(
         mean.
     """
     height, width, channels = image_shape
-    picture = open_picture(path, limits)
+    picture = open_picture(path, limits, index)
     rows, columns = _crop(picture, height / width)
     cropped = rows.stop - rows.start, columns.stop - columns.start
     changes = []
@@ -57,7 +61,10 @@ def read_image(
 
 
 def read_exact(
-    path: Path | str, shape: tuple[int, int, int], limits: Limits | None = None
+    path: Path | str,
+    shape: tuple[int, int, int],
+    limits: Limits | None = None,
+    index: int | None = None,
 ) -> tuple[np.ndarray, str | None, float]:
     """`read_image` for measurements, which must not be resized.
 
@@ -68,10 +75,19 @@ def read_exact(
     Raises:
       InputError: as `read_image`, or another size than `shape`.
     """
-    picture = open_picture(path, limits)
+    picture = open_picture(path, limits, index)
     _expect_size(path, picture, shape[:2])
     colour = picture.on_white(*_whole(picture))
     return _signed(colour, shape[2]), _said(path, picture.notes), 2 * picture.step
+
+
+def units_of(path: Path | str, limits: Limits | None = None, index: int | None = None) -> Limits:
+    """The numbers of a file that `read_image` reads as black and white, both known.
+
+    Raises:
+      InputError: as `read_image`.
+    """
+    return open_picture(path, limits, index).units
 
 
 def read_whole(path: Path | str) -> np.ndarray:
@@ -147,6 +163,25 @@ def write_png(path: Path, image: np.ndarray) -> None:
       InputError: `path` cannot be written.
     """
     write_atomically(path, encode_png(to_pillow(image)))
+
+
+def write_tiff(path: Path, image: np.ndarray) -> None:
+    """Writes `[H, W, C]`, C 1 or 3, as a TIFF of float32, of whatever range, whole or not at all.
+
+    Raises:
+      InputError: `path` cannot be written.
+    """
+    import tifffile
+
+    grey = image.shape[-1] == 1
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        np.asarray(image[..., 0] if grey else image, np.float32),
+        photometric="minisblack" if grey else "rgb",
+        metadata=None,
+    )
+    write_atomically(path, buffer.getvalue())
 
 
 def _said(path: Path | str, notes: list[str]) -> str | None:

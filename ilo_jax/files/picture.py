@@ -64,6 +64,15 @@ class Picture:
             return 1 / (self._scale.white - self._scale.black) if whole else 0
         return 1 if self._numbers.mode == "1" else 1 / 255
 
+    @property
+    def units(self) -> Limits:
+        """The file's numbers that are black and white, in this order also where white is the lower
+        one."""
+        if not isinstance(self._numbers, Samples):
+            return Limits(0.0, 255.0)
+        black, white = self._scale.black, self._scale.white
+        return Limits(*((white, black) if self._numbers.white_is_zero else (black, white)))
+
     def part(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray | None]:
         """Colour `[h, w, 1 or 3]` and alpha `[h, w, 1]` or None: float32 in [0, 1]."""
         colour, alpha = self._part(rows, columns)
@@ -137,16 +146,19 @@ class Picture:
         return profile if profile.changes else None
 
 
-def open_picture(path: Path | str, limits: Limits | None = None) -> Picture:
-    """Reads a file's first picture.
+def open_picture(
+    path: Path | str, limits: Limits | None = None, index: int | None = None
+) -> Picture:
+    """Reads a file's first picture, or a slice.
 
     Args:
       limits: the numbers that are black and white, where they are not those of the type.
+      index: which slice or frame of a volume, from 0.
 
     Raises:
       InputError: as `decode`, or it is not clear what its numbers mean.
     """
-    decoded = decode(path)
+    decoded = decode(path, index=index)
     try:
         return Picture(decoded, limits)
     except InputError as error:
