@@ -32,6 +32,7 @@ from skimage.restoration import (
 )
 
 from benchmarks.methods import PANELS, Case, Solver, as_images, reconstruct
+from ilo_jax.app.page.classical import Prox, fista, total_variation
 from ilo_jax.errors import InputError
 from ilo_jax.ops import (
     Downsample,
@@ -42,8 +43,6 @@ from ilo_jax.ops import (
     Operator,
 )
 
-ITERATIONS = 300  # of FISTA
-DUAL_ITERATIONS = 10  # of total variation's proximal operator, from the last dual variables on
 WAVELET, LEVELS = "sym4", 4
 
 
@@ -132,34 +131,6 @@ def mean_of_clipped(x: np.ndarray, sigma: float) -> np.ndarray:
     return x * inside + drawn + norm.sf(high) - norm.cdf(low)
 
 
-Prox = Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
-"""`(x, weight, state) -> (x, state)`: a proximal operator of `weight` times a penalty."""
-
-
-def _differences(x: jax.Array) -> jax.Array:
-    """Forward, `[2, H, W]`, zero beyond the border."""
-    down = jnp.diff(x, axis=0, append=x[-1:])
-    right = jnp.diff(x, axis=1, append=x[:, -1:])
-    return jnp.stack([down, right])
-
-
-def _divergence(p: jax.Array) -> jax.Array:
-    """Minus the adjoint of `_differences`."""
-    (adjoint,) = jax.linear_transpose(_differences, p[0])(p)
-    return -adjoint
-
-
-def total_variation(x: jax.Array, weight: jax.Array, dual: jax.Array) -> tuple[jax.Array, Any]:
-    """Of isotropic total variation (Chambolle, 2004): projected gradients of the dual."""
-
-    def ascend(dual, _):
-        dual = dual + _differences(_divergence(dual) + x / weight) / 8
-        return dual / jnp.maximum(jnp.sqrt(jnp.sum(dual**2, 0)), 1), None
-
-    dual, _ = jax.lax.scan(ascend, dual, length=DUAL_ITERATIONS)
-    return x + weight * _divergence(dual), dual
-
-
 def _filters(n: int) -> np.ndarray:
     """One level of the wavelet transform of `n` values, an orthogonal matrix: low half, high
     half."""
@@ -185,40 +156,19 @@ def wavelet_l1(x: jax.Array, weight: jax.Array, state: None) -> tuple[jax.Array,
     return _transform(shrunk.at[:h, :w].set(coefficients[:h, :w]), inverse=True), state
 
 
-def fista(prox: Prox, initial_state: Callable[[Any], Any]) -> Callable[..., np.ndarray]:
-    """Minimises `|A x - y|^2 / 2` and a weighted penalty over one channel (Beck & Teboulle, 2009),
-    from grey on."""
+def penalized(prox: Prox, initial_state: Callable[[Any], Any]) -> Callable[..., np.ndarray]:
+    """Least squares and a weighted penalty over one channel, from grey on."""
 
     @jax.jit
     def solve(operator: LinearOperator, measurement: Measurement, weight: float) -> jax.Array:
-        shape = operator.image_shape[:2]
+        height, width, channels = operator.image_shape
 
         def forward(x: jax.Array) -> Measurement:
-            return operator(jnp.repeat(x[..., None], operator.image_shape[2], -1))
-
-        def adjoint(y: Measurement) -> jax.Array:
-            return operator.adjoint(y).sum(-1)
-
-        def grow(x, _):
-            x = adjoint(forward(x / jnp.linalg.norm(x)))
-            return x, jnp.linalg.norm(x)
-
-        start = jax.random.normal(jax.random.key(0), shape)
-        _, norms = jax.lax.scan(grow, start, length=50)
-        rate = 0.95 / norms[-1]
+            return operator(jnp.repeat(x[..., None], channels, -1))
 
         def one(y: Measurement) -> jax.Array:
-            def step(carry, _):
-                x, ahead, t, state = carry
-                slope = adjoint(forward(ahead) - y)
-                new, state = prox(ahead - rate * slope, rate * weight, state)
-                t_new = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
-                return (new, new + (t - 1) / t_new * (new - x), t_new, state), None
-
-            x = jnp.zeros(shape)
-            carry = (x, x, jnp.float32(1), initial_state(shape))
-            (x, *_), _ = jax.lax.scan(step, carry, length=ITERATIONS)
-            return x
+            x = jnp.zeros((height, width))
+            return fista(forward, y, prox, weight, x, initial_state(x.shape))
 
         return jax.vmap(one)(measurement)
 
@@ -255,9 +205,11 @@ BASELINES = {
     "BM3D": Baseline("denoise", denoiser(bm3d)),
     "BM3D, told": Baseline("denoise", denoiser(bm3d, told=True)),
     "TV, FISTA": Baseline(
-        "compress", fista(total_variation, lambda shape: jnp.zeros((2, *shape))), _PENALTIES
+        "compress", penalized(total_variation, lambda shape: jnp.zeros((2, *shape))), _PENALTIES
     ),
-    "wavelets l1, FISTA": Baseline("compress", fista(wavelet_l1, lambda shape: None), _PENALTIES),
+    "wavelets l1, FISTA": Baseline(
+        "compress", penalized(wavelet_l1, lambda shape: None), _PENALTIES
+    ),
 }
 
 WEIGHTS: dict[str, dict[float, float]] = {

@@ -13,8 +13,7 @@ def main() -> None:
     prior = ilo_jax.load("chest64")
     k_image, k_operator, k_noise, k_solve = jax.random.split(jax.random.key(0), 4)
     operator = ilo_jax.ops.random_inpainting(k_operator, prior.image_shape, observed=0.1)
-    start = prior.starts()["random"](k_image)
-    truth = solve.image(prior, solve.Variables(start, {}))
+    truth = solve.sample(prior, k_image)
     measurement = operator.measure(k_noise, truth)[None]
 
     method = solve.ilo(prior, steps=[10, 10, 10])

@@ -17,8 +17,7 @@ def main() -> None:
         (lambda p, x: jnp.tanh(p @ x), lambda p, x: jnp.tanh(p @ x).reshape(8, 8, 1)), kernels, 6
     )
     operator = ilo_jax.ops.superresolution(prior.image_shape, factor=2)
-    start = prior.starts()["random"](k_image)
-    measurement = operator(solve.image(prior, solve.Variables(start, {})))[None]
+    measurement = operator(solve.sample(prior, k_image))[None]
     method = solve.ilo(prior, steps=[10, 10], radii=1.0)
 
     def brightness(measurement: jax.Array) -> jax.Array:

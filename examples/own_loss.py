@@ -22,8 +22,7 @@ def main() -> None:
     prior = ilo_jax.load("chest64")
     operator = ilo_jax.ops.denoising(prior.image_shape, sigma=40.0)
     k_image, k_noise, k_solve = jax.random.split(jax.random.key(0), 3)
-    start = prior.starts()["random"](k_image)
-    truth = ilo_jax.solve.image(prior, ilo_jax.solve.Variables(start, {}))
+    truth = ilo_jax.sample(prior, k_image)
     measurement = operator.measure(k_noise, truth)[None]
 
     for weight in (0.0, 0.05):  # a number: the same program

@@ -21,8 +21,7 @@ def main() -> None:
     prior = ilo_jax.load("chest64")
     k_image, k_noise, k_solve = jax.random.split(jax.random.key(0), 3)
     operator = ilo_jax.ops.custom(prior.image_shape, vignette)
-    start = prior.starts()["random"](k_image)
-    truth = ilo_jax.solve.image(prior, ilo_jax.solve.Variables(start, {}))
+    truth = ilo_jax.sample(prior, k_image)
 
     measurement = operator.measure(k_noise, truth)[None]
     method = ilo_jax.solve.ilo(prior, steps=[20, 20])

@@ -16,8 +16,7 @@ def main() -> None:
         blur, ilo_jax.ops.photon_counts(prior.image_shape, photons=30.0)
     )
     k_image, k_noise, k_solve = jax.random.split(jax.random.key(0), 3)
-    start = prior.starts()["random"](k_image)
-    truth = ilo_jax.solve.image(prior, ilo_jax.solve.Variables(start, {}))
+    truth = ilo_jax.sample(prior, k_image)
 
     measurement = camera.measure(k_noise, truth)[None]
     level = float(jnp.asarray(camera.noise_level(camera(truth))))

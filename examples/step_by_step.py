@@ -13,8 +13,7 @@ def main() -> None:
     prior = ilo_jax.load("chest64")
     operator = ilo_jax.ops.superresolution(prior.image_shape, factor=4)
     k_image, k_solve = jax.random.split(jax.random.key(0))
-    start = prior.starts()["random"](k_image)
-    truth = solve.image(prior, solve.Variables(start, {}))
+    truth = solve.sample(prior, k_image)
 
     run = solve.init(prior, operator, operator(truth)[None], k_solve, solve.csgm(prior, 40))
     while int(run.t) < 40:

@@ -14,8 +14,7 @@ def main() -> None:
     prior = ilo_jax.load("chest64")
     operator = ilo_jax.ops.superresolution(prior.image_shape, factor=4)
     k_image, k_solve = jax.random.split(jax.random.key(0))
-    start = prior.starts()["random"](k_image)
-    truth = solve.image(prior, solve.Variables(start, {}))
+    truth = solve.sample(prior, k_image)
     measurement = operator(truth)[None]
 
     rates = (0.05, 0.1, 0.2)

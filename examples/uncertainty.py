@@ -15,8 +15,7 @@ def main() -> None:
     prior = ilo_jax.load("chest64")
     operator = ilo_jax.ops.box_inpainting(prior.image_shape, size=24)
     k_image, k_noise, k_solve = jax.random.split(jax.random.key(0), 3)
-    start = prior.starts()["random"](k_image)
-    truth = ilo_jax.solve.image(prior, ilo_jax.solve.Variables(start, {}))
+    truth = ilo_jax.sample(prior, k_image)
 
     measurement = jnp.stack([operator.measure(k_noise, truth)] * RESTARTS)
     method = ilo_jax.solve.ilo(prior, steps=[20, 20])

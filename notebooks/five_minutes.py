@@ -32,8 +32,7 @@ k_images, k_operator, k_noise, k_solve = jax.random.split(jax.random.key(0), 4)
 # Two images of the generator, and a tenth of their pixels.
 
 # %%
-starts = jax.vmap(prior.starts()["random"])(jax.random.split(k_images, 2))
-truth = jax.vmap(lambda inputs: solve.image(prior, solve.Variables(inputs, {})))(starts)
+truth = jax.vmap(ilo_jax.sample, (None, 0))(prior, jax.random.split(k_images, 2))
 operator = ilo_jax.ops.random_inpainting(k_operator, prior.image_shape, observed=0.1)
 measurement = operator.measure(k_noise, truth)
 

@@ -26,8 +26,7 @@ from ilo_jax import solve
 
 prior = ilo_jax.load("chest64")
 k_image, k_noise, k_solve = jax.random.split(jax.random.key(2), 3)
-start = prior.starts()["random"](k_image)
-truth = solve.image(prior, solve.Variables(start, {}))
+truth = solve.sample(prior, k_image)
 operator = ilo_jax.ops.box_inpainting(prior.image_shape, 24)
 measurement = operator.measure(k_noise, truth)[None]
 

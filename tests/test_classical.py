@@ -19,9 +19,9 @@ from benchmarks.classical import (
     mean_of_clipped,
     solve_classical,
     solver,
-    total_variation,
 )
 from benchmarks.methods import PANELS, Case, reconstruct
+from ilo_jax.app.page.classical import total_variation
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Inpaint
 

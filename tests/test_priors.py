@@ -11,7 +11,7 @@ from small import CONFIG, MLP, assert_close, assert_same, at, dense, in_numpy, n
 
 from ilo_jax.errors import InputError
 from ilo_jax.priors import Facts, Sequential
-from ilo_jax.solve import Variables, code, compose, image
+from ilo_jax.solve import Variables, code, compose, image, sample
 from ilo_jax.solve.variables import zeros
 from ilo_jax.stylegan2 import GeneratorConfig, synthesize
 
@@ -240,6 +240,17 @@ def test_the_spread_of_codes_is_the_mean_distance_of_two_images():
         codes = codes.reshape(16, 2, -1)
         expected = np.abs(codes[:, 0] - codes[:, 1]).sum(-1).mean()
         np.testing.assert_allclose(distance, expected, rtol=1e-5)
+
+
+def test_an_image_that_is_drawn_is_in_the_range():
+    prior, inputs = drawn("mlp")
+    expected = jax.jit(image)(prior, Variables(inputs, {}))
+    np.testing.assert_allclose(jax.jit(sample)(prior, KEY), expected, atol=1e-5)
+
+
+def test_an_image_is_drawn_from_a_start_that_is_there():
+    with pytest.raises(InputError, match="start nowhere: expected one of"):
+        sample(MLP, KEY, "nowhere")
 
 
 def test_radii_of_cuts_between_those_that_are_known():

@@ -27,6 +27,11 @@ def index(text: str) -> int:
     return _whole(text, 0, None, text)
 
 
+def port(text: str) -> int:
+    """`N`, of 16 bits."""
+    return _whole(text, 1, 2**16 - 1, text)
+
+
 def batch_size(text: str) -> int | Literal["auto"]:
     """`N`, at least 1, or `auto`."""
     return "auto" if text == "auto" else positive(text)

@@ -28,7 +28,15 @@ from ilo_jax.stopping import CODES, SAID
 
 
 def run() -> None:
-    """The process of `python -m ilo_jax.solve`: runs the command and exits.
+    """The process of `python -m ilo_jax.solve`: runs the command and exits."""
+    begin_process()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(main())
+
+
+def begin_process() -> None:
+    """What a process of its own does first, before JAX's first operation.
 
     Every processor core is a JAX device, so that a batch is divided over them: on small images
     that is faster than several threads in each operation. JAX allows it before its first operation
@@ -38,9 +46,6 @@ def run() -> None:
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     forgive_streams()
     mend_cache()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

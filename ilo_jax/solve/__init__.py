@@ -54,7 +54,7 @@ from ilo_jax.solve.reconstruct import (
 )
 from ilo_jax.solve.rounds import Round
 from ilo_jax.solve.sweep import Runs, stack, sweep
-from ilo_jax.solve.variables import Variables, code, compose, image
+from ilo_jax.solve.variables import Variables, code, compose, image, sample
 
 __all__ = [
     "EFFORTS",
@@ -106,6 +106,7 @@ __all__ = [
     "reconstruct",
     "reconstruct_auto",
     "robust",
+    "sample",
     "stack",
     "step",
     "steps",

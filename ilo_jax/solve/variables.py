@@ -43,6 +43,21 @@ def image(prior: Prior, x: Variables) -> jax.Array:
     return code(prior, x, prior.depth)
 
 
+def sample(prior: Prior, key: jax.Array, start: str = "random") -> jax.Array:
+    """An image `[H, W, C]` of the generator's range, drawn with a key.
+
+    Args:
+      start: one of `Prior.starts`: where it is drawn from.
+
+    Raises:
+      InputError: there is no such start.
+    """
+    starts = prior.starts()
+    if start not in starts:
+        raise InputError(f"start {start}: expected one of {', '.join(starts)}")
+    return image(prior, Variables(starts[start](key), {}))
+
+
 def zeros(prior: Prior, cuts: tuple[int, ...]) -> dict[int, jax.Array]:
     """Deviations of one image at these cuts: none yet.
 
