@@ -1,8 +1,12 @@
-"""Optimizers that optax has not."""
+"""Optimizers that methods take instead of Adam; one object each, since programs are found again by
+it."""
 
 import jax
 import jax.numpy as jnp
 import optax
+
+DESCENT = optax.sgd(1.0)
+"""The gradient as it is."""
 
 
 def normalized_descent() -> optax.GradientTransformation:
@@ -26,4 +30,3 @@ def _step(gradient: jax.Array) -> jax.Array:
 
 
 NORMALIZED = normalized_descent()
-"""One object, since programs are found again by it."""

@@ -4,8 +4,7 @@ what comes out.
     python tests/oracle/robust.py CHECKOUT tests/golden/robust.npz
 
 needs PyTorch and a checkout of github.com/yohan-pg/robust-unsupervised. LPIPS is stood in for by
-one of one convolution, and the noise that is drawn for missing pixels, at every scale anew, by what is
-kept.
+one of one convolution, and the noise for missing pixels, drawn anew at each scale, by what is kept.
 """
 # pyright: reportMissingImports=false
 
