@@ -14,11 +14,7 @@ def normalized_descent() -> optax.GradientTransformation:
     length, so far that the root mean square over its coordinates is 1; not where that is 0
     (Poirier-Ginter & Lalonde, 2023)."""
 
-    def update(updates, state, params=None):
-        del params
-        return jax.tree.map(_step, updates), state
-
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return optax.stateless(lambda updates, _: jax.tree.map(_step, updates))
 
 
 def _step(gradient: jax.Array) -> jax.Array:

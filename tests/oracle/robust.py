@@ -11,6 +11,7 @@ one of one convolution, and the noise for missing pixels, drawn anew at each sca
 import pathlib
 import sys
 import typing
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,7 +103,8 @@ def main(checkout: pathlib.Path, out: pathlib.Path) -> None:
         torch.sum((codes - torch.tensor(kept["goal"], dtype=torch.float32)) ** 4).backward()
         optimizer.step()
         kept[f"codes_{i + 1}"] = codes.detach().numpy().copy()
-    np.savez_compressed(out, **{k: np.asarray(v, np.float32) for k, v in kept.items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in kept.items()}
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import os
 import pathlib
 import sys
 import types
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,12 +121,14 @@ def main(checkout: pathlib.Path, out: pathlib.Path) -> None:
         made.gen = Generator(kept["kernel"])
         start = torch.tensor(kept["start"], dtype=torch.float32).reshape(1, 1, SIZE)
         made.latent_z = start.clone().requires_grad_()
-        made.gen_outs = [start.clone().requires_grad_() if case == "code" else None]
+        code = start.clone().requires_grad_()
+        made.gen_outs = [code if case == "code" else None]
         measured = torch.tensor(kept["measurement"], dtype=torch.float32).reshape(1, 1, 1, PIXELS)
         made._invert(measured, 0, [], STEPS, 0)
-        end = made.latent_z if case == "latents" else made.gen_outs[0]
+        end = made.latent_z if case == "latents" else code
         kept[f"end_{case}"] = end.detach().numpy().reshape(SIZE)
-    np.savez_compressed(out, **{k: np.asarray(v, np.float32) for k, v in kept.items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in kept.items()}
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":

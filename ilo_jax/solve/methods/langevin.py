@@ -58,7 +58,8 @@ def sgilo(
     ]
     if objective is None:
         objective = usual_objective(prior) + 0.05 * PerceptualEnlarged(lpips.load("vgg"))
-    return Method.create(prior, rounds, objective, **{"ramp": constant, "keep": "last"} | options)
+    named: dict[str, Any] = {"ramp": constant, "keep": "last"}
+    return Method.create(prior, rounds, objective, **named | options)
 
 
 def langevin(
