@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +27,10 @@ GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "brgm.npz")
 def prior():
     """Whose W is Gaussian, of the spread and the mean that theirs was given."""
     _, mean = codes()
-    large = np.full(len(mean), 100, np.float32)  # where the leaky ReLU is linear
-    unit = float(MappingProxy(large, np.ones_like(large)).spread())
-    spread = np.full(len(mean), SPREAD / unit, np.float32)
+    large: Any = np.full(len(mean), 100, np.float32)  # where the leaky ReLU is linear
+    one: Any = np.ones_like(large)
+    unit = float(MappingProxy(large, one).spread())
+    spread: Any = np.full(len(mean), SPREAD / unit, np.float32)
     generator = random_weights(dataclasses.replace(CONFIG, channels=(4, 4, 4), w_dim=len(mean)))
     return StyleGAN2(dataclasses.replace(generator, w_avg=mean, proxy=MappingProxy(large, spread)))
 

@@ -40,8 +40,10 @@ STEPS = {
     "projector": (20,),
     "robust": (10, 5, 5),
     "brgm": (20,),
+    "sgilo": (10, 10),
+    "langevin": (30,),
 }
-ON_MLP = ("ilo", "ilo-range", "csgm", "dhar")
+ON_MLP = ("ilo", "ilo-range", "csgm", "dhar", "sgilo", "langevin")
 INF = float("inf")
 
 
@@ -58,7 +60,7 @@ def make(name, prior, **settings):
     # LPIPS is tested by itself.
     if name == "projector":
         settings.setdefault("objective", Mse() + 1e5 * Regularizer("noise_correlation"))
-    if name in ("robust", "brgm"):
+    if name in ("robust", "brgm", "sgilo", "langevin"):
         settings.setdefault("objective", Mse())
     return PRESETS[name].make(prior, **{"steps": STEPS[name]} | settings)
 
@@ -75,7 +77,9 @@ def solved(name, rate=None):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_method_improves_on_where_it_starts(name):
     if name in ON_MLP:
-        found, target = run(shared(make(name, MLP))), truth()
+        # A step of 1e-5 moves nothing in thirty.
+        moved = {"rate": 0.02, "objective": 100 * Mse()} if name == "langevin" else {}
+        found, target = run(shared(make(name, MLP, **moved))), truth()
         image_error = np.mean((measure(OPERATOR, found.image) - measure(OPERATOR, target)) ** 2, -1)
         size = np.mean(measure(OPERATOR, target) ** 2, -1)
     else:
@@ -111,11 +115,13 @@ def rounds_of(method):
         ("projector", [(20, None, None)]),
         ("robust", [(10, None, None), (5, None, None), (5, None, None)]),
         ("brgm", [(20, None, None)]),
+        ("sgilo", [(10, None, None), (10, 1, None)]),
+        ("langevin", [(30, None, None)]),
     ],
 )
 def test_rounds_of_every_method(name, rounds):
     assert rounds_of(make(name, stylegan2())) == rounds
-    if name not in ("projector", "robust", "brgm"):  # whose defaults have LPIPS
+    if name not in ("projector", "robust", "brgm", "sgilo"):  # whose defaults have LPIPS
         assert PRESETS[name].make(of_64_px()).max_steps
     assert PRESETS[name].steps
 
@@ -260,5 +266,5 @@ def test_the_defaults_that_the_command_line_tells_are_those_of_the_functions():
         if preset.radii is not None:
             finite = [r for r in radii(method) if np.isfinite(r)]
             assert set(finite) == {preset.radii}
-        assert bool(method.cuts) == preset.has_radii
+        assert bool(method.cuts) == (preset.has_radii or preset.cuts)
     assert np.array_equal(ilo(of_64_px()).steps, PRESETS["ilo"].steps)

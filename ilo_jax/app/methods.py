@@ -15,6 +15,7 @@ from ilo_jax.solve import (
     PRESETS,
     TERMS,
     DeadZone,
+    Likelihood,
     Method,
     Mse,
     Objective,
@@ -145,6 +146,7 @@ def _name(term: Term) -> str:
         Perceptual: "lpips",
         PerceptualEnlarged: "lpips_enlarged",
         PerceptualScales: "lpips_scales",
+        Likelihood: "likelihood",
     }
     return names.get(type(term), type(term).__name__)
 

@@ -6,6 +6,7 @@ over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 """
 
 from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
+from ilo_jax.solve.chain import chain
 from ilo_jax.solve.consistent import consistent
 from ilo_jax.solve.loop import Problem, Search, Solution
 from ilo_jax.solve.losses import (
@@ -14,6 +15,7 @@ from ilo_jax.solve.losses import (
     Data,
     DeadZone,
     Geocross,
+    Likelihood,
     Mse,
     Objective,
     Perceptual,
@@ -22,6 +24,7 @@ from ilo_jax.solve.losses import (
     PerceptualScales,
     Reference,
     Regularizer,
+    Score,
     Term,
     View,
     usual_objective,
@@ -36,9 +39,11 @@ from ilo_jax.solve.methods import (
     ilo,
     ilo_from_mean,
     is_scarce,
+    langevin,
     projector,
     pulse,
     robust,
+    sgilo,
     usual,
 )
 from ilo_jax.solve.reconstruct import (
@@ -68,6 +73,7 @@ __all__ = [
     "Data",
     "DeadZone",
     "Geocross",
+    "Likelihood",
     "Method",
     "Mse",
     "Objective",
@@ -82,6 +88,7 @@ __all__ = [
     "Round",
     "Run",
     "Runs",
+    "Score",
     "Search",
     "Solution",
     "Term",
@@ -90,6 +97,7 @@ __all__ = [
     "algorithm_1",
     "align",
     "brgm",
+    "chain",
     "code",
     "compose",
     "consistent",
@@ -101,12 +109,14 @@ __all__ = [
     "image",
     "init",
     "is_scarce",
+    "langevin",
     "projector",
     "pulse",
     "reconstruct",
     "reconstruct_auto",
     "robust",
     "sample",
+    "sgilo",
     "stack",
     "step",
     "steps",

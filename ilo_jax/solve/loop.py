@@ -23,6 +23,9 @@ from ilo_jax.solve.variables import Variables, code, image, with_cuts, zeros
 _JUDGE = 2**31
 """Folded into an image's key; the others are numbers of rounds."""
 
+_DISTURB = 2**31
+"""Folded into a step's key, which is split for what else it draws."""
+
 
 class Solution(flax.struct.PyTreeNode):
     """The best image of a search so far.
@@ -200,8 +203,21 @@ def descend(
         )
     rate = now.rate * now.ramp(done)
     moved = jax.tree.map(lambda a, u: a + rate * u, search.x, updates)
+    if now.noise is not None:
+        moved = disturbed(moved, now.noise, jax.random.fold_in(key, _DISTURB))
     moved = constrain(problem, now, moved, search)
     return x, found, search.replace(x=moved, optimizer=optimizer)
+
+
+def disturbed(x: Variables, noise: Variables, key: jax.Array) -> Variables:
+    """With Gaussian noise of these standard deviations."""
+    leaves, treedef = jax.tree.flatten(x)
+    keys = treedef.unflatten(list(jax.random.split(key, len(leaves))))
+
+    def add(a: jax.Array, std: jax.Array, key: jax.Array) -> jax.Array:
+        return a + std * jax.random.normal(key, (a.size,), jnp.float32).reshape(a.shape)
+
+    return jax.tree.map(add, x, noise, keys)
 
 
 def objective(

@@ -38,6 +38,8 @@ class Method(flax.struct.PyTreeNode):
       steps: of each round; 0 leaves it out.
       rate: learning rates.
       objective: what is minimized, weights `[rounds]`.
+      noise: standard deviations of the Gaussian noise that a step adds to the variables, in arrays
+        that broadcast to them; None leaves it out of the program.
       exploration: strength of `Prior.explore`; None leaves it out of the program.
       stop: `[]` or `[B]`, steps over all rounds after which nothing changes any more (early
         stopping).
@@ -60,6 +62,7 @@ class Method(flax.struct.PyTreeNode):
     steps: jax.Array
     rate: jax.Array
     objective: Objective
+    noise: Variables | None
     exploration: jax.Array | None
     stop: jax.Array
     start: jax.Array
@@ -126,6 +129,7 @@ class Method(flax.struct.PyTreeNode):
             steps=_array((r.steps for r in rounds), np.int32),
             rate=_array(r.rate for r in rounds),
             objective=as_objective(objective or usual_objective(prior)).over(len(rounds)),
+            noise=_noise(prior, rounds, at) if any(r.noise for r in rounds) else None,
             exploration=None if exploration is None else _each(exploration, len(rounds)),
             stop=np.asarray(total, np.int32),  # pyright: ignore[reportArgumentType]
             max_steps=total,
@@ -218,8 +222,13 @@ class Method(flax.struct.PyTreeNode):
         for cut in cuts:
             v.setdefault(cut, off)
             radii.setdefault(cut, none)
+        noise = self.noise
+        if noise is not None:
+            still: Any = np.zeros(off.shape, np.float32)
+            noise = noise.replace(v=dict.fromkeys(v, still) | noise.v)
         return self.replace(
             free=self.free.replace(v=v),
+            noise=noise,
             radii=self.radii.replace(v=radii),
             reset=dict.fromkeys(v, off) | self.reset,
         )
@@ -227,7 +236,7 @@ class Method(flax.struct.PyTreeNode):
 
 _BY_ROUND = (
     *("free", "radii", "growth", "reset", "back", "constraint"),
-    *("steps", "rate", "exploration"),
+    *("steps", "rate", "noise", "exploration"),
 )
 
 
@@ -249,10 +258,23 @@ def align(methods: Sequence[Method]) -> list[Method]:
     for method in aligned:
         if jax.tree.structure(method) != jax.tree.structure(aligned[0]):
             raise InputError(
-                "methods: differ in ramp, optimizer, sna, keep, terms, or in what has a "
-                "ball; expected these equal in all of them"
+                "methods: differ in ramp, optimizer, sna, keep, terms, noise, or in what has "
+                "a ball; expected these equal in all of them"
             )
     return aligned
+
+
+def _noise(prior: Prior, rounds: Sequence[Round], cuts: Sequence[int]) -> Variables:
+    """Of what each round searches, the noise maps left out."""
+    parts = [prior.free(*(r.inputs or (0, 0)), None, r.space) for r in rounds]
+    scaled = [
+        jax.tree.map(lambda m, r=r: np.float32(r.noise) * m, p)
+        for r, p in zip(rounds, parts, strict=True)
+    ]
+    return Variables(
+        jax.tree.map(lambda *leaves: np.stack(leaves), *scaled),
+        {c: _array(r.noise * (r.deviation == c) for r in rounds) for c in cuts},
+    )
 
 
 def _array(values: Any, dtype: Any = np.float32) -> Any:

@@ -1,8 +1,12 @@
-"""Optimizers that optax has not."""
+"""Optimizers that methods take instead of Adam; one object each, since programs are found again by
+it."""
 
 import jax
 import jax.numpy as jnp
 import optax
+
+DESCENT = optax.sgd(1.0)
+"""The gradient as it is."""
 
 
 def normalized_descent() -> optax.GradientTransformation:
@@ -10,11 +14,7 @@ def normalized_descent() -> optax.GradientTransformation:
     length, so far that the root mean square over its coordinates is 1; not where that is 0
     (Poirier-Ginter & Lalonde, 2023)."""
 
-    def update(updates, state, params=None):
-        del params
-        return jax.tree.map(_step, updates), state
-
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return optax.stateless(lambda updates, _: jax.tree.map(_step, updates))
 
 
 def _step(gradient: jax.Array) -> jax.Array:
@@ -26,4 +26,3 @@ def _step(gradient: jax.Array) -> jax.Array:
 
 
 NORMALIZED = normalized_descent()
-"""One object, since programs are found again by it."""

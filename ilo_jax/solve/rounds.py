@@ -29,6 +29,8 @@ class Round:
       rate: learning rate, at the top of the ramp.
       noise_maps: which round of ILO's this is, for the noise maps that it searches; None for none.
       space: which of `Prior.spaces` the inputs are searched in; the first by default.
+      noise: standard deviation of the Gaussian noise that a step adds to what is searched; not to
+        noise maps.
     """
 
     steps: int
@@ -40,6 +42,7 @@ class Round:
     rate: float = 0.1
     noise_maps: int | None = 0
     space: str | None = None
+    noise: float = 0.0
 
     @property
     def depth(self) -> int:
@@ -81,6 +84,8 @@ def check_rounds(
             raise InputError(f"growth {r.growth:g}: expected 0 or more")
         if not 0 <= r.rate < math.inf:
             raise InputError(f"rate {r.rate:g}: expected 0 or more")
+        if not 0 <= r.noise < math.inf:
+            raise InputError(f"noise {r.noise:g}: expected 0 or more")
     _named("constraint", constraint, prior.constraints())
     _named("start", start, prior.starts())
     _named("keep", keep, {"best": None, "last": None})

@@ -10,6 +10,7 @@ its loop computes inline, stands here as it stands there; VGG16 gives back what 
 import pathlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,8 @@ def main(checkout: pathlib.Path, out: pathlib.Path) -> None:
         nchw = torch.tensor(image).permute(2, 0, 1)[None]
         seen = features(nchw, image.shape[-1], given)[0, 0]
         kept[f"resized_{len(image)}"] = seen[::9, ::9].numpy()
-    np.savez_compressed(out, **{k: np.asarray(v, np.float32) for k, v in kept.items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in kept.items()}
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":

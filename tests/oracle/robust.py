@@ -4,14 +4,14 @@ what comes out.
     python tests/oracle/robust.py CHECKOUT tests/golden/robust.npz
 
 needs PyTorch and a checkout of github.com/yohan-pg/robust-unsupervised. LPIPS is stood in for by
-one of one convolution, and the noise that is drawn for missing pixels, at every scale anew, by what is
-kept.
+one of one convolution, and the noise for missing pixels, drawn anew at each scale, by what is kept.
 """
 # pyright: reportMissingImports=false
 
 import pathlib
 import sys
 import typing
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +103,8 @@ def main(checkout: pathlib.Path, out: pathlib.Path) -> None:
         torch.sum((codes - torch.tensor(kept["goal"], dtype=torch.float32)) ** 4).backward()
         optimizer.step()
         kept[f"codes_{i + 1}"] = codes.detach().numpy().copy()
-    np.savez_compressed(out, **{k: np.asarray(v, np.float32) for k, v in kept.items()})
+    arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in kept.items()}
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ilo_jax.ops.classify import Classifier
 from ilo_jax.priors import Prior
 from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
 from ilo_jax.solve.losses.scales import PerceptualEnlarged, PerceptualScales
+from ilo_jax.solve.variables import Variables
 
 
 class Mse(Term):
@@ -173,6 +174,48 @@ class ClassLikelihood(Term):
         return classifier.error(classifier(view.image), target)
 
 
+class Likelihood(Term):
+    """`-log p(y | x)`, the sum over all entries, but for what no image changes: `error` without its
+    mean and its scale. For operators that know their noise."""
+
+    def prepare(self, prior: Prior, operator: Operator, data: Data) -> jax.Array:
+        """How many entries the term sees."""
+        if not operator.is_noisy or not operator.noise_is_known:
+            raise InputError(
+                f"loss likelihood: operator {type(operator).__name__} adds no noise that it "
+                "knows; expected one that does"
+            )
+        seen = jax.tree.map(jnp.ones_like, data.measurement)
+        for where in (operator.observed, data.kept):
+            if where is not None:
+                seen = jax.tree.map(jnp.multiply, seen, where)
+        return jnp.asarray(sum(jax.tree.leaves(jax.tree.map(jnp.sum, seen))))
+
+    def __call__(self, target: jax.Array, view: View) -> jax.Array:
+        error = view.operator.error(view.predicted, view.data.measurement, view.data.kept)
+        return target * error / (2 * view.operator.noise_variance)
+
+
+class Score(Term):
+    """A prior that only its score is known of, the gradient of the logarithm of its density: the
+    term's own value says nothing, its gradient is minus the score.
+
+    Attributes:
+      network: variables of one image -> their score, `Variables` of the same shapes, 0 where there
+        is none; a pytree, such as `jax.tree_util.Partial(function, weights)`.
+    """
+
+    network: Callable[[Variables], Variables]
+
+    def __call__(self, target: Target, view: View) -> jax.Array:
+        del target
+        score = jax.lax.stop_gradient(self.network(view.x))
+        return -sum(
+            (jnp.sum(s * x) for s, x in zip(*map(jax.tree.leaves, (score, view.x)), strict=True)),
+            start=jnp.float32(0),
+        )
+
+
 def usual_objective(prior: Prior) -> Objective:
     """The squared error, and a tenth of the authors' geocross where the generator has it, which
     `benchmarks/quality.py` finds better than theirs on every task; without their LPIPS."""
@@ -190,6 +233,7 @@ def _check_all_is_seen(data: Data, name: str) -> None:
 
 TERMS: Mapping[str, Callable[[], Term]] = {
     "mse": Mse,
+    "likelihood": Likelihood,
     "lpips": lambda: Perceptual(lpips.load("vgg")),
     "lpips_alex": lambda: Perceptual(lpips.load("alex")),
     "lpips_filled": lambda: PerceptualFilled(lpips.load("vgg")),

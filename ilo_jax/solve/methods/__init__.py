@@ -3,6 +3,7 @@
 from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pulse
 from ilo_jax.solve.methods.brgm import brgm
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
+from ilo_jax.solve.methods.langevin import langevin, sgilo
 from ilo_jax.solve.methods.presets import PRESETS, Preset
 from ilo_jax.solve.methods.robust import robust
 from ilo_jax.solve.methods.usual import is_scarce, usual
@@ -18,8 +19,10 @@ __all__ = [
     "ilo",
     "ilo_from_mean",
     "is_scarce",
+    "langevin",
     "projector",
     "pulse",
     "robust",
+    "sgilo",
     "usual",
 ]

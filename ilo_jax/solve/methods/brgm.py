@@ -45,5 +45,6 @@ def brgm(
         objective = likelihood + 100 * Regularizer("w_gaussian") + 0.1 * Regularizer("w_cosine")
     only = Round(count, inputs=(0, prior.depth), rate=rate, noise_maps=None, space="w_plus")
     named: dict[str, Any] = {"start": "mean", "constraint": "none", "ramp": constant}
-    method = Method.create(prior, [only], objective, **named | {"keep": "last"} | options)
+    named["keep"] = "last"
+    method = Method.create(prior, [only], objective, **named | options)
     return method.replace(rate=method.rate * jnp.asarray(prior.unit("w_plus"), jnp.float32))

@@ -11,6 +11,7 @@ from ilo_jax.solve.method import Method
 from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pulse
 from ilo_jax.solve.methods.brgm import brgm
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
+from ilo_jax.solve.methods.langevin import langevin, sgilo
 from ilo_jax.solve.methods.robust import robust
 
 
@@ -94,6 +95,19 @@ PRESETS: Mapping[str, Preset] = {
         "(Marinescu et al., 2020)",
         (500,),
         (0.23,),
+    ),
+    "sgilo": Preset(
+        sgilo,
+        "ILO's rounds with noise in each step instead of balls, a heuristic (Daras et al., 2022)",
+        (300, 300, 300),
+        (0.05,),
+        cuts=True,
+    ),
+    "langevin": Preset(
+        langevin,
+        "a sample of the posterior by Langevin dynamics, for tasks of known noise",
+        (1000,),
+        (1e-5,),
     ),
 }
 """By the name on the command line."""
