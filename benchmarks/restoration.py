@@ -240,7 +240,7 @@ def main() -> None:
         args.out.write_text(",".join(FIELDS) + "\n")
     with open(args.out, newline="") as file:
         rows = list(csv.DictReader(file))
-    for name in args.rows:
+    for name, after in itertools.zip_longest(args.rows, args.rows[1:]):
         degraded = None
         for method in args.methods:
             there = {r["image"] for r in rows if (r["row"], r["method"]) == (name, method)}
@@ -259,7 +259,8 @@ def main() -> None:
             with open(args.out, "a", newline="") as file:
                 csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(new)
             print(f"{name}, {method}: {psnr.mean():.2f} dB, {lpips_of.mean():.3f}", flush=True)
-        jax.clear_caches()  # the programs of all rows are more than a process may hold
+        if after is None or [*ROWS[after]] != [*ROWS[name]]:
+            jax.clear_caches()  # the programs of all rows are more than a process may hold
     print(markdown(rows))
 
 
