@@ -21,6 +21,7 @@ from benchmarks.likelihood import psnr
 from benchmarks.methods import held_out
 from ilo_jax import ops, solve
 from ilo_jax.files.images import from_uint8, to_uint8
+from ilo_jax.files.jpeg import compression_by
 from ilo_jax.ops.jpeg import BLOCK, Jpeg, transformed
 from ilo_jax.ops.likelihood import log_phi
 
@@ -78,13 +79,13 @@ LOSSES = {
 }
 
 
-def compressed(pixels: np.ndarray, quality: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Grey values `[H, W]` as a file has them, and its tables."""
+def compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """uint8 `[H, W, C]`, as a file has it."""
     file = io.BytesIO()
-    Image.fromarray(np.repeat(pixels[..., None], 3, -1)).save(file, "JPEG", quality=quality)
-    decoded = Image.open(file)
-    tables = [np.reshape(table, (BLOCK, BLOCK)) for table in decoded.quantization.values()]
-    return np.asarray(decoded), tables
+    Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(
+        file, "JPEG", quality=quality
+    )
+    return np.asarray(Image.open(file)).reshape(pixels.shape)
 
 
 def main() -> None:
@@ -99,9 +100,9 @@ def main() -> None:
     truth = held_out(args.data, args.images)
     print(f"| quality | file | {' | '.join(LOSSES)} |\n{(2 + len(LOSSES)) * '|---'}|")
     for quality in args.quality:
-        decoded = [compressed(pixels, quality) for pixels in to_uint8(np.asarray(truth[..., 0]))]
-        measurement = jnp.asarray(from_uint8(np.stack([image for image, _ in decoded])))
-        known = ops.jpeg(prior.image_shape, *decoded[0][1])
+        decoded = [compressed(pixels, quality) for pixels in to_uint8(np.asarray(truth))]
+        measurement = jnp.asarray(from_uint8(np.stack(decoded)))
+        known = ops.jpeg(prior.image_shape, *compression_by(quality))
         cells = [f"{psnr(measurement, truth):.2f}"]
         for kind in LOSSES.values():
             operator = kind(**{n: getattr(known, n) for n in known.__dataclass_fields__})

@@ -63,6 +63,10 @@ OPERATORS = {
     "inpainting": Case(lambda _, s: ops.inpainting(s, CHECKERBOARD)),
     "random inpainting": Case(lambda k, s: ops.random_inpainting(k, s, 0.3)),
     "random inpainting of all": Case(lambda k, s: ops.random_inpainting(k, s, 1.0), GREY),
+    "strokes": Case(lambda k, s: ops.stroke_inpainting(k, s, 2)),
+    "few photons behind strokes": Case(
+        lambda k, s: ops.composition(ops.photon_counts(s, 20.0), ops.stroke_inpainting(k, s, 2))
+    ),
     "box inpainting": Case(lambda _, s: ops.box_inpainting(s, 5), GREY),
     "superresolution 2": Case(lambda _, s: ops.superresolution(s, 2), GREY),
     "superresolution 4": Case(lambda _, s: ops.superresolution(s, 4)),

@@ -72,7 +72,7 @@ BAD = {
     "custom --function jax.numpy:isnan" + ONE: "--function: returns bool .*; expected float32",
     "custom --function jax.numpy:sum" + ONE: "expected the batch axis in front",
     # Options that do not go together.
-    "inpaint" + ONE: "one of the arguments --observed --box --mask is required",
+    "inpaint" + ONE: "one of the arguments --observed --box --strokes --mask --alpha is required",
     "superres" + ONE: "the following arguments are required: --factor",
     "inpaint --observed 0.5 --box 3" + ONE: "argument --box: not allowed with argument --observed",
     "inpaint --observed 0.5 --measured" + ONE: "--observed with --measured: expected --mask FILE",

@@ -58,6 +58,8 @@ KERNEL = np.ones((3, 5))
         ("inpaint", {"observed": 0.1}, ops.random_inpainting(KEY, SHAPE, 0.1)),
         ("inpaint", {"box": 5}, ops.box_inpainting(SHAPE, 5)),
         ("inpaint", {"mask": MASK}, ops.inpainting(SHAPE, MASK)),
+        ("inpaint", {"strokes": 3}, ops.stroke_inpainting(KEY, SHAPE, 3)),
+        ("inpaint", {"alpha": MASK / 2}, ops.soft_inpainting(SHAPE, MASK / 2)),
         ("superres", {"factor": 16}, ops.superresolution(SHAPE, 16)),
         (
             "superres",
@@ -146,7 +148,8 @@ NAN, INF = float("nan"), float("inf")
             for v in (0, -1, 1.01, NAN, INF)
         ],
         *[("inpaint", {"box": v}, "expected 1 to 7 pixels") for v in (0, -1, 8)],
-        ("inpaint", {}, r"inpaint: expected observed \| box \| mask"),
+        *[("inpaint", {"strokes": v}, "expected 1 to 1000") for v in (0, -1, 1001)],
+        ("inpaint", {}, r"inpaint: expected observed \| box \| strokes \| mask \| alpha"),
         *[("superres", {"factor": v}, "divisor of the image size 8x16") for v in (0, -2, 3, 16)],
         (
             "superres",

@@ -112,7 +112,9 @@ def in_units(path: Path, operator: Operator, measured: Measured, settings: Setti
     elif any("observed" in o for _, o in links(TASKS[settings.task], settings.options)):
         # That mask is drawn here: it is not the one of the file.
         raise InputError("--observed with --measured: expected --mask FILE, the pixels observed")
-    elif not measured.is_image:
+    elif measured.is_image:
+        return operator.from_picture(jnp.asarray(y))
+    else:
         check_units(path, operator, y, settings)
         y = y if limits is None else converted(path, operator, y, limits)
     return operator.restrict(jax.tree.map(jnp.asarray, y))

@@ -248,6 +248,7 @@ READERS = {
         "X", lambda given, _: None if given == "auto" else _float(given, _), given=_number_or_text
     ),
     "mask": Reader("PATH", _of_image(masks.read_mask), digest_of, by_image=True),
+    "alpha": Reader("PATH", _of_image(masks.read_alpha), digest_of, by_image=True),
     "sampling": Reader("PATH", _sampling, digest_of, by_image=True, word=ZEROS),
     "maps": Reader("PATH", _maps, digest_of, by_image=True, word=ONE),
     "matrix": Reader("FILE", lambda path, _: masks.read_matrix(path), digest_of),

@@ -54,12 +54,18 @@ def _inpaint(
     image_shape: Shape,
     observed: float | None = None,
     box: int | None = None,
+    strokes: int | None = None,
     mask: np.ndarray | None = None,
+    alpha: np.ndarray | None = None,
 ) -> ops.Inpaint:
     if observed is not None:
         return ops.random_inpainting(key, image_shape, observed)
     if box is not None:
         return ops.box_inpainting(image_shape, box)
+    if strokes is not None:
+        return ops.stroke_inpainting(key, image_shape, strokes)
+    if alpha is not None:
+        return ops.soft_inpainting(image_shape, alpha)
     assert mask is not None
     return ops.inpainting(image_shape, mask)
 
@@ -153,6 +159,7 @@ _ROWS = (
         forms=(
             (Option("observed", float, "fraction of the pixels, at random: 0.1 is a tenth"),),
             (Option("box", int, "side of a square in the middle that is missing"),),
+            (Option("strokes", int, "of a black brush at random, 0.08 of the side wide"),),
             (
                 Option(
                     "mask",
@@ -160,8 +167,15 @@ _ROWS = (
                     "white = observed: image or array file, or a folder of one for each image",
                 ),
             ),
+            (
+                Option(
+                    "alpha",
+                    "alpha",
+                    "mask of soft edges, grey = partly hidden by black: files as for --mask",
+                ),
+            ),
         ),
-        examples=({"observed": 0.1}, {"observed": 1.0}, {"box": 5}),
+        examples=({"observed": 0.1}, {"observed": 1.0}, {"box": 5}, {"strokes": 9}),
         demo={"observed": 0.1},
     ),
     Task(

@@ -113,17 +113,34 @@ def read_mask(path: Path | str, size: tuple[int, int]) -> np.ndarray:
     Raises:
       InputError: as `read_image`, or another size, or nothing observed, or a doubtful file.
     """
+    colour, alpha = _greys(path, size)
+    observed = colour >= 0.5
+    if alpha is not None:
+        observed &= alpha >= 0.5
+    return _some_observed(path, observed.astype(np.float32))
+
+
+def read_alpha(path: Path | str, size: tuple[int, int]) -> np.ndarray:
+    """Reads a mask of soft edges: as `read_mask`, but grey is in between, float32 `[H, W, 1]` in
+    [0, 1]."""
+    colour, alpha = _greys(path, size)
+    return _some_observed(path, np.minimum(colour if alpha is None else colour * alpha, 1))
+
+
+def _greys(path: Path | str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Luma of a mask, and its alpha channel if there is one."""
     picture = open_picture(path)
     if picture.doubts:
         raise InputError(f"{path}: a doubtful file ({picture.doubts[0]}); save the mask as PNG")
     _expect_size(path, picture, size)
     colour, alpha = picture.part(*_whole(picture))
-    observed = luma(colour) >= 0.5
-    if alpha is not None:
-        observed &= alpha >= 0.5
-    if not observed.any():
+    return luma(colour), alpha
+
+
+def _some_observed(path: Path | str, mask: np.ndarray) -> np.ndarray:
+    if not mask.any():
         raise InputError(f"{path}: nothing is observed; expected a mask with white pixels")
-    return observed.astype(np.float32)
+    return mask
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

@@ -26,6 +26,13 @@ def read_mask(path: Path | str, image_shape: Shape) -> np.ndarray:
     return _checked(path, _read(path, ("mask",)), image_shape)
 
 
+def read_alpha(path: Path | str, image_shape: Shape) -> np.ndarray:
+    """As `read_mask`, of greys in between or numbers in [0, 1]: how much of a pixel shows."""
+    if not is_array_file(path):
+        return images.read_alpha(path, (image_shape[0], image_shape[1]))
+    return _checked(path, _read(path, ("mask", "alpha")), image_shape, soft=True)
+
+
 def read_sampling(path: Path | str, image_shape: Shape) -> np.ndarray:
     """As `read_mask`, of k-space; an array `[W]` is one of columns, as fastMRI has it."""
     if not is_array_file(path):
@@ -93,11 +100,15 @@ def _read(path: Path | str, names: tuple[str, ...]) -> np.ndarray:
     return array
 
 
-def _checked(path: Path | str, mask: np.ndarray, image_shape: Shape) -> np.ndarray:
+def _checked(
+    path: Path | str, mask: np.ndarray, image_shape: Shape, *, soft: bool = False
+) -> np.ndarray:
     size = image_shape[0], image_shape[1]
     if mask.shape not in (size, (*size, 1)):
         raise InputError(f"{path}: shape {mask.shape}; expected {size}, 1 where observed")
-    if not np.isin(mask, (0, 1)).all():
+    if soft and not ((mask >= 0) & (mask <= 1)).all():
+        raise InputError(f"{path}: values from {mask.min()} to {mask.max()}; expected 0 to 1")
+    if not soft and not np.isin(mask, (0, 1)).all():
         raise InputError(f"{path}: values other than 0 and 1; expected a mask of them")
     if not mask.any():
         raise InputError(f"{path}: nothing is observed; expected a mask with ones")

@@ -4,7 +4,7 @@ from ilo_jax.ops.base import LinearOperator, Measurement, Operator, array, count
 from ilo_jax.ops.batch import batch_axes, can_hold_out, map_images, stack
 from ilo_jax.ops.circulant import PartialCirculant, partial_circulant
 from ilo_jax.ops.colour import Grey, grey
-from ilo_jax.ops.compose import Composed, composition
+from ilo_jax.ops.compose import Composed, Hidden, composition
 from ilo_jax.ops.consistency import make_batch_consistent, make_consistent
 from ilo_jax.ops.convolution import (
     Blur,
@@ -25,6 +25,9 @@ from ilo_jax.ops.inpaint import (
     inpainting,
     random_inpainting,
     random_mask,
+    soft_inpainting,
+    stroke_inpainting,
+    stroke_mask,
 )
 from ilo_jax.ops.inversion import Identity, identity
 from ilo_jax.ops.jpeg import Jpeg, jpeg
@@ -65,6 +68,7 @@ __all__ = [
     "Downsample",
     "FourierMagnitude",
     "Grey",
+    "Hidden",
     "Identity",
     "Inpaint",
     "Jpeg",
@@ -123,7 +127,10 @@ __all__ = [
     "random_mask",
     "rescale_to_norm",
     "sign_patterns",
+    "soft_inpainting",
     "stack",
+    "stroke_inpainting",
+    "stroke_mask",
     "superresolution",
     "unknown_noise",
 ]

@@ -57,6 +57,10 @@ class Operator(Node):
         """The measurement as an image `[..., h, w, 1 or C]`, to look at."""
         return y
 
+    def from_picture(self, y: jax.Array) -> Measurement:
+        """The measurement of which an image file shows the picture `y`; see `restrict`."""
+        return self.restrict(y)
+
     def restrict(self, y: Measurement) -> Measurement:
         """Takes from a measurement that was made elsewhere what this operator can produce."""
         return y

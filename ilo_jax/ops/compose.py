@@ -1,11 +1,16 @@
 """Several measurements, one after the other."""
 
 import jax
+import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Measurement, Operator
+from ilo_jax.ops.base import LinearOperator, Measurement, Operator, align
+from ilo_jax.ops.inpaint import Inpaint
 from ilo_jax.ops.inversion import Identity
 from ilo_jax.ops.noise import Noise, mean_of
+
+_LEAST_SEEN = 0.1
+"""Of what is behind a mask of soft edges: with less of it, 8 bits are too few."""
 
 
 class Composed(Operator):
@@ -33,6 +38,9 @@ class Composed(Operator):
 
     def picture(self, y: Measurement) -> jax.Array:
         return self.operators[-1].picture(y)
+
+    def from_picture(self, y: jax.Array) -> Measurement:
+        return self.operators[-1].from_picture(y)
 
     def restrict(self, y: Measurement) -> Measurement:
         return self.operators[-1].restrict(y)
@@ -71,9 +79,75 @@ class ComposedLinear(Composed, LinearOperator):
     """`Composed` of linear operators, hence with an adjoint."""
 
 
+class Hidden(Noise):
+    """`A(x)` with its noise, behind a mask: `mask * noise(A(x))`. Likelihood and level are those of
+    the noise where it shows; where little of it does, rounding is all there is.
+
+    Attributes:
+      operator: the `Noise` behind the mask.
+      mask: the `Inpaint` in front.
+    """
+
+    mask: Inpaint
+
+    @property
+    def signal(self) -> Operator:
+        return composition(super().signal, self.mask)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.mask(self.operator(x))
+
+    def measure(self, key: jax.Array, x: jax.Array) -> jax.Array:
+        return self.mask(self.operator.measure(key, x))
+
+    def losses(self, predicted: jax.Array, measured: jax.Array) -> jax.Array:
+        return self._behind.losses(self._seen_through(predicted), self._seen_through(measured))
+
+    def levels(self, predicted: jax.Array) -> jax.Array:
+        return self._behind.levels(self._seen_through(predicted))
+
+    def rounded(self, step: jax.typing.ArrayLike) -> "Hidden":
+        return self.replace(operator=self._behind.rounded(step))
+
+    def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
+        return self.mask.replace(mask=self.observed).hold_out(key, fraction)
+
+    def picture(self, y: jax.Array) -> jax.Array:
+        return self.mask.picture(y)
+
+    def from_picture(self, y: jax.Array) -> jax.Array:
+        return self.mask.from_picture(y)
+
+    def restrict(self, y: jax.Array) -> jax.Array:
+        return self.mask.restrict(y)
+
+    @property
+    def observed(self) -> jax.Array:
+        seen = self.mask.mask >= _LEAST_SEEN
+        behind = self.operator.observed
+        return seen.astype(jnp.float32) if behind is None else seen * behind
+
+    @property
+    def noise_is_known(self) -> bool:
+        return self._behind.noise_is_known
+
+    @property
+    def noise_variance(self) -> jax.Array:
+        return self._behind.noise_variance
+
+    def _seen_through(self, y: jax.Array) -> jax.Array:
+        return y / align(jnp.maximum(self.mask.mask, _LEAST_SEEN), y)
+
+    @property
+    def _behind(self) -> Noise:
+        assert isinstance(self.operator, Noise)
+        return self.operator
+
+
 def composition(*operators: Operator) -> Operator:
     """Composes operators, the first applied first; linear if all of them are. Noise at the end is
-    noise on all that comes before it, `noise(A_k(... A_1(x)))`, whose likelihood is known.
+    noise on all that comes before it, `noise(A_k(... A_1(x)))`, whose likelihood is known, also
+    behind a mask.
 
     Raises:
       InputError: none, one that is not for images of the shape that the last one measures, or noise
@@ -94,6 +168,10 @@ def composition(*operators: Operator) -> Operator:
     if isinstance(last, Noise):
         inner = composition(*before, last.operator)
         return last.replace(image_shape=image_shape, operator=inner)
+    if before and isinstance(last, Inpaint):
+        inner = composition(*before)
+        if isinstance(inner, Noise):
+            return Hidden(image_shape, inner, last)
     links = tuple(o for o in operators if not isinstance(o, Identity)) or (last,)
     if len(links) == 1:
         return links[0]

@@ -150,14 +150,18 @@ def jpeg(
         raise InputError(f"images of {image_shape[-1]} channels; expected 1 (grey) or 3 (RGB)")
     if sampling not in SAMPLINGS:
         raise InputError(f"sampling {sampling}: expected one of {', '.join(SAMPLINGS)}")
-    steps = {"luma": luma, "chroma": luma if chroma is None else chroma}
-    for name, table in steps.items():
+    chroma = luma if chroma is None else chroma
+    for name, table in (("luma", luma), ("chroma", chroma)):
         values = np.asarray(table, np.float64)
         if values.shape != (BLOCK, BLOCK) or not np.all((values >= 1) & np.isfinite(values)):
             raise InputError(f"{name}: expected {BLOCK}x{BLOCK} steps of 1 or more")
-    arrays = (jnp.asarray(table, jnp.float32) for table in steps.values())
-    sampling = sampling if image_shape[-1] == 3 else "4:4:4"
-    return Jpeg(image_shape, Identity(image_shape), *arrays, sampling)
+    return Jpeg(
+        image_shape,
+        Identity(image_shape),
+        jnp.asarray(luma, jnp.float32),
+        jnp.asarray(chroma, jnp.float32),
+        sampling if image_shape[-1] == 3 else "4:4:4",
+    )
 
 
 def _grey_values(values: jax.Array) -> jax.Array:

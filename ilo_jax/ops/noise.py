@@ -65,6 +65,11 @@ class Noise(Operator):
         inner = self.operator
         return self.replace(operator=inner.known(y)) if isinstance(inner, Noise) else self
 
+    @property
+    def signal(self) -> Operator:
+        """Without any noise."""
+        return noiseless(self.operator)
+
     def __call__(self, x: jax.Array) -> Measurement:
         return self.operator(x)
 
@@ -121,13 +126,16 @@ class Noise(Operator):
     def picture(self, y: Measurement) -> jax.Array:
         return self.operator.picture(y)
 
+    def from_picture(self, y: jax.Array) -> Measurement:
+        return self.operator.from_picture(y)
+
     def restrict(self, y: Measurement) -> Measurement:
         return self.operator.restrict(y)
 
 
 def noiseless(operator: Operator) -> Operator:
     """What noise at the end is added to, the operator itself without."""
-    return noiseless(operator.operator) if isinstance(operator, Noise) else operator
+    return operator.signal if isinstance(operator, Noise) else operator
 
 
 def mean_of(operator: Operator, x: jax.Array) -> Measurement:
