@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
 from ilo_jax.app.cli import start_quickly
 from ilo_jax.solve import consistent, ilo, sweep
-from ilo_jax.solve.auto import knowing_noise
 from ilo_jax.solve.batch import each_determined
+from ilo_jax.solve.candidates import knowing_noise
 
 
 def fitted(image: jax.Array, measured: jax.Array, truth: jax.Array, variance: float) -> float:

@@ -26,8 +26,14 @@ import ilo_jax
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, box_inpainting, custom, denoising, inpainting
 from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, csgm, ilo, reconstruct_auto
-from ilo_jax.solve.auto import EFFORTS, _restarts, _weights, knowing_noise, with_usual_radii
-from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
+from ilo_jax.solve.auto import EFFORTS, _restarts, _weights
+from ilo_jax.solve.candidates import (
+    CANDIDATES,
+    candidates,
+    knowing_noise,
+    shortened,
+    with_usual_radii,
+)
 
 numerics_elsewhere = True
 

@@ -9,7 +9,7 @@ measurement. The paper leaves all of it to the user ("can be particularly toilso
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -27,10 +27,15 @@ from ilo_jax.ops import (
 )
 from ilo_jax.priors import Prior, growth_factor
 from ilo_jax.solve.batch import each_determined
-from ilo_jax.solve.candidates import CANDIDATES, candidates, shortened
+from ilo_jax.solve.candidates import (
+    CANDIDATES,
+    candidates,
+    knowing_noise,
+    shortened,
+    with_usual_radii,
+)
 from ilo_jax.solve.checks import image_keys
 from ilo_jax.solve.consistent import consistent as to_measurement
-from ilo_jax.solve.losses import Mse
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK
 from ilo_jax.solve.sweep import Grid, align, stack, sweep, sweep_runs
@@ -110,29 +115,6 @@ class Choice(NamedTuple):
 
 
 _NO_WORSE = 1 + 1e-4
-
-PARTS = (2.3, 0.4, 0.04)
-"""Radii one after the other, as parts of the mean l1 distance of two images' codes: in the middle
-of what those of two trainings of `chest64` are, which differ up to sevenfold."""
-
-
-def with_usual_radii(prior: Prior, methods: Sequence[Method]) -> list[Method]:
-    """The methods with l1 radii by the size of the generator's codes, where they have none."""
-    without = [m for m in methods if not any(np.isfinite(r).any() for r in m.radii.v.values())]
-    cuts = tuple(sorted({cut for method in without for cut in method.cuts}))
-    if not cuts:
-        return list(methods)
-    distances = dict(zip(cuts, jax.jit(lambda prior: prior.spread(cuts))(prior), strict=True))
-
-    def usual(method: Method) -> Method:
-        parts = PARTS + PARTS[-1:] * len(method.cuts)
-        radii = {
-            cut: jnp.where(method.free.v[cut], part * distances[cut], method.radii.v[cut])
-            for cut, part in zip(method.cuts, parts, strict=False)
-        }
-        return method.replace(radii=method.radii.replace(v=radii))
-
-    return [usual(m) if any(m is w for w in without) else m for m in methods]
 
 
 def reconstruct_auto(
@@ -297,13 +279,6 @@ def _errors(
         lambda operator, y, x, where: operator.error(operator(x), y, where),
         *(operator, measurement, x, where),
     )
-
-
-def knowing_noise(method: Method) -> Method:
-    """With the variance of the operator's noise as the floor of the squared error."""
-    terms = method.objective.terms
-    known = tuple(t.replace(discrepancy=True) if isinstance(t, Mse) else t for t in terms)
-    return method.replace(objective=method.objective.replace(terms=known))
 
 
 def _held_out(operator: Operator, keys: jax.Array, fraction: float) -> Measurement:
