@@ -1,13 +1,21 @@
 """State dicts in other wrappings are found; those of other networks are no StyleGAN2."""
 
+import dataclasses
+import pathlib
+
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 from forge import saved, stylegan2
 
+from convert_weights import container
+from convert_weights.arrays import tensor
 from convert_weights.convert import read_network
+from convert_weights.formats import nvidia_torch
 from ilo_jax.files.generators import CheckpointError
 
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 STATE = stylegan2()
 AVERAGE = np.arange(5, dtype=np.float32)
 OTHER = {name: array + 1 for name, array in STATE.items()}
@@ -125,5 +133,43 @@ def test_damaged_safetensors_are_refused_in_one_line(tmp_path):
         (content[:40], r"a truncated or damaged safetensors file \("),
     ]:
         path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=message):
+            read_network(path)
+
+
+def state_of_modules(module, prefix=""):
+    """What `state_dict()` of pickled modules would give."""
+    own = {name: tensor(value) for part in module._tensors for name, value in part.items()}
+    found = {prefix + name: np.array(array) for name, array in own.items()}
+    for name in module._modules:
+        found |= state_of_modules(module[name], f"{prefix}{name}.")
+    return found
+
+
+@pytest.mark.parametrize("name", ["ada_skip", "ada_labels", "ada_resnet", "ada_alone"])
+def test_state_dicts_of_nvidias_networks_need_no_classes(name, tmp_path):
+    """The same as the pickle with its classes, but for the bound, which is not in it."""
+    source = GOLDEN / f"{name}.pkl"
+    value, _ = container.read(source)
+    module = nvidia_torch.module(value["G_ema"] if isinstance(value, dict) else value)
+    assert module is not None
+    state = state_of_modules(module)
+    path = tmp_path / "file.pt"
+    path.write_bytes(saved({"g_ema": with_prefix("module.", state), "step": 3}))
+    found, expected = read_network(path), read_network(source)
+    assert found.config == dataclasses.replace(expected.config, conv_clamp=256.0)
+    for one, other in (
+        (found.mapping, expected.mapping),
+        (found.synthesis, expected.synthesis),
+        ((found.noises, found.w_avg), (expected.noises, expected.w_avg)),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, one, other)
+    odd = {"synthesis.b8.conv0.resample_filter": np.ones((4, 4), np.float32) / 16}
+    for changed, message in (
+        (state | odd, r"b8.conv0.resample_filter is not that of \[1, 3, 3, 1\]"),
+        (state | {"synthesis.b4.attention": AVERAGE}, "unknown 'synthesis.b4.attention'"),
+        ({k: v for k, v in state.items() if "affine.bias" not in k}, "missing 'synthesis.b4"),
+    ):
+        path.write_bytes(saved(changed))
         with pytest.raises(CheckpointError, match=message):
             read_network(path)

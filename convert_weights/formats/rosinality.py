@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from convert_weights.arrays import is_tensor, squeezed, tensor
-from convert_weights.limits import Budget, shortly
+from convert_weights.formats.state_dict import expect_all, state_of
+from convert_weights.limits import Budget
 from convert_weights.network import Arrays, Network, assemble
 from ilo_jax.files.checkpoint import CheckpointError
 
@@ -25,7 +26,7 @@ _KERNEL = re.compile(r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.ke
 
 def read(value: Any, budget: Budget) -> Network | None:
     """Reads the averaged generator if there is one; `latent_avg` beside it if there."""
-    if not isinstance(value, dict) or (state := _state(value)) is None:
+    if not isinstance(value, dict) or (state := state_of(value, _SIGN)) is None:
         return None
     tensors: dict[str, Any] = state
     arrays: dict[str, tuple[str, np.ndarray]] = {}
@@ -69,13 +70,10 @@ def read(value: Any, budget: Budget) -> Network | None:
         name(f"mapping.{i}.weight", f"style.{i + 1}.weight")
         name(f"mapping.{i}.bias", f"style.{i + 1}.bias")
         i += 1
-    unknown = [n for n in tensors if not (n in used or n == _AVERAGE or _KERNEL.fullmatch(n))]
-    if any({"iwt", "dwt"} & set(n.split(".")) for n in unknown):
+    used |= {n for n in tensors if n == _AVERAGE or _KERNEL.fullmatch(n)}
+    if any({"iwt", "dwt"} & set(n.split(".")) for n in tensors.keys() - used):
         raise CheckpointError("a SWAGAN generator, of wavelets (iwt, dwt); expected StyleGAN2")
-    if missing or unknown:
-        told = {"missing": missing, "unknown": unknown, "found": sorted(used & tensors.keys())}
-        listed = "; ".join(f"{what} {shortly(names)}" for what, names in told.items() if names)
-        raise CheckpointError(f"no StyleGAN2 generator in {NAME}: {listed}")
+    expect_all(NAME, tensors, used, missing)
     for old in filter(_KERNEL.fullmatch, tensors):
         _check_kernel(old, tensor(tensors[old]))
     _check_unconditional(
@@ -85,26 +83,6 @@ def read(value: Any, budget: Budget) -> Network | None:
     if average is not None:
         arrays["w_avg"] = _AVERAGE, _one_row(tensor(average))
     return assemble(NAME, Arrays(arrays, budget), lr_mapping=LR_MAPPING)
-
-
-def _state(value: dict) -> dict[str, Any] | None:
-    """The tensors of the generator by name, without their prefix; None if there is none."""
-    candidates = {id(v): (str(k), v) for k, v in value.items() if isinstance(v, dict)}
-    found = []
-    for key, state in (*candidates.values(), ("", value)):
-        for name, stored in state.items():
-            if isinstance(name, str) and name.endswith(_SIGN) and is_tensor(stored):
-                prefix = name.removesuffix(_SIGN)
-                if not prefix or prefix.endswith("."):
-                    found.append((f"{key}.{prefix}", prefix, state))
-    if not found:
-        return None
-    _, prefix, state = min(found, key=lambda f: "ema" not in re.split(r"[._]", f[0].lower()))
-    return {
-        name.removeprefix(prefix): stored
-        for name, stored in state.items()
-        if isinstance(name, str) and name.startswith(prefix) and is_tensor(stored)
-    }
 
 
 def _check_kernel(name: str, kernel: np.ndarray) -> None:

@@ -142,7 +142,8 @@ def _decode(
         )
     if "HEIF" in formats and head[4:8] == b"ftyp" and b"avif" not in head[:40]:
         _learn_heic()
-    return _by_pillow(file, formats, limit)
+        return _by_pillow(file, ("HEIF",), limit)
+    return _by_pillow(file, tuple(name for name in formats if name != "HEIF"), limit)
 
 
 def _learn_heic() -> None:

@@ -40,6 +40,7 @@ from ilo_jax.ops.mri import (
     radial_mask,
     radial_mri,
 )
+from ilo_jax.ops.mri_maps import estimate_maps
 from ilo_jax.ops.noise import Noise, noiseless
 from ilo_jax.ops.noise_dead import DeadPixels, dead_pixels
 from ilo_jax.ops.noise_estimate import estimate_sigma
@@ -100,6 +101,7 @@ __all__ = [
     "denoising",
     "dense_matrix",
     "determined_share",
+    "estimate_maps",
     "estimate_sigma",
     "euclidean_norm",
     "gaussian_blur",
