@@ -194,6 +194,9 @@ def test_the_page_in_a_browser(served, tmp_path):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
 
+    def there(css: str) -> list[Any]:
+        return browser.find_elements(By.CSS_SELECTOR, css)
+
     def find(css: str) -> Any:
         return browser.find_element(By.CSS_SELECTOR, css)
 
@@ -217,7 +220,7 @@ def test_the_page_in_a_browser(served, tmp_path):
     try:
         browser.get(address)
         until(lambda: "not for diagnosis" in find("body").text)
-        canvas = until(lambda: find("#painted canvas"))
+        (canvas,) = until(lambda: there("#painted canvas"))
         until(lambda: canvas.size["width"] > 100)
         time.sleep(1)
 
@@ -280,7 +283,7 @@ def test_the_page_in_a_browser(served, tmp_path):
         first = browser.current_window_handle
         browser.switch_to.new_window("tab")
         browser.get(address)
-        until(lambda: find("#go"))
+        until(lambda: there("#go"))
         choose("noise")
         find("#go").click()
         browser.switch_to.window(first)

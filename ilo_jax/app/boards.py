@@ -51,8 +51,9 @@ class Boards:
         for metric, value in metrics.items():
             if value is not None:
                 self._writer.add_scalar(f"{metric}/{name}", value, last)
-        for k, of_restart in enumerate([] if errors is None else errors):
-            tag = f"error/{name}" if len(errors) == 1 else f"error/{name}/{k + 1}"
+        restarts = [] if errors is None else list(errors)
+        for k, of_restart in enumerate(restarts):
+            tag = f"error/{name}" if len(restarts) == 1 else f"error/{name}/{k + 1}"
             for step, error in zip(steps, of_restart, strict=True):
                 self._writer.add_scalar(tag, float(error), step)
         self._writer.flush()

@@ -115,7 +115,7 @@ def launch(page: "Page", host: str, port: int, share: bool) -> Any:
     Raises:
       InputError: the address cannot be had.
     """
-    import gradio as gr  # pyright: ignore[reportMissingImports]
+    from gradio.themes import Soft  # pyright: ignore[reportMissingImports]
 
     from ilo_jax.app.page.blocks import QUEUE, build
 
@@ -133,7 +133,7 @@ def launch(page: "Page", host: str, port: int, share: bool) -> Any:
             ssr_mode=False,
             mcp_server=False,
             footer_links=[],
-            theme=gr.themes.Soft(font=fonts, font_mono=("ui-monospace", "monospace")),
+            theme=Soft(font=fonts, font_mono=("ui-monospace", "monospace")),
             css_paths=Path(__file__).parent / "page.css",
         )
     except OSError as error:
