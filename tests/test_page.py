@@ -220,7 +220,7 @@ def test_the_page_in_a_browser(served, tmp_path):
     try:
         browser.get(address)
         until(lambda: "not for diagnosis" in find("body").text)
-        (canvas,) = until(lambda: there("#painted canvas"))
+        canvas, *_ = until(lambda: there("#painted canvas"))
         until(lambda: canvas.size["width"] > 100)
         time.sleep(1)
 

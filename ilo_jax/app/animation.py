@@ -1,6 +1,5 @@
 """`--animate`: how an image comes to be, as a file that plays."""
 
-import importlib.util
 import io
 import subprocess
 import tempfile
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ilo_jax.errors import InputError
+from ilo_jax.app.extras import need
 
 FORMATS = ("gif", "webp", "mp4")
 
@@ -21,10 +20,8 @@ _HELD = 2  # seconds that the last frame stays
 
 def check_format(format: str) -> None:
     """Raises `InputError` where what it needs is not installed."""
-    if format == "mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise InputError(
-            "--animate mp4: needs imageio-ffmpeg; pip install 'ilo_jax[video]', or gif or webp"
-        )
+    if format == "mp4":
+        need("imageio_ffmpeg", "video", "--animate mp4")
 
 
 def encode(frames: Sequence[np.ndarray], format: str) -> bytes:

@@ -1,20 +1,12 @@
 """`--tensorboard`: curves, metrics and images as TensorBoard shows them."""
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from ilo_jax.errors import InputError
 from ilo_jax.files.images import to_uint8
-
-
-def check_installed() -> None:
-    """Raises `InputError` where tensorboardX is not installed."""
-    if importlib.util.find_spec("tensorboardX") is None:
-        raise InputError("--tensorboard: needs tensorboardX; pip install 'ilo_jax[tensorboard]'")
 
 
 class Boards:

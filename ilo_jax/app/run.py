@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import ilo_jax
-from ilo_jax.app import boards
 from ilo_jax.app.animation import check_format
+from ilo_jax.app.extras import need
 from ilo_jax.app.folder import without_infinity
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
@@ -106,7 +106,7 @@ class Run:
         if settings.animate is not None:
             check_format(settings.animate)
         if settings.tensorboard:
-            boards.check_installed()
+            need("tensorboardX", "tensorboard", "--tensorboard")
         method = method_of(settings, prior)
         description = _description(settings, method) | {"made_by": _made_by(asked)}
         later = of_frames(method, settings.video) if settings.video else method
