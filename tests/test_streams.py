@@ -46,6 +46,19 @@ def test_letters_that_an_encoding_lacks_are_marked():
     assert done.stdout.startswith(b"? 1\n")
 
 
+def test_a_long_run_is_told_how_long_it_takes_by_its_first_steps(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    log = io.StringIO()
+    with ProgressReporter(Console(file=log, width=200)) as reporter:
+        reporter.batch(0, 8, 40, [10, 10])
+        for steps, now in ((5, 100.0), (10, 110.0), (20, 130.0)):  # noqa: B007
+            reporter.progress(steps)
+    first, told = log.getvalue().splitlines()
+    assert first == "images 1-8 of 40"
+    assert told == "images 1-8 of 40: all of them in about 3 min"  # 2 s a step, 90 of them
+
+
 def test_a_log_gets_a_line_a_batch_at_most_one_in_half_a_minute(monkeypatch):
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)

@@ -95,6 +95,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         save_arrays=args.save_arrays,
         units=args.units,
         keep_samples=args.keep_samples,
+        animate=args.animate,
+        tensorboard=args.tensorboard,
         **arguments.given(args, {"key": "key", "slice": "slice"}),
     )
 

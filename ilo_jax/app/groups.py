@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ilo_jax.app import arguments
+from ilo_jax.app.animation import FORMATS
 from ilo_jax.app.options import READERS
 from ilo_jax.app.task import Option, Task
 from ilo_jax.files.generators import EMBEDDED_DEFAULT
@@ -280,6 +281,26 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
         metavar="R,R,R",
         help="of later frames: l1 radii of feature map, latents, and each noise map "
         "(default: 200,200,5)",
+    )
+
+
+def add_watching(parser: argparse.ArgumentParser) -> None:
+    """How a run is looked at, while it goes on and afterwards."""
+    group = parser.add_argument_group("to look at")
+    group.add_argument(
+        "--animate",
+        nargs="?",
+        choices=FORMATS,
+        const=FORMATS[0],
+        default=None,
+        metavar="|".join(FORMATS),
+        help="how each image comes to be, every ten steps, in OUT/animations (default: %(const)s)",
+    )
+    group.add_argument(
+        "--tensorboard",
+        action="store_true",
+        default=False,
+        help="curves, metrics and images in OUT/tensorboard, as they come",
     )
 
 

@@ -17,6 +17,7 @@ from ilo_jax.app.groups import (
     add_measurement,
     add_method,
     add_take_over,
+    add_watching,
 )
 from ilo_jax.app.help import Completion, Parser
 from ilo_jax.app.task import Task
@@ -82,6 +83,7 @@ def _add_task(subparsers: Any, task: Task, prog: str) -> None:
     add_measured(parser)
     add_method(parser)
     add_endings(parser)
+    add_watching(parser)
     add_machines(parser)
     parser.shorten([option.name for option in task.options])
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
+from ilo_jax.app.boards import Boards
 from ilo_jax.app.finish import finish
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.measurements import save_measurement
-from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate, loses_colour
+from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, loses_colour
 from ilo_jax.app.pipeline import Pipeline, Reporter, padded
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
@@ -26,9 +28,11 @@ from ilo_jax.app.samples import (
 )
 from ilo_jax.app.starts import frame_before, method_from, stacked_starts, with_start
 from ilo_jax.app.units import from_image
+from ilo_jax.files.images import to_uint8
 from ilo_jax.files.variables import image_of, save_variables
 from ilo_jax.solve import Choice, Result
 from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.solve.reconstruct import CHUNK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +98,13 @@ def _solve_missing(
 
     def write(batch: list[Sample], found: _Found, seconds: float) -> None:
         nonlocal tried
-        _write(run, results, batch, found, seconds, reporter)
+        _write(run, results, batch, found, seconds, reporter, boards)
         tried += len(batch)
 
+    boards = Boards(results.out / "tensorboard") if run.settings.tensorboard and missing else None
     # By itself, a run is in a program of its own, whose sums are the same wherever it is.
     width, devices = (1, 1) if run.settings.reproducible else (run.width * run.restarts, None)
-    Pipeline(
+    pipeline = Pipeline(
         solve=lambda batch, size: _solve(run, batch, size, reporter),
         write=write,
         begin=begin,
@@ -110,7 +115,9 @@ def _solve_missing(
         at_once=1 if run.settings.video else None,
         devices=devices,
         remedies="fewer --samples, or a smaller generator",
-    ).run(reader.read(missing, complete, alone), reporter.say)
+    )
+    with boards or nullcontext():
+        pipeline.run(reader.read(missing, complete, alone), reporter.say)
     return bool(missing)
 
 
@@ -118,7 +125,8 @@ def _solve_missing(
 class _Found:
     """Of `n` images: image and spread `[n, H, W, C]`, whether each is finite, and what they come
     from: of `--auto` the choice, else the images of the restarts, `[n, K, H, W, C]`, and the result
-    of all runs, those of an image one after the other."""
+    of all runs, those of an image one after the other. The errors `[n, K, T]` and, with
+    `--animate`, the frames `[T, n, H, W, C]`, uint8, are those after `steps`."""
 
     image: np.ndarray
     spread: np.ndarray
@@ -126,6 +134,7 @@ class _Found:
     source: Choice | tuple[np.ndarray, Result]
     steps: Sequence[int] = ()
     errors: np.ndarray | None = None
+    frames: Sequence[np.ndarray] = ()
 
 
 def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
@@ -133,14 +142,12 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
         return _choose(run, batch, size, reporter)
     method, restarts = method_from(run, batch), run.restarts
     runs = [(sample, k + 1) for sample in batch for k in range(restarts)]
-    parts: list[Result] = []
-    seen: list[dict[int, np.ndarray]] = []
+    parts: list[_Part] = []
     for program in padded(runs, size):
         before = len(parts) * (method.max_steps or 0)
-        result, errors = _solve_program(run, method, program, reporter, before)
-        parts.append(jax.tree.map(np.asarray, result))
-        seen.append(errors)
-    result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *parts)
+        parts.append(_solve_program(run, method, program, reporter, before))
+    results = [part.result for part in parts]
+    result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *results)
     if _keeps_variables(run):
         images = [image_of(run.prior, _of_run(result.x, i)) for i in range(len(runs))]
         result = result.replace(image=np.stack(images))
@@ -152,10 +159,24 @@ def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Fou
         image = solve.consistent(run.prior, operator, measurement, image)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
-    errors = np.concatenate([np.stack(list(part.values()), 1) for part in seen])[: len(runs)]
-    errors = errors.reshape(len(batch), restarts, -1)
-    source = (image, result)
-    return _Found(image.mean(1), image.std(1), finite, source, list(seen[0]), errors)
+    errors = np.concatenate([np.stack(list(part.errors.values()), 1) for part in parts])
+    errors = errors[: len(runs)].reshape(len(batch), restarts, -1)
+    frames = [
+        np.concatenate(of_step)[: len(runs)].reshape(image.shape).mean(1).round().astype(np.uint8)
+        for of_step in zip(*(part.frames for part in parts), strict=True)
+    ]
+    source, steps = (image, result), list(parts[0].errors)
+    return _Found(image.mean(1), image.std(1), finite, source, steps, errors, frames)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What came of a program: the result in NumPy, the least error so far, `[n]`, by the steps
+    taken, and with `--animate` the best images so far, `[n, H, W, C]`, uint8, after the same."""
+
+    result: Result
+    errors: dict[int, np.ndarray]
+    frames: list[np.ndarray]
 
 
 def _solve_program(
@@ -164,9 +185,8 @@ def _solve_program(
     runs: list[tuple[Sample, int]],
     reporter: Reporter,
     before: int,
-) -> tuple[Result, dict[int, np.ndarray]]:
-    """Of samples, each with the number of the restart, from 1; and their least error so far, `[n]`,
-    by the steps taken."""
+) -> _Part:
+    """Of samples, each with the number of the restart, from 1."""
     samples = [sample for sample, _ in runs]
     measurement, reference = (
         None if field[0] is None else stack(field)
@@ -175,13 +195,9 @@ def _solve_program(
     keys = jnp.stack([run.image_key(sample.file) for sample in samples])
     keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
 
-    errors: dict[int, np.ndarray] = {}
-
-    def progress(steps: int, error: jax.Array) -> None:
-        errors[steps] = np.asarray(error)  # JAX runs ahead of its results; the bar must not
-        reporter.progress(before + steps)
-
-    result = solve.reconstruct(
+    mesh, total = batch_mesh(len(runs)), method.max_steps
+    assert total is not None
+    state = solve.init(
         run.prior,
         batch_operator(samples),
         measurement,
@@ -189,10 +205,17 @@ def _solve_program(
         method,
         reference=reference,
         initial=stacked_starts(run, runs),
-        progress=progress,
-        mesh=batch_mesh(len(runs)),
+        mesh=mesh,
     )
-    return result, errors
+    errors, frames = dict[int, np.ndarray](), []
+    for taken in range(0, total, CHUNK):
+        state, steps = solve.steps(state, CHUNK, mesh), min(taken + CHUNK, total)
+        best = state.search.best
+        errors[steps] = np.asarray(best.error)  # JAX runs ahead of its results; the bar must not
+        if run.settings.animate:
+            frames.append(to_uint8(np.asarray(best.image)))
+        reporter.progress(before + steps)
+    return _Part(jax.tree.map(np.asarray, solve.finish(state)), errors, frames)
 
 
 def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
@@ -224,6 +247,7 @@ def _write(
     found: _Found,
     seconds: float,
     reporter: Reporter,
+    boards: Boards | None,
 ) -> None:
     rows = []
     for i, sample in enumerate(batch):
@@ -252,6 +276,10 @@ def _write(
             )
         )
         _keep(run, results, sample, found, i)
+        if boards is not None:
+            errors = None if found.errors is None else found.errors[i]
+            metrics = {metric: getattr(rows[-1], metric) for metric in METRICS}
+            boards.add(name, image, metrics, found.steps, errors)
     images = [image if ok else None for image, ok in zip(found.image, found.finite, strict=True)]
     results.add(rows, images)
 
@@ -267,6 +295,9 @@ def _keep(run: Run, results: Results, sample: Sample, found: _Found, i: int) -> 
         results.add_array(name, image, settings.save_arrays)
     if found.errors is not None:
         results.add_history(name, found.steps, found.errors[i])
+    if settings.animate:
+        frames = [*(of_batch[i] for of_batch in found.frames), to_uint8(found.image[i])]
+        results.add_animation(name, settings.animate, frames)
     if settings.save_measurement:
         save_measurement(results.measurement(name), sample.operator, sample.measurement)
     if isinstance(found.source, Choice):

@@ -5,6 +5,8 @@
     DIR/variables/NAME.npz with --save-variables: what was optimized; of restarts NAME/K.npz
     DIR/samples/NAME/K.png with --keep-samples: each restart, from 1
     DIR/arrays/NAME.npy    with --save-arrays: reconstructions, float32 [H, W, C]; or NAME.tiff
+    DIR/animations/NAME.gif with --animate, or .webp, .mp4
+    DIR/tensorboard/       with --tensorboard: event files
     DIR/measurements/NAME.npz with --save-measurement
     DIR/spread/NAME.png    with --samples or --auto: standard deviation of the restarts
     DIR/chosen/NAME.json   with --auto: the image's setting
@@ -27,6 +29,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ilo_jax.app.animation import encode
 from ilo_jax.app.folder import as_json, make_folder, open_folder
 from ilo_jax.app.history import History
 from ilo_jax.app.metrics import COLUMNS, METRICS, OK, Row, row_of, statistics, texts_of
@@ -113,6 +116,11 @@ class Results:
     def add_array(self, name: str, image: np.ndarray, kind: str) -> None:
         """Saves an image `[H, W, C]` as numbers, in one of `ARRAYS`."""
         ARRAYS[kind](self._file("arrays", name, None, f".{kind}"), image)
+
+    def add_animation(self, name: str, format: str, frames: Sequence[np.ndarray]) -> None:
+        """Saves frames of an image, uint8 `[H, W, C]` each, as a file that plays."""
+        file = self._file("animations", name, None, f".{format}")
+        write_atomically(file, encode(frames, format))
 
     def add_sample(self, name: str, restart: int, image: np.ndarray) -> None:
         """Saves the image of a restart, from 0."""

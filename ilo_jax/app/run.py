@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import ilo_jax
+from ilo_jax.app.animation import check_format
+from ilo_jax.app.extras import need
 from ilo_jax.app.folder import without_infinity
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
@@ -101,6 +103,10 @@ class Run:
         if settings.measured and operator.measures_image:
             nothing = jnp.zeros(operator.measurement_shape, jnp.float32)
             like = as_stored(operator, nothing, step=0)  # what noise there is is known then
+        if settings.animate is not None:
+            check_format(settings.animate)
+        if settings.tensorboard:
+            need("tensorboardX", "tensorboard", "--tensorboard")
         method = method_of(settings, prior)
         description = _description(settings, method) | {"made_by": _made_by(asked)}
         later = of_frames(method, settings.video) if settings.video else method
@@ -307,6 +313,7 @@ def _check_auto(settings: Settings, method: Method) -> None:
         "--save-variables": settings.save_variables,
         "--start": settings.start,
         "--reference": settings.reference,
+        "--animate": settings.animate,
     }
     for name, value in others.items():
         if value:

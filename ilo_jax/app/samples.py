@@ -143,7 +143,7 @@ def measurement_error(operator: Operator, x: jax.Array, measurement: Any) -> jax
 def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:
     """A row of a contact sheet: truth (if there is one), measurement, reconstructions."""
     sample, _ = read_sample(run, file)
-    picture = np.clip(np.asarray(sample.operator.picture(sample.measurement)), -1, 1)
+    picture = picture_of(sample, run.prior.facts.grey)
     if sample.truth is None:
         return [Tile(picture, file.stem), *(Tile(image) for image, _ in found)]
     numbers = {k: v for k, v in run.settings.options.items() if isinstance(v, (int, float))}
@@ -152,6 +152,20 @@ def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> l
         Tile(picture, " ".join(f"{name} {value:g}" for name, value in numbers.items())),
         *(Tile(image, f"{row.psnr_db:.2f} dB") for image, row in found),
     ]
+
+
+def picture_of(sample: Sample, grey: bool) -> np.ndarray:
+    """The measurement `[h, w, 1 or 3]` in [-1, 1], to look at.
+
+    Args:
+      grey: whether all channels of the generator's images are equal. Then, of a grey image, the
+        mean of the channels is all that noise leaves to be known.
+    """
+    picture = np.asarray(sample.operator.picture(sample.measurement))
+    truth = sample.truth
+    if grey and truth is not None and np.ptp(truth, -1).max() == 0:
+        picture = picture.mean(-1, keepdims=True)
+    return np.clip(picture, -1, 1)
 
 
 ERROR_SCALE = 5

@@ -55,6 +55,8 @@ class Settings:
       save_arrays: as which files results are kept as numbers, too: `npy` or `tiff`; None for none.
       units: of those numbers: `image`, [-1, 1], or `input`, those of the files.
       keep_samples: whether each restart's image is kept.
+      animate: format of the animation of each image; None for none.
+      tensorboard: whether curves, metrics and images are written for TensorBoard.
       auto: name in `EFFORTS`, to choose start, depth, radii, rate and steps for each image.
       reproducible: whether each image is solved by itself, on one device.
     """
@@ -87,5 +89,7 @@ class Settings:
     save_arrays: str | None = None
     units: str = "image"
     keep_samples: bool = False
+    animate: str | None = None
+    tensorboard: bool = False
     auto: str | None = None
     reproducible: bool = False

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from ilo_jax import solve
 from ilo_jax.app import arguments
+from ilo_jax.app.extras import need
 from ilo_jax.app.folder import open_folder
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.lock import locked
@@ -86,6 +87,7 @@ def _method(
 
 def run_sweep(args: argparse.Namespace, console: Console) -> int:
     """The command; returns its exit code."""
+    need("matplotlib", "plots", "sweep, which draws sweep.png")
     axes = dict(args.grid)
     if len(axes) < len(args.grid):
         raise InputError("--grid: a name twice; expected each once, with all of its values")

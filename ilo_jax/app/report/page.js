@@ -1,5 +1,6 @@
 "use strict";
 const curves = JSON.parse(document.getElementById("curves").textContent);
+const ends = JSON.parse(document.getElementById("ends").textContent);
 const rows = [...document.querySelectorAll("#metrics tbody tr")];
 const find = (id) => document.getElementById(id);
 const left = find("left"), right = find("right"), split = find("split");
@@ -35,10 +36,11 @@ function draw(name) {
   const x = (step) => edge + (step / last) * (width - edge - 8);
   const y = (error) => 8 + ((high - Math.log10(error)) / (high - low)) * (height - edge);
   const path = (c) => "M" + c.map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join("L");
-  find("curve").innerHTML = known.map((c) => `<path d="${path(c)}"/>`).join("")
+  const round = (end) => `<line class="round" x1="${x(end).toFixed(1)}" x2="${x(end).toFixed(1)}" y1="8" y2="${height - edge + 8}"/>`;
+  find("curve").innerHTML = (ends.at(-1) === last ? ends.slice(0, -1) : []).map(round).join("") + known.map((c) => `<path d="${path(c)}"/>`).join("")
     + `<text x="2" y="16">${(10 ** high).toPrecision(2)}</text>`
     + `<text x="2" y="${height - edge + 8}">${(10 ** low).toPrecision(2)}</text>`
-    + `<text x="${edge}" y="${height - 12}">measurement error by step</text>`
+    + `<text x="${edge}" y="${height - 12}">measurement error by step; lines end rounds</text>`
     + `<text x="${width - 40}" y="${height - 12}">${last}</text>`;
 }
 
