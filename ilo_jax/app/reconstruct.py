@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
+from ilo_jax.app.earlier import Inversions
 from ilo_jax.app.finish import finish
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.measurements import save_measurement
@@ -80,7 +81,11 @@ def _solve_missing(
 
     reader = Reader(run, inputs, reporter.say, failed)
 
+    inversions = Inversions(run)
+
     def complete(sample: Sample) -> Sample:
+        if run.earlier is not None:
+            return dataclasses.replace(sample, initial=(inversions.of(sample.file),))
         return with_start(run, sample, frame_before(run, results, paths, sample.file))
 
     tried = len(paths) - len(missing)
@@ -181,6 +186,7 @@ def _solve_program(
         errors[steps] = np.asarray(error)  # JAX runs ahead of its results; the bar must not
         reporter.progress(before + steps)
 
+    initial = stacked_starts(run, runs)
     result = solve.reconstruct(
         run.prior,
         batch_operator(samples),
@@ -188,7 +194,8 @@ def _solve_program(
         keys,
         method,
         reference=reference,
-        initial=stacked_starts(run, runs),
+        initial=initial,
+        center=None if run.earlier is None else initial,
         progress=progress,
         mesh=batch_mesh(len(runs)),
     )

@@ -33,6 +33,7 @@ from ilo_jax.solve.method import Method, align
 from ilo_jax.solve.methods import (
     PRESETS,
     algorithm_1,
+    around,
     brgm,
     csgm,
     dhar,
@@ -96,6 +97,7 @@ __all__ = [
     "View",
     "algorithm_1",
     "align",
+    "around",
     "brgm",
     "chain",
     "code",
