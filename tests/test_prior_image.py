@@ -39,7 +39,7 @@ def test_all_rounds_stay_in_balls_around_the_earlier_image(radius):
     method = around(MLP, Method.create(MLP, rounds, keep="last"), radii_inputs=radius)
     deviation: Any = np.full((IMAGES, 10), 0.1, np.float32)
     x = Variables(begun(MLP).inputs, {1: deviation})
-    found = reconstruct(*(MLP, OPERATOR, measured(), KEYS, shared(method)), initial=x, center=x)
+    found = reconstruct(MLP, OPERATOR, measured(), KEYS, method, initial=x, center=x)
     distance = np.abs(np.asarray(found.x.inputs - x.inputs)).sum(-1)
     np.testing.assert_allclose(distance, radius, atol=1e-5)
     # What it deviated by is still there, as far as the ball lets it.

@@ -61,6 +61,7 @@ from ilo_jax.solve.reconstruct import (
 from ilo_jax.solve.rounds import Round
 from ilo_jax.solve.sweep import Runs, stack, sweep
 from ilo_jax.solve.variables import Variables, code, compose, image, sample
+from ilo_jax.solve.variational import Variational, variational
 
 __all__ = [
     "EFFORTS",
@@ -94,6 +95,7 @@ __all__ = [
     "Solution",
     "Term",
     "Variables",
+    "Variational",
     "View",
     "algorithm_1",
     "align",
@@ -125,4 +127,5 @@ __all__ = [
     "sweep",
     "usual",
     "usual_objective",
+    "variational",
 ]
