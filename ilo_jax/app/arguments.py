@@ -78,6 +78,19 @@ def three_radii(text: str) -> tuple[float, ...]:
     return _numbers(text, "three numbers >= 0, or inf for no limit", lambda v: v >= 0, 3)
 
 
+def two_radii(text: str) -> tuple[float, ...]:
+    """`R,R`, each from 0 to infinity."""
+    return _numbers(text, "two numbers >= 0, or inf for no limit", lambda v: v >= 0, 2)
+
+
+def two_layers(text: str) -> tuple[int, ...]:
+    """`A,B`, A at least 0 and B at least A."""
+    found = numbered(text)
+    if len(found) != 2 or found[0] > found[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected A,B, the first and the last layer")
+    return found
+
+
 def numbered(text: str) -> tuple[int, ...]:
     """`N,N,...`, each at least 0."""
     return tuple(_whole(part, 0, None, text) for part in text.split(","))

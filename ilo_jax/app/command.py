@@ -12,7 +12,7 @@ from ilo_jax.app.lock import locked
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.reconstruct import reconstruct
 from ilo_jax.app.run import Run, load_prior
-from ilo_jax.app.settings import Settings, Video
+from ilo_jax.app.settings import Earlier, Settings, Video
 from ilo_jax.app.shards import Done, Shard
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
@@ -80,6 +80,10 @@ def settings_of(args: argparse.Namespace) -> Settings:
         raise InputError(
             "--batch-size: expected without --reproducible, which takes one image at a time"
         )
+    earlier = {"image": "prior_image", "layers": "prior_layers", "radii": "prior_radii"}
+    earlier = arguments.given(args, earlier)
+    if earlier and "image" not in earlier:
+        raise InputError("--prior-layers, --prior-radii: expected with --prior-image")
     frames = {"steps": "frame_steps", "radii": "frame_radii"}
     return Settings(
         **arguments.chosen(args, TASKS[args.task]),
@@ -90,6 +94,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         auto=args.auto,
         reproducible=args.reproducible,
         video=Video(**arguments.given(args, frames)) if args.video else None,
+        earlier=Earlier(**earlier) if earlier else None,
         crop=args.crop,
         save_measurement=args.save_measurement,
         save_arrays=args.save_arrays,

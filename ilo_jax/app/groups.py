@@ -253,6 +253,25 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
         "others there are, on their order, or on the number of devices; at 64 px this takes twice "
         "the time on two cores, and far more on an accelerator",
     )
+    method.add_argument(
+        "--prior-image",
+        metavar="PATH",
+        help="an earlier image of the same subject, or a folder of images of the same names: its "
+        "codes are kept but for what may change, in balls around them",
+    )
+    method.add_argument(
+        "--prior-layers",
+        type=arguments.two_layers,
+        metavar="A,B",
+        help="first and last layer that may change (default: all)",
+    )
+    method.add_argument(
+        "--prior-radii",
+        type=arguments.two_radii,
+        metavar="R,R",
+        help="l1 radii of latents and each noise map around the earlier image's (default: 20,5); "
+        "of feature maps --radii",
+    )
     video = parser.add_argument_group("variables and video")
     video.add_argument(
         "--save-variables",

@@ -26,6 +26,7 @@ from ilo_jax.solve import (
     Regularizer,
     Term,
     Variables,
+    around,
 )
 from ilo_jax.stylegan2 import Inputs
 
@@ -97,6 +98,22 @@ def without_reference(method: Method) -> Method:
 def has_reference(method: Method) -> bool:
     """Whether the objective has a term that looks at a reference."""
     return any(isinstance(term, Reference) for term in method.objective.terms)
+
+
+def near(settings: Settings, prior: Prior, method: Method) -> Method:
+    """The method around an earlier image, where there is one.
+
+    Raises:
+      InputError: layers that the generator has not.
+    """
+    earlier = settings.earlier
+    if earlier is None:
+        return method
+    radius, noises = earlier.radii
+    first, last = earlier.layers or (0, prior.depth - 1)
+    w, styles = radius * prior.unit("w"), radius * prior.unit("styles")
+    radii = Inputs(latents=radius, w=w, w_plus=w, styles=styles, noises=noises)
+    return around(prior, method, (first, last + 1), radii)
 
 
 def of_frames(method: Method, video: Video) -> Method:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ilo_jax import solve
 from ilo_jax.app.boards import Boards
+from ilo_jax.app.earlier import Inversions
 from ilo_jax.app.finish import finish
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.measurements import save_measurement
@@ -84,7 +85,11 @@ def _solve_missing(
 
     reader = Reader(run, inputs, reporter.say, failed)
 
+    inversions = Inversions(run)
+
     def complete(sample: Sample) -> Sample:
+        if run.earlier is not None:
+            return dataclasses.replace(sample, initial=(inversions.of(sample.file),))
         return with_start(run, sample, frame_before(run, results, paths, sample.file))
 
     tried = len(paths) - len(missing)
@@ -195,6 +200,7 @@ def _solve_program(
     keys = jnp.stack([run.image_key(sample.file) for sample in samples])
     keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
 
+    initial = stacked_starts(run, runs)
     mesh, total = batch_mesh(len(runs)), method.max_steps
     assert total is not None
     state = solve.init(
@@ -204,7 +210,8 @@ def _solve_program(
         keys,
         method,
         reference=reference,
-        initial=stacked_starts(run, runs),
+        initial=initial,
+        center=None if run.earlier is None else initial,
         mesh=mesh,
     )
     errors, frames = dict[int, np.ndarray](), []

@@ -15,7 +15,14 @@ from ilo_jax.app.animation import check_format
 from ilo_jax.app.extras import need
 from ilo_jax.app.folder import without_infinity
 from ilo_jax.app.memory import images_that_fit
-from ilo_jax.app.methods import describe, has_reference, method_of, of_frames, without_reference
+from ilo_jax.app.methods import (
+    describe,
+    has_reference,
+    method_of,
+    near,
+    of_frames,
+    without_reference,
+)
 from ilo_jax.app.options import (
     asks_for_file,
     asks_for_zeros,
@@ -72,6 +79,7 @@ class Run:
       restarts: of each image, whose mean is the result.
       width: images at a time on one device, each with all its restarts.
       references: of each image by name, or one of all; None without.
+      earlier: the same of images around whose variables to look.
       description: JSON-able: what was chosen, and what the method has by default.
     """
 
@@ -84,6 +92,7 @@ class Run:
     restarts: int
     width: int
     references: Mapping[str, Path] | Path | None
+    earlier: Mapping[str, Path] | Path | None
     description: dict[str, Any]
 
     @classmethod
@@ -107,7 +116,7 @@ class Run:
             check_format(settings.animate)
         if settings.tensorboard:
             need("tensorboardX", "tensorboard", "--tensorboard")
-        method = method_of(settings, prior)
+        method = near(settings, prior, method_of(settings, prior))
         description = _description(settings, method) | {"made_by": _made_by(asked)}
         later = of_frames(method, settings.video) if settings.video else method
         if has_reference(method) and settings.reference is None:
@@ -136,7 +145,8 @@ class Run:
             auto=auto,
             restarts=restarts,
             width=width,
-            references=_references(settings),
+            references=_by_name(settings.reference),
+            earlier=_by_name(settings.earlier.image if settings.earlier else None),
             description=description,
         )
 
@@ -146,8 +156,17 @@ class Run:
         Raises:
           InputError: it is not there or cannot be read.
         """
-        path = self._reference(file)
+        path = _of_image(self.references, self.settings.reference, file)
         return None if path is None else read_image(path, self.prior.image_shape)[0]
+
+    def earlier_file(self, file: Path) -> Path | None:
+        """The earlier image of an image file; None without.
+
+        Raises:
+          InputError: it has none.
+        """
+        earlier = self.settings.earlier
+        return _of_image(self.earlier, earlier.image if earlier else None, file)
 
     def starts(self, file: Path) -> list[Path]:
         """The variables that an image file starts from: those of its image, or of each restart;
@@ -167,7 +186,8 @@ class Run:
         """
         task, options = TASKS[self.settings.task], self.settings.options
         own = [file_of(folder, file.stem) for folder in own_folders(task, options)]
-        files = (file, self._reference(file), *self.starts(file), *own)
+        reference = _of_image(self.references, self.settings.reference, file)
+        files = (file, reference, self.earlier_file(file), *self.starts(file), *own)
         return [path for path in files if path is not None]
 
     def operator_of(self, file: Path, measured: Any = None) -> Operator:
@@ -186,25 +206,26 @@ class Run:
         of_measured = file if self.settings.measured else None
         return build_operator(key, task, options, shape, file.stem, measured, of_measured)
 
-    def _reference(self, file: Path) -> Path | None:
-        if not isinstance(self.references, Mapping):
-            return self.references
-        if file.stem not in self.references:
-            raise InputError(
-                f"{self.settings.reference}: no image named {file.stem}; expected a reference of it"
-            )
-        return self.references[file.stem]
-
     def image_key(self, file: Path) -> jax.Array:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""
         key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
         return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
 
 
-def _references(settings: Settings) -> Mapping[str, Path] | Path | None:
-    if settings.reference is None:
+def _of_image(
+    found: Mapping[str, Path] | Path | None, folder: str | None, file: Path
+) -> Path | None:
+    if not isinstance(found, Mapping):
+        return found
+    if file.stem not in found:
+        raise InputError(f"{folder}: no image named {file.stem}; expected one for it")
+    return found[file.stem]
+
+
+def _by_name(given: str | None) -> Mapping[str, Path] | Path | None:
+    if given is None:
         return None
-    path = Path(settings.reference)
+    path = Path(given)
     return {file.stem: file for file in find_images([str(path)])} if path.is_dir() else path
 
 
@@ -231,6 +252,15 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
             f"--consistent: {task.name} is not linear, or has noise that is neither Gaussian nor "
             "rounding; expected a task whose measurements an image can meet"
         )
+    for name, value in {
+        "--video": settings.video,
+        "--start": settings.start,
+        "--samples": settings.samples > 1,
+    }.items():
+        if value and settings.earlier:
+            raise InputError(
+                f"--prior-image with {name}: expected one of them, since both say where to start"
+            )
     if settings.samples > 1 and settings.video:
         raise InputError("--samples: expected without --video, which goes on from one solution")
     if settings.keep_samples and (settings.samples == 1 or settings.auto):
@@ -244,7 +274,7 @@ def with_method(settings: Settings, prior: Prior, operator: Operator) -> Setting
     or has in other units."""
     if settings.method is not None:
         return settings
-    names = ("cuts", "lr", "radii", "start", "video", "auto")
+    names = ("cuts", "lr", "radii", "start", "earlier", "video", "auto")
     plain = (
         any(getattr(settings, name) is not None for name in names)
         or (settings.steps is not None and len(settings.steps) < 2)
@@ -283,6 +313,11 @@ def _made_by(settings: Settings) -> dict[str, Any]:
         for field in dataclasses.fields(settings)
         if getattr(settings, field.name) not in (None, field.default)
     }
+    earlier = asked.pop("earlier", None)
+    if earlier is not None:
+        asked |= {
+            f"prior_{name}": value for name, value in vars(earlier).items() if value is not None
+        }
     video = asked.pop("video", None)
     if video is not None:
         asked |= {"video": True, "frame_steps": video.steps, "frame_radii": video.radii}
@@ -314,6 +349,7 @@ def _check_auto(settings: Settings, method: Method) -> None:
         "--start": settings.start,
         "--reference": settings.reference,
         "--animate": settings.animate,
+        "--prior-image": settings.earlier,
     }
     for name, value in others.items():
         if value:

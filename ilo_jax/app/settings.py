@@ -21,6 +21,22 @@ class Video:
 
 
 @dataclasses.dataclass(frozen=True)
+class Earlier:
+    """An earlier image of the same subject, whose codes are kept but for what may change.
+
+    Attributes:
+      image: file, or folder of images of the same names.
+      layers: first and last that may change, from 0; None for all.
+      radii: l1 radii of latents and each noise map around its own; of W, W+ and each layer's styles
+        the first one in units of their spread.
+    """
+
+    image: str
+    layers: tuple[int, int] | None = None
+    radii: tuple[float, float] = (20.0, 5.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """What a user chooses; two runs with equal settings are the same run. None is the method's
     default, or the generator's.
@@ -42,6 +58,7 @@ class Settings:
       label: the class, of a class-conditional generator.
       reference: image, or folder of images of the same names, for the term `reference`.
       start: output folder of a run with `save_variables`, from whose variables to start.
+      earlier: an earlier image, around whose variables to look; None without.
       save_variables: whether each image's variables are kept.
       video: frames in order; None for independent images.
       samples: restarts of each image, whose mean is the result.
@@ -77,6 +94,7 @@ class Settings:
     label: int | None = None
     reference: str | None = None
     start: str | None = None
+    earlier: Earlier | None = None
     save_variables: bool = False
     video: Video | None = None
     samples: int = 1

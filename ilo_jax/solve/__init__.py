@@ -33,6 +33,7 @@ from ilo_jax.solve.method import Method, align
 from ilo_jax.solve.methods import (
     PRESETS,
     algorithm_1,
+    around,
     brgm,
     csgm,
     dhar,
@@ -60,6 +61,7 @@ from ilo_jax.solve.reconstruct import (
 from ilo_jax.solve.rounds import Round
 from ilo_jax.solve.sweep import Runs, stack, sweep
 from ilo_jax.solve.variables import Variables, code, compose, image, sample
+from ilo_jax.solve.variational import Variational, variational
 
 __all__ = [
     "EFFORTS",
@@ -93,9 +95,11 @@ __all__ = [
     "Solution",
     "Term",
     "Variables",
+    "Variational",
     "View",
     "algorithm_1",
     "align",
+    "around",
     "brgm",
     "chain",
     "code",
@@ -123,4 +127,5 @@ __all__ = [
     "sweep",
     "usual",
     "usual_objective",
+    "variational",
 ]

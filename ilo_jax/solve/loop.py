@@ -135,7 +135,8 @@ def begin(problem: Problem, search: Search, t: jax.Array) -> Search:
         for cut, goal in search.goals.items()
     }
     x = x.replace(v={c: jnp.where(now.reset[c], jnp.zeros_like(v), v) for c, v in x.v.items()})
-    center = x if problem.center is None else problem.center
+    center = problem.center
+    center = x if center is None else with_cuts(center, jax.tree.map(jnp.zeros_like, x.v))
     optimizer = now.optimizer.init(x)  # pyright: ignore[reportArgumentType]
     optimizer = _with_key(optimizer, jax.random.fold_in(search.key, r))
     return search.replace(x=x, center=center, goals=goals, optimizer=optimizer)

@@ -119,18 +119,18 @@ class Method(flax.struct.PyTreeNode):
                 {c: _array((r.deviation == c for r in rounds), bool) for c in at},
             ),
             radii=Variables(
-                jax.tree.map(lambda x: _each(x, len(rounds)), radii_inputs),
+                jax.tree.map(lambda x: each_round(x, len(rounds)), radii_inputs),
                 {c: _array(r.radius if r.deviation == c else math.inf for r in rounds) for c in at},
             ),
             growth=_array(r.growth for r in rounds) if any(r.growth for r in rounds) else None,
             reset={c: _array(resets(rounds, c), bool) for c in at},
             back={c: _array((r.back_to == c for r in rounds), bool) for c in goals},
-            constraint=jax.tree.map(lambda x: _each(x, len(rounds)), kept),
+            constraint=jax.tree.map(lambda x: each_round(x, len(rounds)), kept),
             steps=_array((r.steps for r in rounds), np.int32),
             rate=_array(r.rate for r in rounds),
             objective=as_objective(objective or usual_objective(prior)).over(len(rounds)),
             noise=_noise(prior, rounds, at) if any(r.noise for r in rounds) else None,
-            exploration=None if exploration is None else _each(exploration, len(rounds)),
+            exploration=None if exploration is None else each_round(exploration, len(rounds)),
             stop=np.asarray(total, np.int32),  # pyright: ignore[reportArgumentType]
             max_steps=total,
             start=np.asarray(list(prior.starts()).index(start), np.int32),  # pyright: ignore
@@ -281,7 +281,7 @@ def _array(values: Any, dtype: Any = np.float32) -> Any:
     return np.asarray(list(values), dtype)
 
 
-def _each(value: Any, rounds: int) -> Any:
+def each_round(value: Any, rounds: int) -> Any:
     """`[rounds]` of one number, or of one a round."""
     if isinstance(value, jax.Array):
         return jnp.broadcast_to(value.astype(jnp.float32), (rounds,))

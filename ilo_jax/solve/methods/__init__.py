@@ -1,5 +1,6 @@
 """ILO and what the paper compares it with, each a few rounds."""
 
+from ilo_jax.solve.methods.around import around
 from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pulse
 from ilo_jax.solve.methods.brgm import brgm
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
@@ -13,6 +14,7 @@ __all__ = [
     "PULSE_MSE",
     "Preset",
     "algorithm_1",
+    "around",
     "brgm",
     "csgm",
     "dhar",
