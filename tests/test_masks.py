@@ -1,5 +1,7 @@
 """Masks: as image files, where white is observed, with soft edges, and with noise behind them."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,7 +60,7 @@ def test_a_mask_of_soft_edges_is_grey_where_some_of_a_pixel_shows(tmp_path):
 def test_a_picture_behind_soft_edges_is_blended_with_black():
     mask = np.asarray([[1, 0.5, 0]], np.float32)[..., None]
     operator = ops.soft_inpainting((1, 3, 1), mask)
-    x = np.float32([[0.2, 0.2, 0.2]])[..., None]
+    x: Any = np.full((1, 3, 1), 0.2, np.float32)
     picture = operator.picture(operator(x))
     np.testing.assert_allclose(picture[0, :, 0], [0.2, -0.4, -1], atol=1e-6)
     np.testing.assert_allclose(operator.from_picture(picture), operator(x), atol=1e-6)
@@ -117,7 +119,7 @@ def test_what_follows_noise_sees_what_is_left_of_an_image_on_average():
     shape = (4, 4, 1)
     noise = ops.dead_pixels(ops.identity(shape), 0.25)
     operator = ops.composition(noise, ops.superresolution(shape, 4, "average"))
-    x = np.full(shape, 0.6, np.float32)
+    x: Any = np.full(shape, 0.6, np.float32)
     np.testing.assert_allclose(operator(x), 0.75 * 0.6 - 0.25, atol=1e-6)
     drawn = jax.jit(jax.vmap(operator.measure, (0, None)))(
         jax.random.split(jax.random.key(0), 500), x

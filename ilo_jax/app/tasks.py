@@ -49,6 +49,14 @@ def _with_dead(noise: ops.Noise, fraction: float) -> ops.Noise:
     return ops.dead_pixels(noise, fraction) if fraction else noise
 
 
+def _superres(
+    _: jax.Array, image_shape: Shape, factor: int, filter: str = "bicubic"
+) -> ops.Operator:
+    if filter == "unknown":
+        return ops.unknown_superresolution(image_shape, factor)
+    return ops.superresolution(image_shape, factor, filter)
+
+
 def _inpaint(
     key: jax.Array,
     image_shape: Shape,
@@ -181,11 +189,16 @@ _ROWS = (
     Task(
         "superres",
         "undo down-sampling",
-        _without_key(ops.superresolution),
+        _superres,
         forms=(
             (
                 Option("factor", int, "down-sampling factor, a divisor of the image size"),
-                Option("filter", "filter", " or ".join(ops.FILTERS), default="bicubic"),
+                Option(
+                    "filter",
+                    "filter",
+                    f"{', '.join(ops.FILTERS)}; or unknown, of images that are --measured",
+                    default="bicubic",
+                ),
             ),
         ),
         examples=({"factor": 2}, {"factor": 4, "filter": "average"}, {"factor": 16}),
