@@ -40,7 +40,12 @@ def saved(path, image=None, **options):
 
 @pytest.mark.parametrize(
     ("mode", "sampling", "quality"),
-    [("RGB", "4:2:0", 12), ("RGB", "4:2:2", 50), ("RGB", "4:4:4", 6), ("L", "4:4:4", 18)],
+    [
+        ("RGB", "4:2:0", 12),
+        ("L", "4:4:4", 18),
+        pytest.param("RGB", "4:2:2", 50, marks=pytest.mark.slow),
+        pytest.param("RGB", "4:4:4", 6, marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_measured_is_what_pillow_decodes_of_what_it_encoded(mode, sampling, quality):
     image, file = picture(37, 51).convert(mode), io.BytesIO()
