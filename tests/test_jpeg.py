@@ -96,6 +96,23 @@ def test_its_noise_is_that_of_steps_that_are_all_alike():
     np.testing.assert_allclose(variances, np.square([20, 40]) / (12 * 127.5**2), rtol=1e-5)
 
 
+def test_what_is_hidden_before_compression_is_black():
+    mask = np.ones((16, 16, 1), np.float32)
+    mask[:, :8] = 0
+    steps = np.full((8, 8), 10.0)
+    operator = ops.composition(ops.inpainting((16, 16, 1), mask), ops.jpeg((16, 16, 1), steps))
+    assert isinstance(operator, ops.Jpeg)
+    x = np.full((16, 16, 1), 0.5, np.float32)
+    predicted, measured, level = jax.jit(
+        lambda o, x: (o(x), o.measure(jax.random.key(0), x), o.noise_level(o(x)))
+    )(operator, x)
+    for y in (predicted, measured):
+        np.testing.assert_allclose(y[:, :8], -1, atol=0.02)
+        np.testing.assert_allclose(y[:, 8:], 0.5, atol=0.02)
+    np.testing.assert_array_equal(operator.from_picture(measured), measured)
+    assert level == pytest.approx(float(np.mean((predicted - measured) ** 2)), abs=1e-6)
+
+
 def test_the_tables_are_those_of_the_file(tmp_path):
     for quality in (1, 12, 100):
         found = compression_of(saved(tmp_path / "x.jpg", quality=quality))
