@@ -49,6 +49,9 @@ STRENGTHS: Mapping[str, tuple] = {
 }
 """By degradation: factor; photons a pixel and fraction dead; quality; strokes."""
 
+STEP = 2 / 255
+"""Between two values that a file can hold."""
+
 SMALLEST = 4
 """Pixels a side that down-sampling leaves."""
 
@@ -121,13 +124,18 @@ def degrade(row: Mapping[str, str], truth: np.ndarray, names: Sequence[str]) -> 
             images = [np.rint(m * x).astype(np.uint8) for m, x in zip(masks, images, strict=True)]
             known.append(ops.soft_inpainting(shape, masks))
         else:
+            # Under noise it does not matter which filter it was.
+            alone = [*row] == ["U"]
             both = zip(images, randoms, strict=True)
             images = [TRUE[letter](pixels, strength, random) for pixels, random in both]
-            known.append(KNOWN[letter](shape, strength))
+            known.append((ops.unknown_superresolution if alone else KNOWN[letter])(shape, strength))
     operator = ops.composition(*known)
     stored = jnp.asarray(from_uint8(np.stack(images)))
     measurement = ops.map_images(lambda a, y: a.from_picture(y), operator, stored)
-    return Degraded(measurement, ops.as_stored(operator, measurement, 2 / 255))
+    if isinstance(operator, ops.Noise) and operator.is_unknown:
+        each = [ops.as_stored(operator, y, STEP) for y in measurement]
+        return Degraded(measurement, ops.stack(each))
+    return Degraded(measurement, ops.as_stored(operator, measurement, STEP))
 
 
 Solver = Callable[[Prior, Degraded, jax.Array, float], np.ndarray]
@@ -248,7 +256,7 @@ def main() -> None:
                 continue
             degraded = degraded or degrade(ROWS[name], truth, names)
             image = np.clip(METHODS[method](prior, degraded, keys, args.length), -1, 1)
-            psnr = np.asarray(psnr_db(image, truth))
+            psnr = np.asarray(psnr_db(image, jnp.asarray(truth)))
             lpips_of = np.asarray(distances(network, jnp.asarray(image), jnp.asarray(truth)))
             new = [
                 dict(zip(FIELDS, map(str, (name, method, n, p, d, *made_by)), strict=True))

@@ -63,9 +63,8 @@ OPERATORS = {
     "inpainting": Case(lambda _, s: ops.inpainting(s, CHECKERBOARD)),
     "random inpainting": Case(lambda k, s: ops.random_inpainting(k, s, 0.3)),
     "random inpainting of all": Case(lambda k, s: ops.random_inpainting(k, s, 1.0), GREY),
-    "strokes": Case(lambda k, s: ops.stroke_inpainting(k, s, 2)),
-    "few photons behind strokes": Case(
-        lambda k, s: ops.composition(ops.photon_counts(s, 20.0), ops.stroke_inpainting(k, s, 2))
+    "noise behind strokes": Case(
+        lambda k, s: ops.composition(ops.denoising(s, 30.0), ops.stroke_inpainting(k, s, 2))
     ),
     "box inpainting": Case(lambda _, s: ops.box_inpainting(s, 5), GREY),
     "superresolution 2": Case(lambda _, s: ops.superresolution(s, 2), GREY),
@@ -73,11 +72,6 @@ OPERATORS = {
     "superresolution to a pixel": Case(lambda _, s: ops.superresolution(s, 8), (8, 8, 3)),
     "average": Case(lambda _, s: ops.superresolution(s, 2, "average")),
     "jpeg": Case(lambda _, s: ops.jpeg(s, STEPS, 2 * STEPS)),
-    "jpeg of few photons": Case(
-        lambda _, s: ops.composition(
-            ops.dead_pixels(ops.photon_counts(s, 20.0), 0.1), ops.jpeg(s, STEPS, STEPS, "4:2:2")
-        )
-    ),
     "denoising": Case(lambda _, s: ops.denoising(s, 25.0)),
     "circulant": Case(lambda k, s: ops.partial_circulant(k, s, 29)),
     "circulant, all rows": Case(lambda k, s: ops.partial_circulant(k, s, 80), GREY),

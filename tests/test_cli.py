@@ -29,7 +29,10 @@ SLOW_TASKS = (
     "invert",
     "inpaint --observed 0.3",
     "inpaint --box 3",
-    "superres --factor 2",
+    "inpaint --strokes 2",
+    "inpaint --alpha mask.png",
+    "superres --factor 2 --filter average",
+    "jpeg --quality 12",
     "compress --measurements 0.3",
     "gaussian --measurements 0.3",
     "blur --kernel mask.png",
@@ -37,6 +40,8 @@ SLOW_TASKS = (
     "mri --acceleration 2",
     "phase",
     "compose --chain 'superres factor=2, inpaint observed=0.5, denoise sigma=10'",
+    "compose --chain 'superres factor=2, photons photons=24 dead=0.16, jpeg quality=12, "
+    "inpaint strokes=1'",
     "custom --function jax.numpy:matrix_transpose",
 )
 

@@ -36,7 +36,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.files.find import file_of, find_images
 from ilo_jax.files.generators import load
 from ilo_jax.files.images import read_image
-from ilo_jax.ops import Noise, Operator, as_stored, can_be_consistent
+from ilo_jax.ops import Noise, Operator, UnknownFilter, as_stored, can_be_consistent
 from ilo_jax.priors import Prior
 from ilo_jax.solve import EFFORTS, Auto, Data, Method, is_scarce
 from ilo_jax.stylegan2 import StyleGAN2, with_label
@@ -246,7 +246,8 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
     if settings.crop and not (settings.measured and operator.measures_k_space):
         raise InputError(f"--crop: expected with --measured k-space; {task.name} has none here")
     if isinstance(operator, Noise) and operator.is_unknown and not settings.measured:
-        raise InputError("--sigma auto: expected --measured, or the sigma that is to be simulated")
+        what = "--filter unknown" if isinstance(operator, UnknownFilter) else "--sigma auto"
+        raise InputError(f"{what}: expected --measured, or what is to be simulated")
     if settings.consistent and not can_be_consistent(operator):
         raise InputError(
             f"--consistent: {task.name} is not linear, or has noise that is neither Gaussian nor "

@@ -43,7 +43,7 @@ from ilo_jax.ops.mri import (
 from ilo_jax.ops.mri_maps import estimate_maps
 from ilo_jax.ops.noise import Noise, noiseless
 from ilo_jax.ops.noise_dead import DeadPixels, dead_pixels
-from ilo_jax.ops.noise_estimate import estimate_sigma
+from ilo_jax.ops.noise_estimate import estimate_mismatch, estimate_sigma
 from ilo_jax.ops.noise_gaussian import (
     Noisy,
     Quantized,
@@ -57,6 +57,7 @@ from ilo_jax.ops.noise_gaussian import (
 from ilo_jax.ops.noise_poisson import PhotonCounts, photon_counts
 from ilo_jax.ops.phase import FourierMagnitude, phase_retrieval, sign_patterns
 from ilo_jax.ops.projections import euclidean_norm, project_l1_ball, rescale_to_norm
+from ilo_jax.ops.unknown_filter import UnknownFilter, unknown_superresolution
 
 __all__ = [
     "FILTERS",
@@ -83,6 +84,7 @@ __all__ = [
     "PhotonCounts",
     "Quantized",
     "UndersampledFourier",
+    "UnknownFilter",
     "UnknownNoise",
     "array",
     "as_stored",
@@ -102,6 +104,7 @@ __all__ = [
     "dense_matrix",
     "determined_share",
     "estimate_maps",
+    "estimate_mismatch",
     "estimate_sigma",
     "euclidean_norm",
     "gaussian_blur",
@@ -135,4 +138,5 @@ __all__ = [
     "stroke_mask",
     "superresolution",
     "unknown_noise",
+    "unknown_superresolution",
 ]

@@ -34,7 +34,7 @@ _RGB = np.linalg.inv(_YCC)
 
 
 class Jpeg(Noise):
-    """`A(x)`, compressed and decoded again.
+    """The picture of `A(x)`, compressed and decoded again.
 
     The measurement is the decoded image. Its noise is the rounding of coefficients: an entry's loss
     is the squared error of the pixels, and the level is what the prediction's own rounding would
@@ -53,18 +53,18 @@ class Jpeg(Noise):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Without rounding: what is left of chroma."""
-        return self._coarse(mean_of(self.operator, x))
+        return self._coarse(self.operator.picture(mean_of(self.operator, x)))
 
     def add(self, key: jax.Array, y: jax.Array) -> jax.Array:
         del key
-        coded = self._coded(_grey_values((y + 1) * 127.5)) / 127.5 - 1
-        return through(coded, self._coarse(y))
+        picture = self.operator.picture(y)
+        return through(self._compressed(picture), self._coarse(picture))
 
     def losses(self, predicted: jax.Array, measured: jax.Array) -> jax.Array:
         return (predicted - measured) ** 2
 
     def levels(self, predicted: jax.Array) -> jax.Array:
-        return (self.add(jax.random.key(0), predicted) - predicted) ** 2
+        return (self._compressed(predicted) - predicted) ** 2
 
     def log_black(self, predicted: jax.Array) -> jax.Array:
         return jnp.full_like(predicted, -1e30)  # a single value of a continuum
@@ -93,6 +93,9 @@ class Jpeg(Noise):
     def restrict(self, y: jax.Array) -> jax.Array:
         return y
 
+    def from_picture(self, y: jax.Array) -> jax.Array:
+        return y
+
     def picture(self, y: jax.Array) -> jax.Array:
         return y
 
@@ -115,6 +118,9 @@ class Jpeg(Noise):
         ycc = _times(y, _YCC)
         chroma = _spread(_averaged(ycc[..., 1:], shared), shared, y.shape)
         return _times(jnp.concatenate([ycc[..., :1], chroma], -1), _RGB)
+
+    def _compressed(self, y: jax.Array) -> jax.Array:
+        return self._coded(_grey_values((y + 1) * 127.5)) / 127.5 - 1
 
     def _coded(self, pixels: jax.Array) -> jax.Array:
         """What a decoder makes of grey values 0-255 that an encoder has had, as libjpeg does it but

@@ -158,7 +158,9 @@ def can_be_consistent(operator: Operator) -> bool:
     """Whether `make_consistent` knows how far to go: `A` is linear, and noise at its end, if there
     is any, is Gaussian or rounding."""
     known = operator.noise_is_known and isinstance(noiseless(operator), LinearOperator)
-    return known and (not isinstance(operator, Noise) or isinstance(operator, Noisy))
+    return known and (
+        not isinstance(operator, Noise) or isinstance(operator, (Noisy, UnknownNoise))
+    )
 
 
 def _quantized(operator: Operator, step: float) -> Quantized:
