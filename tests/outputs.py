@@ -29,7 +29,7 @@ def pictures(out: pathlib.Path) -> dict[str, bytes]:
 
 def interrupt_second_batch(patch) -> None:
     """Lets a user press Ctrl-C in the second batch of a task."""
-    calls, solve = [], reconstruct._solve
+    calls, solve = [], reconstruct.solve_batch
 
     def interrupted(*args):
         calls.append(args)
@@ -37,4 +37,4 @@ def interrupt_second_batch(patch) -> None:
             raise KeyboardInterrupt
         return solve(*args)
 
-    patch.setattr(reconstruct, "_solve", interrupted)
+    patch.setattr(reconstruct, "solve_batch", interrupted)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from outputs import table
 
-from ilo_jax.app import reconstruct as reconstruct_module
+from ilo_jax.app import batch
 from ilo_jax.solve import NOT_FINITE, OK, Auto, Choice
 
 looks_at_files = True
@@ -28,7 +28,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
             held_out_error=one * 0.1,
         )
 
-    monkeypatch.setattr(reconstruct_module.solve, "reconstruct_auto", chosen)
+    monkeypatch.setattr(batch.solve, "reconstruct_auto", chosen)
     line = "invert --images photos --auto --samples 5 --generator gen --steps 2,2 --out {out}"
     done = solve(line)
     assert done.code == 1  # nothing that was held out can be met for the second

@@ -141,14 +141,14 @@ def test_an_item_is_drawn_when_those_before_it_are_written(monkeypatch):
 def test_a_command_goes_on_with_what_fits(solve, tmp_path, monkeypatch):
     line = "invert --images many --generator gen --steps 2,2 --out {tmp}/"
     assert solve(line + "whole --batch-size 1").code == 0
-    whole = reconstruct_module._solve
+    whole = reconstruct_module.solve_batch
 
     def limited(run, batch, size, reporter):
         if size > 2:
             raise jax.errors.JaxRuntimeError(MESSAGES[0])
         return whole(run, batch, size, reporter)
 
-    monkeypatch.setattr(reconstruct_module, "_solve", limited)
+    monkeypatch.setattr(reconstruct_module, "solve_batch", limited)
     done = solve(line + "halved --batch-size 2")
     assert done.code == 0
     assert "out of memory with 2 at a time on a device; going on with 1" in done.err
@@ -190,7 +190,7 @@ def test_each_run_that_is_solved_by_itself_is_in_a_program_of_its_own(options, s
         sizes.append((len(batch), size))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconstruct_module, "_solve", stopped)
+    monkeypatch.setattr(reconstruct_module, "solve_batch", stopped)
     line = f"invert --images many --generator gen --steps 2,2 {options} --out {{out}}"
     assert solve(f"{line} --reproducible").code == 130
     assert sizes == [(1, 1)]

@@ -195,7 +195,7 @@ def test_the_system_ends_a_run_as_a_user_does(solve, tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("not reached")
 
-    monkeypatch.setattr(reconstruct, "_solve", ended)
+    monkeypatch.setattr(reconstruct, "solve_batch", ended)
     before = signal.signal(signal.SIGTERM, cli._terminate)
     stopped = solve(INVERT)
     signal.signal(signal.SIGTERM, before)

@@ -162,13 +162,13 @@ def test_measurements_that_are_not_finite_are_told(solve, own):
 
 
 def test_inputs_that_go_while_they_are_computed_cost_a_picture_alone(solve, own, monkeypatch):
-    solved = reconstruct._solve
+    solved = reconstruct.solve_batch
 
     def and_gone(*args):
         (own / "in" / "a.png").unlink(missing_ok=True)
         return solved(*args)
 
-    monkeypatch.setattr(reconstruct, "_solve", and_gone)
+    monkeypatch.setattr(reconstruct, "solve_batch", and_gone)
     done = solve(TASK)
     assert done.code == 0
     assert f"not on the contact sheet: {own}/in/a.png: cannot be read (No such file" in done.err

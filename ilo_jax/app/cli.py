@@ -67,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, console: Console) -> int:
-    _check_platform()
+    if getattr(args, "ray", None):  # the devices are for the workers
+        jax.config.update("jax_platforms", "cpu")  # and the cluster is started first
+    else:
+        _check_platform()
     if args.task is None:
         with locked(Path(args.out)):
             demo(Path(args.out), args.seed, console)

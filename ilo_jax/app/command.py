@@ -27,10 +27,16 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
     """
     settings = settings_of(args)
     shard: Shard | None = getattr(args, "shard", None)
-    if shard and args.video:
-        raise InputError("--shard: expected without --video, whose frames follow one another")
+    address: str | None = getattr(args, "ray", None)
+    for name, given in (("--shard", shard), ("--ray", address)):
+        if given and args.video:
+            raise InputError(f"{name}: expected without --video, whose frames follow one another")
+    if address and getattr(args, "batch_size", None) == "auto":
+        raise InputError("--batch-size auto: expected a number with --ray, the same on all workers")
     notes: list[str] = []
     paths = find_images(args.images, args.measured, args.recursive, notes.append)
+    if address:
+        return _on_cluster(args, settings, address, paths, console, notes)
     prior = load_prior(settings.generator, settings.label, settings.seed)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out = Path(args.out)
@@ -64,6 +70,32 @@ def _run(
     if outcome.summary is None and shard is None:
         raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
     return told(outcome.summary, out, len(outcome.failed), len(paths), title)
+
+
+def _on_cluster(
+    args: argparse.Namespace,
+    settings: Settings,
+    address: str,
+    paths: list[Path],
+    console: Console,
+    notes: list[str],
+) -> int:
+    from ilo_jax.app.cluster.connect import cluster, logs_of
+    from ilo_jax.app.cluster.engine import create_run, reconstruct_on
+    from ilo_jax.app.cluster.tally import Tally
+
+    out = Path(args.out)
+    with locked(out, args.take_over), cluster(address) as ray:
+        run = create_run(ray, settings, getattr(args, "batch_size", None))
+        with Tally(console, len(paths)) as tally:
+            for note in notes:
+                tally.say(note)
+            outcome = reconstruct_on(ray, run, paths, out, tally)
+        if outcome.failed:
+            tally.say(f"what workers said: {logs_of(ray)}")
+    if outcome.summary is None:
+        raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
+    return told(outcome.summary, out, len(outcome.failed), len(paths))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

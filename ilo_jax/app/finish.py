@@ -1,13 +1,12 @@
 """What is said of all images when the last is done: summary, contact sheet, report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ilo_jax.app.metrics import Row
-from ilo_jax.app.pipeline import Reporter
 from ilo_jax.app.report import MOST, Shown, report
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
@@ -18,11 +17,16 @@ from ilo_jax.files.contact_sheet import MAX_ROWS, Tile
 
 
 def finish(
-    run: Run, paths: Sequence[Path], results: Results, reporter: Reporter, computed: bool
+    run: Run,
+    paths: Sequence[Path],
+    results: Results,
+    say: Callable[[str], None],
+    computed: bool,
 ) -> tuple[dict[str, Any] | None, list[Path]]:
     """Summary, contact sheet and report, and the files that failed.
 
     Args:
+      say: gets a line on what cannot be shown.
       computed: whether there is anything new, without which a report is left as it is.
 
     Raises:
@@ -36,7 +40,7 @@ def finish(
     path = results.out / "report.html"
     writes_report = computed or not path.exists()
     wanted = finished[: MOST if writes_report else MAX_ROWS]
-    shown = dict(_tiles(run, wanted, rows, results, reporter))
+    shown = dict(_tiles(run, wanted, rows, results, say))
     labels = [] if run.settings.measured else ["truth"]
     labels += ["measurement", str(run.settings.method).upper()]
     labels += ["spread"] if run.restarts > 1 else []
@@ -60,7 +64,7 @@ def _tiles(
     files: Sequence[Path],
     rows: Mapping[str, Row],
     results: Results,
-    reporter: Reporter,
+    say: Callable[[str], None],
 ) -> Iterator[tuple[str, list[Tile]]]:
     """By name: truth (if there is one), measurement, result, and spread of restarts."""
     for file in files:
@@ -68,7 +72,7 @@ def _tiles(
         try:
             tiles = tiles_of(run, file, [(results.image(name), rows[name])])
         except InputError as error:  # gone since it was measured
-            reporter.say(f"not on the contact sheet: {error}")
+            say(f"not on the contact sheet: {error}")
             continue
         yield name, tiles + ([Tile(results.spread(name))] if run.restarts > 1 else [])
 

@@ -333,6 +333,14 @@ def add_machines(parser: argparse.ArgumentParser) -> None:
         help="part I, from 0, of N, for array jobs: results in OUT/shards/I-of-N, which `summarize "
         "OUT` brings together",
     )
+    machines.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="HOST:PORT",
+        help="a worker on each device of a Ray cluster, or of this machine if none is named; nodes "
+        "may come and go",
+    )
 
 
 def _defaults(of: Callable[[Preset], str]) -> str:

@@ -36,15 +36,19 @@ class History:
         Raises:
           InputError: they cannot be written.
         """
-        if not self._checked:
-            write_atomically(self.path, _text([COLUMNS, *self._rows(others)]))
-            self._checked = True
         rows = [
             (name, k + 1, step, f"{error:.6g}")
             for k, of_restart in enumerate(errors)
             for step, error in zip(steps, of_restart, strict=True)
         ]
-        append(self.path, _text(rows))
+        self.add_lines(_text(rows), others)
+
+    def add_lines(self, lines: bytes, others: Collection[str]) -> None:
+        """Writes lines of such a file, of one image or several; otherwise as `add`."""
+        if not self._checked:
+            write_atomically(self.path, _text([COLUMNS, *self._rows(others)]))
+            self._checked = True
+        append(self.path, lines)
 
     def gather(self, others: Iterable[Path]) -> None:
         """Writes the file again, with the rows of other such files, each image in one of them."""

@@ -1,15 +1,19 @@
 """A task over a folder of images: from files to measurements to results."""
 
 import dataclasses
+<<<<<<< HEAD
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+=======
+from collections.abc import Sequence
+>>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+<<<<<<< HEAD
 from ilo_jax import solve
 from ilo_jax.app.boards import Boards
 from ilo_jax.app.earlier import Inversions
@@ -34,6 +38,17 @@ from ilo_jax.files.variables import image_of, save_variables
 from ilo_jax.solve import Choice, Result
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.solve.reconstruct import CHUNK
+=======
+from ilo_jax.app.batch import Found, solve_batch, steps_of_choice, write_batch
+from ilo_jax.app.finish import finish
+from ilo_jax.app.inputs import Inputs, kept
+from ilo_jax.app.metrics import Row
+from ilo_jax.app.pipeline import Pipeline, Reporter
+from ilo_jax.app.results import Results
+from ilo_jax.app.run import Run
+from ilo_jax.app.samples import Reader, Sample
+from ilo_jax.app.starts import frame_before, method_from, with_start
+>>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +79,7 @@ def reconstruct(
     inputs = Inputs(run, paths)
     results = Results.open(Path(out), run.description | {"inputs": inputs.named})
     computed = _solve_missing(run, inputs, results, reporter, alone)
-    summary, failed = finish(run, paths, results, reporter, computed)
+    summary, failed = finish(run, paths, results, reporter.say, computed)
     return Outcome(summary, failed, results)
 
 
@@ -98,19 +113,28 @@ def _solve_missing(
         method = method_from(run, batch)
         rounds = np.asarray(method.steps).tolist() * -(-len(batch) * run.restarts // size)
         if run.auto is not None:
-            rounds = [_steps_of_choice(run) * len(batch)]
+            rounds = [steps_of_choice(run) * len(batch)]
         reporter.batch(tried, len(batch), len(paths), rounds)
 
-    def write(batch: list[Sample], found: _Found, seconds: float) -> None:
+    def write(batch: list[Sample], found: Found, seconds: float) -> None:
         nonlocal tried
+<<<<<<< HEAD
         _write(run, results, batch, found, seconds, reporter, boards)
+=======
+        write_batch(run, results, dict(enumerate(batch)), found, seconds, reporter)
+>>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
         tried += len(batch)
 
     boards = Boards(results.out / "tensorboard") if run.settings.tensorboard and missing else None
     # By itself, a run is in a program of its own, whose sums are the same wherever it is.
     width, devices = (1, 1) if run.settings.reproducible else (run.width * run.restarts, None)
+<<<<<<< HEAD
     pipeline = Pipeline(
         solve=lambda batch, size: _solve(run, batch, size, reporter),
+=======
+    Pipeline(
+        solve=lambda batch, size: solve_batch(run, batch, size, reporter),
+>>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
         write=write,
         begin=begin,
         name=lambda sample: sample.file,
@@ -124,6 +148,7 @@ def _solve_missing(
     with boards or nullcontext():
         pipeline.run(reader.read(missing, complete, alone), reporter.say)
     return bool(missing)
+<<<<<<< HEAD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -326,3 +351,5 @@ def _keeps_variables(run: Run) -> bool:
 
 def _of_run(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[i], tree)
+=======
+>>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a

@@ -165,10 +165,35 @@ class Results:
                 write_png(picture, image)
             else:
                 picture.unlink(missing_ok=True)  # of other inputs
+        self._add(rows)
+
+    def adopt(self, rows: Sequence[Row], files: Mapping[str, bytes], history: bytes) -> None:
+        """Saves what another process has computed, as `add` does.
+
+        Args:
+          files: by their path in the folder.
+          history: lines of `history.csv`.
+        """
+        for path, content in files.items():
+            make_folder((self.out / path).parent)
+            write_atomically(self.out / path, content)
+        for row in rows:
+            if row.status != OK:
+                (self.out / "images" / f"{row.name}.png").unlink(missing_ok=True)
+        if history:
+            self.history.add_lines(history, self._rows.keys() - {row.name for row in rows})
+        self._add(rows, in_order=False)
+
+    def sort(self) -> None:
+        """Brings the rows of the table into natural order."""
+        self._table.replace(_in_order(self._table.rows))
+
+    def _add(self, rows: Sequence[Row], in_order: bool = True) -> None:
         texts = [texts_of(row) for row in rows]
         names = {row.name for row in rows}
         with_last = [*self._table.rows[-1:], *texts]
-        if names.isdisjoint(self._rows) and _in_order(with_last) == with_last:
+        is_in_order = not in_order or _in_order(with_last) == with_last
+        if names.isdisjoint(self._rows) and is_in_order:
             self._table.add(texts)
         else:
             others = [row for row in self._table.rows if row["name"] not in names]

@@ -55,7 +55,7 @@ def run_summarize(args: argparse.Namespace, console: Console) -> int:
                 f"{len(paths) - len(here)} images are in no shard, {new} the first: the shards' "
                 "commands compute them"
             )
-        summary, failed = finish(run, here, results, reporter, computed=True)
+        summary, failed = finish(run, here, results, reporter.say, computed=True)
     return told(summary, out, len(failed), len(here))
 
 

@@ -1,0 +1,200 @@
+"""A batch of samples: what it is solved by, and what is written of it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax import solve
+from ilo_jax.app.measurements import save_measurement
+from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate, loses_colour
+from ilo_jax.app.pipeline import Reporter, padded
+from ilo_jax.app.results import Results
+from ilo_jax.app.run import Run
+from ilo_jax.app.samples import Sample, batch_operator, measurement_error, stack
+from ilo_jax.app.starts import method_from, stacked_starts
+from ilo_jax.files.variables import image_of, save_variables
+from ilo_jax.solve import Choice, Result
+from ilo_jax.solve.batch import batch_mesh
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """Of `n` images: image and spread `[n, H, W, C]`, whether each is finite, and what they come
+    from: of `--auto` the choice, else the images of the restarts, `[n, K, H, W, C]`, and the result
+    of all runs, those of an image one after the other."""
+
+    image: np.ndarray
+    spread: np.ndarray
+    finite: np.ndarray
+    source: Choice | tuple[np.ndarray, Result]
+    steps: Sequence[int] = ()
+    errors: np.ndarray | None = None
+
+
+def solve_batch(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> Found:
+    """Solves samples in programs of `size` runs, the last one filled up."""
+    if run.auto is not None:
+        return _choose(run, batch, size, reporter)
+    method, restarts = method_from(run, batch), run.restarts
+    runs = [(sample, k + 1) for sample in batch for k in range(restarts)]
+    parts: list[Result] = []
+    seen: list[dict[int, np.ndarray]] = []
+    for program in padded(runs, size):
+        before = len(parts) * (method.max_steps or 0)
+        result, errors = _solve_program(run, method, program, reporter, before)
+        parts.append(jax.tree.map(np.asarray, result))
+        seen.append(errors)
+    result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *parts)
+    if _keeps_variables(run):
+        images = [image_of(run.prior, _of_run(result.x, i)) for i in range(len(runs))]
+        result = result.replace(image=np.stack(images))
+    image = jnp.clip(result.image, -1, 1)
+    if run.settings.consistent:
+        samples = [sample for sample, _ in runs]
+        operator = batch_operator(samples)
+        measurement = stack([sample.measurement for sample in samples])
+        image = solve.consistent(run.prior, operator, measurement, image)
+    image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
+    finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
+    errors = np.concatenate([np.stack(list(part.values()), 1) for part in seen])[: len(runs)]
+    errors = errors.reshape(len(batch), restarts, -1)
+    source = (image, result)
+    return Found(image.mean(1), image.std(1), finite, source, list(seen[0]), errors)
+
+
+def _solve_program(
+    run: Run,
+    method: solve.Method,
+    runs: list[tuple[Sample, int]],
+    reporter: Reporter,
+    before: int,
+) -> tuple[Result, dict[int, np.ndarray]]:
+    """Of samples, each with the number of the restart, from 1; and their least error so far, `[n]`,
+    by the steps taken."""
+    samples = [sample for sample, _ in runs]
+    measurement, reference = (
+        None if field[0] is None else stack(field)
+        for field in zip(*((s.measurement, s.reference) for s in samples), strict=True)
+    )
+    keys = jnp.stack([run.image_key(sample.file) for sample in samples])
+    keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
+
+    errors: dict[int, np.ndarray] = {}
+
+    def progress(steps: int, error: jax.Array) -> None:
+        errors[steps] = np.asarray(error)  # JAX runs ahead of its results; the bar must not
+        reporter.progress(before + steps)
+
+    result = solve.reconstruct(
+        run.prior,
+        batch_operator(samples),
+        measurement,
+        keys,
+        method,
+        reference=reference,
+        initial=stacked_starts(run, runs),
+        progress=progress,
+        mesh=batch_mesh(len(runs)),
+    )
+    return result, errors
+
+
+def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> Found:
+    assert run.auto is not None
+    steps = steps_of_choice(run) * len(batch)
+    choice = solve.reconstruct_auto(
+        run.prior,
+        batch_operator(batch),
+        stack([sample.measurement for sample in batch]),
+        jnp.stack([run.image_key(sample.file) for sample in batch]),
+        run.method,
+        run.auto,
+        batch_size=size,
+        progress=lambda done, total: reporter.progress(done * steps // total),
+    )
+    return Found(choice.image, choice.spread, choice.status == solve.OK, choice)
+
+
+def steps_of_choice(run: Run) -> int:
+    """Of an image, about."""
+    assert run.auto is not None
+    return round(run.auto.cost * (run.method.max_steps or 0))
+
+
+def write_batch(
+    run: Run,
+    results: Results,
+    batch: Mapping[int, Sample],
+    found: Found,
+    seconds: float,
+    reporter: Reporter,
+) -> None:
+    """Writes what was found of samples, each of which took so many seconds.
+
+    Args:
+      batch: by their place in what was found.
+    """
+    rows = []
+    for i, sample in batch.items():
+        name, image = sample.file.stem, found.image[i]
+        if not found.finite[i]:
+            reporter.say(f"failed: {sample.file}: {NOT_FINITE}")
+            rows.append(Row(name, None, None, None, seconds, sample.digest, NOT_FINITE))
+            continue
+        scores: Mapping[str, Any] = {"psnr_db": None, "ssim": None}
+        if sample.truth is not None:
+            scores = evaluate(sample.truth, image)._asdict()
+        if sample.truth is not None and loses_colour(sample.truth, image):
+            reporter.say(
+                f"{sample.file.name}: in colour, and its reconstruction is grey: expected images "
+                "like the generator's"
+            )
+        error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)
+        rows.append(
+            Row(
+                name=name,
+                measurement_mse=float(error),
+                seconds=seconds,
+                input=sample.digest,
+                status=OK,
+                **scores,
+            )
+        )
+        _keep(run, results, sample, found, i)
+    results.add(rows, [found.image[i] if found.finite[i] else None for i in batch])
+
+
+def _keep(run: Run, results: Results, sample: Sample, found: Found, i: int) -> None:
+    """Saves what goes with the image of number `i` in its batch."""
+    name, settings = sample.file.stem, run.settings
+    if run.restarts > 1:
+        results.add_spread(name, found.spread[i])
+    if settings.save_arrays:
+        results.add_array(name, found.image[i])
+    if found.errors is not None:
+        results.add_history(name, found.steps, found.errors[i])
+    if settings.save_measurement:
+        save_measurement(results.measurement(name), sample.operator, sample.measurement)
+    if isinstance(found.source, Choice):
+        results.add_choice(name, found.source.of_image(i))
+        return
+    images, result = found.source
+    for k in range(run.restarts):
+        if settings.keep_samples:
+            results.add_sample(name, k, images[i, k])
+        if _keeps_variables(run):
+            one: Result = _of_run(result, i * run.restarts + k)
+            path = results.variables(name, k if run.restarts > 1 else None)
+            save_variables(path, one.x, one.image, one.error)
+
+
+def _keeps_variables(run: Run) -> bool:
+    return run.settings.save_variables or run.settings.video is not None
+
+
+def _of_run(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)

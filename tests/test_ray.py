@@ -1,0 +1,206 @@
+"""`--ray`: the bytes of the plain command, whatever dies."""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+from outputs import pictures, rows, summary
+from PIL import Image
+
+from ilo_jax.app.lock import locked
+
+looks_at_files = True
+
+OPTIONS = "--generator gen --steps 2,2 --batch-size 4"
+LINE = f"invert --images photos {OPTIONS}"
+
+
+@pytest.fixture(scope="module")
+def ray_there():
+    pytest.importorskip("ray", reason="Ray is in ilo_jax[ray]")
+
+
+@pytest.fixture
+def place(inputs, tmp_path, monkeypatch):
+    """A folder of eighteen images and a generator, where commands run as processes."""
+    shutil.copytree(inputs / "gen", tmp_path / "gen")
+    (tmp_path / "photos").mkdir()
+    pixels = np.random.default_rng(1).integers(0, 256, (18, 8, 8, 3), np.uint8)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "photos" / f"im{i:02d}.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    return tmp_path
+
+
+def start(line: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "ilo_jax.solve", *line.split()]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(line: str) -> subprocess.CompletedProcess:
+    process = start(line)
+    out, err = process.communicate(timeout=580)
+    return subprocess.CompletedProcess(line, process.returncode, out, err)
+
+
+def timeless(out: pathlib.Path) -> list[dict[str, str]]:
+    return [row | {"seconds": ""} for row in rows(out)]
+
+
+def workers(driver: subprocess.Popen) -> list[psutil.Process]:
+    """Those of a cluster that solve."""
+    found = []
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        try:
+            if process.name().startswith("ray::MapWorker") and process.status() != "zombie":
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def wait_for(done, driver: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 300
+    while not done():
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_a_worker_and_then_the_driver_are_killed_and_the_bytes_stay(place, ray_there):
+    plain = run(f"{LINE} --out plain")
+    assert plain.returncode == 0, plain.stderr
+
+    out = place / "out"
+    driver = start(f"{LINE} --out out --ray")
+    wait_for(lambda: workers(driver), driver)
+    workers(driver)[0].kill()
+    wait_for(lambda: len(list(out.glob("images/*.png"))) >= 4, driver)
+    family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+    driver.kill()
+    driver.communicate()
+    psutil.wait_procs(family, 60)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("images/*.png")}
+
+    again = run(f"{LINE} --out out --ray")
+    assert (again.returncode, again.stderr.count("were there already")) == (0, 1), again.stderr
+    assert again.stdout == plain.stdout.replace("plain/", "out/")
+    assert pictures(out) == pictures(place / "plain")
+    assert timeless(out) == timeless(place / "plain")
+    kept = [path for path, changed in before.items() if path.stat().st_mtime_ns == changed]
+    assert len(kept) >= 4
+    names = {path.name for path in (place / "plain").iterdir()}
+    assert {path.name for path in out.iterdir()} == names
+    assert "ray" not in again.stderr.lower()  # nothing of the engine's own is on the screen
+
+
+POISON = """
+import os, signal
+import jax, numpy as np
+
+def look(x):
+    x = np.array(x)
+    for image in x.reshape(-1, *x.shape[-3:]):
+        if (image < -0.999).all():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (abs(image) < 0.01).all():
+            raise MemoryError("too large")
+        if (image > 0.999).all():
+            image[:] = np.nan
+    return x
+
+@jax.custom_jvp
+def watched(x):
+    return jax.pure_callback(look, jax.ShapeDtypeStruct(x.shape, x.dtype), x,
+                             vmap_method="sequential")
+
+watched.defjvp(lambda primals, tangents: (watched(*primals), tangents[0]))
+
+def halved(x):
+    return watched(x)[..., ::2, ::2, :]
+"""
+
+
+@pytest.mark.slow
+def test_images_that_kill_fail_or_cannot_be_read_are_rows_with_a_reason(place, ray_there):
+    (place / "poison.py").write_text(POISON)
+    for name, grey in (("im02", 0), ("im07", 128), ("im11", 255)):
+        Image.new("RGB", (8, 8), (grey,) * 3).save(place / "photos" / f"{name}.png")
+    (place / "photos" / "im13.png").write_text("hello")
+    bad = {"im02", "im07", "im11", "im13"}
+    line = f"custom --function poison:halved --images photos {OPTIONS}"
+    done = run(f"{line} --out out --ray")
+    assert done.returncode == 1, done.stderr
+    reasons = {row["name"]: row["status"] for row in rows(place / "out") if row["status"] != "ok"}
+    assert reasons.keys() == bad
+    assert reasons["im02"] == "its worker was killed 2 times"
+    assert "too large" in reasons["im07"]
+    assert "not finite" in reasons["im11"]
+    assert "im13.png" in reasons["im13"]
+    assert "4 of 18 images failed" in done.stderr
+    assert "what workers said: " in done.stderr
+    assert summary(place / "out")["images"] == 14
+
+
+@pytest.mark.slow
+def test_an_address_that_nobody_answers_is_told(place, ray_there):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    began = time.monotonic()
+    done = run(f"{LINE} --out out --ray 127.0.0.1:{port}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"error: --ray 127.0.0.1:{port}: Connection refused; expected")
+    assert time.monotonic() - began < 60  # of which importing takes most
+
+
+@pytest.mark.slow
+def test_what_answers_and_is_no_cluster_is_told_in_ten_seconds(ray_there):
+    from ilo_jax.app.cluster.connect import cluster
+    from ilo_jax.errors import InputError
+
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(InputError, match="nobody answers; expected the address"):
+            cluster(address).__enter__()
+    assert time.monotonic() - began < 12
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--ray nowhere", "--ray nowhere: expected HOST:PORT, or auto"),
+        ("--ray ray://a:1", "--ray ray://a:1: expected HOST:PORT, or auto"),
+        ("--ray --video", "--ray: expected without --video"),
+        ("--ray --batch-size auto", "--batch-size auto: expected a number with --ray"),
+    ],
+)
+def test_bad_options_are_told(options, expected, solve, monkeypatch):
+    line = f"invert --images photos --generator gen --steps 2,2 --out {{out}} {options}"
+    done = solve(line)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"error: {expected}")
+
+
+def test_two_drivers_do_not_share_a_folder(solve, tmp_path):
+    with locked(tmp_path / "out"):
+        done = solve("invert --images photos --generator gen --steps 2,2 --out {out} --ray")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"{tmp_path / 'out'}: in use by process" in done.err
+
+
+def test_the_plain_command_imports_no_ray():
+    script = (
+        "import sys, ilo_jax.app.cli; print(any(m.split('.')[0] == 'ray' for m in sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "False\n"
