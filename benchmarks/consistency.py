@@ -50,7 +50,7 @@ def main() -> None:
         restarts = jnp.clip(found.image[0], -1, 1)
         for name, image in (("one run", restarts[0]), ("four", restarts.mean(0))):
             after = consistent(prior(), operator, y, image)
-            before_db, after_db = (float(psnr_db(x, truth).mean()) for x in (image, after))
+            before_db, after_db = (psnr_db(x, truth).mean().item() for x in (image, after))
             grey = (x.mean(-1) for x in (image, y, truth))  # a grey value is measured three times
             part = fitted(*grey, variance=float(operator.noise_variance) / 3) / share
             print(f"| {sigma:g} | {name} | {before_db:.2f} | {after_db:.2f} | {part:.2f} |")

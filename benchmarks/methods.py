@@ -275,8 +275,8 @@ def read_rows(path: Path) -> list[Row]:
         return []
     with open(path, newline="") as file:
         return [
-            Row(case, variant, int(seed), int(image), *map(float, numbers[:3]), *numbers[3:])
-            for case, variant, seed, image, *numbers in list(csv.reader(file))[1:]
+            Row(case, variant, int(seed), int(image), float(psnr), float(error), float(s), *by)
+            for case, variant, seed, image, psnr, error, s, *by in list(csv.reader(file))[1:]
         ]
 
 

@@ -1,6 +1,7 @@
 """How much of an image a measurement determines, and the radii that grow with it."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ def test_of_an_operator_that_is_not_linear_it_is_its_derivative_s():
 
 
 def test_the_more_is_known_the_wider_a_ball():
-    share = np.linspace(0, 1, 11, dtype=np.float32)
+    share: Any = np.linspace(0, 1, 11, dtype=np.float32)
     factor = np.asarray(growth_factor(jnp.float32(10), ops.Determined(share, share)))
     assert factor[0] == 1
     assert (np.diff(factor) > 0).all()
@@ -73,9 +74,9 @@ def test_the_more_is_known_the_wider_a_ball():
 
 
 def test_the_more_noise_hides_the_narrower_a_ball():
-    known = np.linspace(0.01, 1, 11, dtype=np.float32)
+    known = jnp.linspace(0.01, 1, 11)
     factor = np.asarray(
-        growth_factor(jnp.float32(2), ops.Determined(0.4 * known, np.full(11, 0.4)))
+        growth_factor(jnp.float32(2), ops.Determined(0.4 * known, jnp.full(11, 0.4)))
     )
     assert (np.diff(factor) > 0).all()
     assert factor[0] < 0.02

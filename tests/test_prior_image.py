@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from small import IMAGES, KEYS, MLP, OPERATOR, begun, measured, shared, stylegan2
+from small import IMAGES, KEYS, MLP, OPERATOR, begun, measured, stylegan2
 
 from ilo_jax.errors import InputError
 from ilo_jax.solve import Method, Mse, Round, Variables, around, ilo, reconstruct, robust

@@ -9,23 +9,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
+from ilo_jax.app.boards import Boards
 from ilo_jax.app.measurements import save_measurement
-from ilo_jax.app.metrics import NOT_FINITE, OK, Row, evaluate, loses_colour
+from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, loses_colour
 from ilo_jax.app.pipeline import Reporter, padded
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Sample, batch_operator, measurement_error, stack
 from ilo_jax.app.starts import method_from, stacked_starts
+from ilo_jax.app.units import from_image
+from ilo_jax.files.images import to_uint8
 from ilo_jax.files.variables import image_of, save_variables
 from ilo_jax.solve import Choice, Result
 from ilo_jax.solve.batch import batch_mesh
+from ilo_jax.solve.reconstruct import CHUNK
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
     """Of `n` images: image and spread `[n, H, W, C]`, whether each is finite, and what they come
     from: of `--auto` the choice, else the images of the restarts, `[n, K, H, W, C]`, and the result
-    of all runs, those of an image one after the other."""
+    of all runs, those of an image one after the other. The errors `[n, K, T]` and, with
+    `--animate`, the frames `[T, n, H, W, C]`, uint8, are those after `steps`."""
 
     image: np.ndarray
     spread: np.ndarray
@@ -33,6 +38,7 @@ class Found:
     source: Choice | tuple[np.ndarray, Result]
     steps: Sequence[int] = ()
     errors: np.ndarray | None = None
+    frames: Sequence[np.ndarray] = ()
 
 
 def solve_batch(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> Found:
@@ -41,14 +47,12 @@ def solve_batch(run: Run, batch: list[Sample], size: int, reporter: Reporter) ->
         return _choose(run, batch, size, reporter)
     method, restarts = method_from(run, batch), run.restarts
     runs = [(sample, k + 1) for sample in batch for k in range(restarts)]
-    parts: list[Result] = []
-    seen: list[dict[int, np.ndarray]] = []
+    parts: list[_Part] = []
     for program in padded(runs, size):
         before = len(parts) * (method.max_steps or 0)
-        result, errors = _solve_program(run, method, program, reporter, before)
-        parts.append(jax.tree.map(np.asarray, result))
-        seen.append(errors)
-    result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *parts)
+        parts.append(_solve_program(run, method, program, reporter, before))
+    results = [part.result for part in parts]
+    result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *results)
     if _keeps_variables(run):
         images = [image_of(run.prior, _of_run(result.x, i)) for i in range(len(runs))]
         result = result.replace(image=np.stack(images))
@@ -60,10 +64,24 @@ def solve_batch(run: Run, batch: list[Sample], size: int, reporter: Reporter) ->
         image = solve.consistent(run.prior, operator, measurement, image)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
-    errors = np.concatenate([np.stack(list(part.values()), 1) for part in seen])[: len(runs)]
-    errors = errors.reshape(len(batch), restarts, -1)
-    source = (image, result)
-    return Found(image.mean(1), image.std(1), finite, source, list(seen[0]), errors)
+    errors = np.concatenate([np.stack(list(part.errors.values()), 1) for part in parts])
+    errors = errors[: len(runs)].reshape(len(batch), restarts, -1)
+    frames = [
+        np.concatenate(of_step)[: len(runs)].reshape(image.shape).mean(1).round().astype(np.uint8)
+        for of_step in zip(*(part.frames for part in parts), strict=True)
+    ]
+    source, steps = (image, result), list(parts[0].errors)
+    return Found(image.mean(1), image.std(1), finite, source, steps, errors, frames)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What came of a program: the result in NumPy, the least error so far, `[n]`, by the steps
+    taken, and with `--animate` the best images so far, `[n, H, W, C]`, uint8, after the same."""
+
+    result: Result
+    errors: dict[int, np.ndarray]
+    frames: list[np.ndarray]
 
 
 def _solve_program(
@@ -72,9 +90,8 @@ def _solve_program(
     runs: list[tuple[Sample, int]],
     reporter: Reporter,
     before: int,
-) -> tuple[Result, dict[int, np.ndarray]]:
-    """Of samples, each with the number of the restart, from 1; and their least error so far, `[n]`,
-    by the steps taken."""
+) -> _Part:
+    """Of samples, each with the number of the restart, from 1."""
     samples = [sample for sample, _ in runs]
     measurement, reference = (
         None if field[0] is None else stack(field)
@@ -83,24 +100,29 @@ def _solve_program(
     keys = jnp.stack([run.image_key(sample.file) for sample in samples])
     keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
 
-    errors: dict[int, np.ndarray] = {}
-
-    def progress(steps: int, error: jax.Array) -> None:
-        errors[steps] = np.asarray(error)  # JAX runs ahead of its results; the bar must not
-        reporter.progress(before + steps)
-
-    result = solve.reconstruct(
+    initial = stacked_starts(run, runs)
+    mesh, total = batch_mesh(len(runs)), method.max_steps
+    assert total is not None
+    state = solve.init(
         run.prior,
         batch_operator(samples),
         measurement,
         keys,
         method,
         reference=reference,
-        initial=stacked_starts(run, runs),
-        progress=progress,
-        mesh=batch_mesh(len(runs)),
+        initial=initial,
+        center=None if run.earlier is None else initial,
+        mesh=mesh,
     )
-    return result, errors
+    errors, frames = dict[int, np.ndarray](), []
+    for taken in range(0, total, CHUNK):
+        state, steps = solve.steps(state, CHUNK, mesh), min(taken + CHUNK, total)
+        best = state.search.best
+        errors[steps] = np.asarray(best.error)  # JAX runs ahead of its results; the bar must not
+        if run.settings.animate:
+            frames.append(to_uint8(np.asarray(best.image)))
+        reporter.progress(before + steps)
+    return _Part(jax.tree.map(np.asarray, solve.finish(state)), errors, frames)
 
 
 def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> Found:
@@ -132,6 +154,7 @@ def write_batch(
     found: Found,
     seconds: float,
     reporter: Reporter,
+    boards: Boards | None = None,
 ) -> None:
     """Writes what was found of samples, each of which took so many seconds.
 
@@ -165,6 +188,10 @@ def write_batch(
             )
         )
         _keep(run, results, sample, found, i)
+        if boards is not None:
+            errors = None if found.errors is None else found.errors[i]
+            metrics = {metric: getattr(rows[-1], metric) for metric in METRICS}
+            boards.add(name, image, metrics, found.steps, errors)
     results.add(rows, [found.image[i] if found.finite[i] else None for i in batch])
 
 
@@ -174,9 +201,14 @@ def _keep(run: Run, results: Results, sample: Sample, found: Found, i: int) -> N
     if run.restarts > 1:
         results.add_spread(name, found.spread[i])
     if settings.save_arrays:
-        results.add_array(name, found.image[i])
+        image = found.image[i]
+        image = image if sample.units is None else from_image(image, sample.units)
+        results.add_array(name, image, settings.save_arrays)
     if found.errors is not None:
         results.add_history(name, found.steps, found.errors[i])
+    if settings.animate:
+        frames = [*(of_batch[i] for of_batch in found.frames), to_uint8(found.image[i])]
+        results.add_animation(name, settings.animate, frames)
     if settings.save_measurement:
         save_measurement(results.measurement(name), sample.operator, sample.measurement)
     if isinstance(found.source, Choice):

@@ -31,6 +31,12 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
     for name, given in (("--shard", shard), ("--ray", address)):
         if given and args.video:
             raise InputError(f"{name}: expected without --video, whose frames follow one another")
+    for name, given in (
+        ("--tensorboard", settings.tensorboard),
+        ("--prior-image", settings.earlier),
+    ):
+        if address and given:
+            raise InputError(f"{name}: expected without --ray")
     if address and getattr(args, "batch_size", None) == "auto":
         raise InputError("--batch-size auto: expected a number with --ray, the same on all workers")
     notes: list[str] = []

@@ -1,45 +1,17 @@
 """A task over a folder of images: from files to measurements to results."""
 
 import dataclasses
-<<<<<<< HEAD
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-=======
 from collections.abc import Sequence
->>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-<<<<<<< HEAD
-from ilo_jax import solve
+from ilo_jax.app.batch import Found, solve_batch, steps_of_choice, write_batch
 from ilo_jax.app.boards import Boards
 from ilo_jax.app.earlier import Inversions
-from ilo_jax.app.finish import finish
-from ilo_jax.app.inputs import Inputs, kept
-from ilo_jax.app.measurements import save_measurement
-from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, loses_colour
-from ilo_jax.app.pipeline import Pipeline, Reporter, padded
-from ilo_jax.app.results import Results
-from ilo_jax.app.run import Run
-from ilo_jax.app.samples import (
-    Reader,
-    Sample,
-    batch_operator,
-    measurement_error,
-    stack,
-)
-from ilo_jax.app.starts import frame_before, method_from, stacked_starts, with_start
-from ilo_jax.app.units import from_image
-from ilo_jax.files.images import to_uint8
-from ilo_jax.files.variables import image_of, save_variables
-from ilo_jax.solve import Choice, Result
-from ilo_jax.solve.batch import batch_mesh
-from ilo_jax.solve.reconstruct import CHUNK
-=======
-from ilo_jax.app.batch import Found, solve_batch, steps_of_choice, write_batch
 from ilo_jax.app.finish import finish
 from ilo_jax.app.inputs import Inputs, kept
 from ilo_jax.app.metrics import Row
@@ -48,7 +20,6 @@ from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Reader, Sample
 from ilo_jax.app.starts import frame_before, method_from, with_start
->>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,23 +89,14 @@ def _solve_missing(
 
     def write(batch: list[Sample], found: Found, seconds: float) -> None:
         nonlocal tried
-<<<<<<< HEAD
-        _write(run, results, batch, found, seconds, reporter, boards)
-=======
-        write_batch(run, results, dict(enumerate(batch)), found, seconds, reporter)
->>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
+        write_batch(run, results, dict(enumerate(batch)), found, seconds, reporter, boards)
         tried += len(batch)
 
     boards = Boards(results.out / "tensorboard") if run.settings.tensorboard and missing else None
     # By itself, a run is in a program of its own, whose sums are the same wherever it is.
     width, devices = (1, 1) if run.settings.reproducible else (run.width * run.restarts, None)
-<<<<<<< HEAD
     pipeline = Pipeline(
-        solve=lambda batch, size: _solve(run, batch, size, reporter),
-=======
-    Pipeline(
         solve=lambda batch, size: solve_batch(run, batch, size, reporter),
->>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
         write=write,
         begin=begin,
         name=lambda sample: sample.file,
@@ -148,208 +110,3 @@ def _solve_missing(
     with boards or nullcontext():
         pipeline.run(reader.read(missing, complete, alone), reporter.say)
     return bool(missing)
-<<<<<<< HEAD
-
-
-@dataclasses.dataclass(frozen=True)
-class _Found:
-    """Of `n` images: image and spread `[n, H, W, C]`, whether each is finite, and what they come
-    from: of `--auto` the choice, else the images of the restarts, `[n, K, H, W, C]`, and the result
-    of all runs, those of an image one after the other. The errors `[n, K, T]` and, with
-    `--animate`, the frames `[T, n, H, W, C]`, uint8, are those after `steps`."""
-
-    image: np.ndarray
-    spread: np.ndarray
-    finite: np.ndarray
-    source: Choice | tuple[np.ndarray, Result]
-    steps: Sequence[int] = ()
-    errors: np.ndarray | None = None
-    frames: Sequence[np.ndarray] = ()
-
-
-def _solve(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
-    if run.auto is not None:
-        return _choose(run, batch, size, reporter)
-    method, restarts = method_from(run, batch), run.restarts
-    runs = [(sample, k + 1) for sample in batch for k in range(restarts)]
-    parts: list[_Part] = []
-    for program in padded(runs, size):
-        before = len(parts) * (method.max_steps or 0)
-        parts.append(_solve_program(run, method, program, reporter, before))
-    results = [part.result for part in parts]
-    result: Result = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(runs)], *results)
-    if _keeps_variables(run):
-        images = [image_of(run.prior, _of_run(result.x, i)) for i in range(len(runs))]
-        result = result.replace(image=np.stack(images))
-    image = jnp.clip(result.image, -1, 1)
-    if run.settings.consistent:
-        samples = [sample for sample, _ in runs]
-        operator = batch_operator(samples)
-        measurement = stack([sample.measurement for sample in samples])
-        image = solve.consistent(run.prior, operator, measurement, image)
-    image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
-    finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
-    errors = np.concatenate([np.stack(list(part.errors.values()), 1) for part in parts])
-    errors = errors[: len(runs)].reshape(len(batch), restarts, -1)
-    frames = [
-        np.concatenate(of_step)[: len(runs)].reshape(image.shape).mean(1).round().astype(np.uint8)
-        for of_step in zip(*(part.frames for part in parts), strict=True)
-    ]
-    source, steps = (image, result), list(parts[0].errors)
-    return _Found(image.mean(1), image.std(1), finite, source, steps, errors, frames)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """What came of a program: the result in NumPy, the least error so far, `[n]`, by the steps
-    taken, and with `--animate` the best images so far, `[n, H, W, C]`, uint8, after the same."""
-
-    result: Result
-    errors: dict[int, np.ndarray]
-    frames: list[np.ndarray]
-
-
-def _solve_program(
-    run: Run,
-    method: solve.Method,
-    runs: list[tuple[Sample, int]],
-    reporter: Reporter,
-    before: int,
-) -> _Part:
-    """Of samples, each with the number of the restart, from 1."""
-    samples = [sample for sample, _ in runs]
-    measurement, reference = (
-        None if field[0] is None else stack(field)
-        for field in zip(*((s.measurement, s.reference) for s in samples), strict=True)
-    )
-    keys = jnp.stack([run.image_key(sample.file) for sample in samples])
-    keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
-
-    initial = stacked_starts(run, runs)
-    mesh, total = batch_mesh(len(runs)), method.max_steps
-    assert total is not None
-    state = solve.init(
-        run.prior,
-        batch_operator(samples),
-        measurement,
-        keys,
-        method,
-        reference=reference,
-        initial=initial,
-        center=None if run.earlier is None else initial,
-        mesh=mesh,
-    )
-    errors, frames = dict[int, np.ndarray](), []
-    for taken in range(0, total, CHUNK):
-        state, steps = solve.steps(state, CHUNK, mesh), min(taken + CHUNK, total)
-        best = state.search.best
-        errors[steps] = np.asarray(best.error)  # JAX runs ahead of its results; the bar must not
-        if run.settings.animate:
-            frames.append(to_uint8(np.asarray(best.image)))
-        reporter.progress(before + steps)
-    return _Part(jax.tree.map(np.asarray, solve.finish(state)), errors, frames)
-
-
-def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> _Found:
-    assert run.auto is not None
-    steps = _steps_of_choice(run) * len(batch)
-    choice = solve.reconstruct_auto(
-        run.prior,
-        batch_operator(batch),
-        stack([sample.measurement for sample in batch]),
-        jnp.stack([run.image_key(sample.file) for sample in batch]),
-        run.method,
-        run.auto,
-        batch_size=size,
-        progress=lambda done, total: reporter.progress(done * steps // total),
-    )
-    return _Found(choice.image, choice.spread, choice.status == solve.OK, choice)
-
-
-def _steps_of_choice(run: Run) -> int:
-    """Of an image, about."""
-    assert run.auto is not None
-    return round(run.auto.cost * (run.method.max_steps or 0))
-
-
-def _write(
-    run: Run,
-    results: Results,
-    batch: list[Sample],
-    found: _Found,
-    seconds: float,
-    reporter: Reporter,
-    boards: Boards | None,
-) -> None:
-    rows = []
-    for i, sample in enumerate(batch):
-        name, image = sample.file.stem, found.image[i]
-        if not found.finite[i]:
-            reporter.say(f"failed: {sample.file}: {NOT_FINITE}")
-            rows.append(Row(name, None, None, None, seconds, sample.digest, NOT_FINITE))
-            continue
-        scores: Mapping[str, Any] = {"psnr_db": None, "ssim": None}
-        if sample.truth is not None:
-            scores = evaluate(sample.truth, image)._asdict()
-        if sample.truth is not None and loses_colour(sample.truth, image):
-            reporter.say(
-                f"{sample.file.name}: in colour, and its reconstruction is grey: expected images "
-                "like the generator's"
-            )
-        error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)
-        rows.append(
-            Row(
-                name=name,
-                measurement_mse=float(error),
-                seconds=seconds,
-                input=sample.digest,
-                status=OK,
-                **scores,
-            )
-        )
-        _keep(run, results, sample, found, i)
-        if boards is not None:
-            errors = None if found.errors is None else found.errors[i]
-            metrics = {metric: getattr(rows[-1], metric) for metric in METRICS}
-            boards.add(name, image, metrics, found.steps, errors)
-    images = [image if ok else None for image, ok in zip(found.image, found.finite, strict=True)]
-    results.add(rows, images)
-
-
-def _keep(run: Run, results: Results, sample: Sample, found: _Found, i: int) -> None:
-    """Saves what goes with the image of number `i` in its batch."""
-    name, settings = sample.file.stem, run.settings
-    if run.restarts > 1:
-        results.add_spread(name, found.spread[i])
-    if settings.save_arrays:
-        image = found.image[i]
-        image = image if sample.units is None else from_image(image, sample.units)
-        results.add_array(name, image, settings.save_arrays)
-    if found.errors is not None:
-        results.add_history(name, found.steps, found.errors[i])
-    if settings.animate:
-        frames = [*(of_batch[i] for of_batch in found.frames), to_uint8(found.image[i])]
-        results.add_animation(name, settings.animate, frames)
-    if settings.save_measurement:
-        save_measurement(results.measurement(name), sample.operator, sample.measurement)
-    if isinstance(found.source, Choice):
-        results.add_choice(name, found.source.of_image(i))
-        return
-    images, result = found.source
-    for k in range(run.restarts):
-        if settings.keep_samples:
-            results.add_sample(name, k, images[i, k])
-        if _keeps_variables(run):
-            one: Result = _of_run(result, i * run.restarts + k)
-            path = results.variables(name, k if run.restarts > 1 else None)
-            save_variables(path, one.x, one.image, one.error)
-
-
-def _keeps_variables(run: Run) -> bool:
-    return run.settings.save_variables or run.settings.video is not None
-
-
-def _of_run(tree: Any, i: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[i], tree)
-=======
->>>>>>> f868b38d6bd7ebf992dfd449f45255546097602a
