@@ -52,7 +52,7 @@ def main() -> None:
             after = consistent(prior(), operator, y, image)
             before_db, after_db = (psnr_db(x, truth).mean().item() for x in (image, after))
             grey = (x.mean(-1) for x in (image, y, truth))  # a grey value is measured three times
-            part = fitted(*grey, variance=float(operator.noise_variance) / 3) / share
+            part = fitted(*grey, variance=float(jnp.asarray(operator.noise_variance)) / 3) / share
             print(f"| {sigma:g} | {name} | {before_db:.2f} | {after_db:.2f} | {part:.2f} |")
 
 
