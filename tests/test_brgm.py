@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracle.brgm import SPREAD, codes, images
-from small import CONFIG, MLP, in_numpy, random_weights
+from small import MLP, in_numpy, random_weights
 
 from ilo_jax import lpips, ops
 from ilo_jax.errors import InputError
@@ -31,8 +31,9 @@ def prior():
     one: Any = np.ones_like(large)
     unit = float(MappingProxy(large, one).spread())
     spread: Any = np.full(len(mean), SPREAD / unit, np.float32)
-    generator = random_weights(dataclasses.replace(CONFIG, channels=(4, 4, 4), w_dim=len(mean)))
-    return StyleGAN2(dataclasses.replace(generator, w_avg=mean, proxy=MappingProxy(large, spread)))
+    return StyleGAN2(
+        dataclasses.replace(random_weights(), w_avg=mean, proxy=MappingProxy(large, spread))
+    )
 
 
 @pytest.mark.parametrize("name", ["gaussian", "cosine"])
@@ -64,7 +65,7 @@ def test_a_small_measurement_is_compared_at_the_generator_s_size():
     weights = (np.ones((3, 3, 3, 2), np.float32), np.ones(2, np.float32), np.ones(2, np.float32))
     network = jax.jit(lambda *w: lpips.prepare((Stage((Conv(),)),), *([x] for x in w)))(*weights)
     operator = ops.superresolution(generator.image_shape, 4)
-    small: np.ndarray = np.linspace(-1, 1, 4 * 4 * 3, dtype=np.float32).reshape(4, 4, 3)
+    small: np.ndarray = np.linspace(-1, 1, 2 * 2 * 3, dtype=np.float32).reshape(2, 2, 3)
     term = PerceptualEnlarged(network)
     found = term.prepare(generator, operator, Data(small))
     expected = lpips.features(network, jnp.asarray(small.repeat(4, 0).repeat(4, 1)))

@@ -101,6 +101,7 @@ def test_langevin_samples_the_posterior():
     assert np.sqrt(2 * rate) < 0.5 * states.std(0).min()
 
 
+@pytest.mark.slow
 def test_a_score_is_minus_the_gradient_of_its_term():
     prior, operator, y, *_ = problem()
     normal_score = jax.tree_util.Partial(lambda x: jax.tree.map(lambda leaf: -leaf, x))

@@ -33,6 +33,7 @@ def test_the_gaussian_is_the_nearest_to_the_posterior():
     assert (image.shape[1], 0.5) == (PIXELS, SIGMA)
 
 
+@pytest.mark.slow
 def test_terms_are_of_what_is_drawn_and_noise_maps_stay():
     prior = Variational(stylegan2(), "w_plus")
     start = prior.starts()["random"](jax.random.key(0))
@@ -54,7 +55,7 @@ def test_terms_are_of_what_is_drawn_and_noise_maps_stay():
 
 def test_another_prior_is_refused():
     with pytest.raises(InputError, match=r"prior Sequential: expected Variational\(prior\)"):
-        variational(MLP)
+        variational(MLP)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="space w: expected one of inputs"):
         Variational(MLP, "w").starts()["random"](jax.random.key(0))
     with pytest.raises(InputError, match="steps 1,2: expected one number"):

@@ -36,12 +36,12 @@ class Variational(Prior):
     Attributes:
       prior: the generator.
       space: which of its spaces is fitted; its first by default.
-      spread: standard deviations at the start, as multiples of `Prior.unit`.
+      begin_std: standard deviations at the start, as multiples of `Prior.unit`.
     """
 
     prior: Prior
     space: str | None = flax.struct.field(pytree_node=False, default=None)
-    spread: float = flax.struct.field(pytree_node=False, default=0.1)
+    begin_std: float = flax.struct.field(pytree_node=False, default=0.1)
 
     @property
     def regularizers(self) -> Mapping[str, Callable]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -75,7 +75,7 @@ class Variational(Prior):
         def around(start: Callable[[jax.Array], Inputs]) -> Callable[[jax.Array], Gaussian]:
             def begin(key: jax.Array) -> Gaussian:
                 mean, unit = start(key), self.prior.unit(self.space)
-                log_std = jnp.log(self.spread * jnp.asarray(unit, jnp.float32))
+                log_std = jnp.log(self.begin_std * jnp.asarray(unit, jnp.float32))
                 spreads = jax.tree.map(lambda leaf: jnp.full_like(leaf, log_std), mean)
                 return Gaussian(mean, spreads, jax.tree.map(jnp.zeros_like, mean))
 
@@ -169,4 +169,4 @@ def variational(
 
 def _sum_where(masks: Masks, values: Any) -> jax.Array:
     sums = jax.tree.map(lambda m, x: jnp.sum(jnp.where(m, x, 0)), masks, values)
-    return sum(jax.tree.leaves(sums), start=jnp.float32(0))
+    return jnp.asarray(sum(jax.tree.leaves(sums)))

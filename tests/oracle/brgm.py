@@ -27,7 +27,7 @@ def images() -> Iterator[np.ndarray]:
 def codes() -> tuple[np.ndarray, np.ndarray]:
     """W+ `[L, d]`, and a mean of W `[d]`."""
     random = np.random.default_rng(0)
-    w, mean = random.normal(size=(6, 16)), random.normal(size=16)
+    w, mean = random.normal(size=(4, 16)), random.normal(size=16)
     return w.astype(np.float32), mean.astype(np.float32)
 
 
