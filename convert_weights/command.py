@@ -12,7 +12,7 @@ from convert_weights.sources import NETWORKS, cache_folder
 from ilo_jax.errors import InputError
 from ilo_jax.priors import NO_FACTS
 
-FACTS = ("growth", "scarce", "residual", "batch", "grey", "notice", "licence")
+FACTS = ("growth", "scarce", "residual", "reach", "batch", "grey", "notice", "licence")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +55,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
             "residual",
             "MSE",
             "mean squared distance of images of its kind from its range, of values in [-1, 1]",
+        ),
+        (
+            "reach",
+            "MSE",
+            "mean squared error that CSGM leaves of images of its kind (benchmarks/reach.py); what "
+            "is far beyond is said to be of another kind",
         ),
     ):
         default = getattr(NO_FACTS, name)

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -43,9 +44,8 @@ def save(image, path, unpacked=True):
 def test_a_slice_is_the_same_however_a_volume_is_stored(kind, tmp_path):
     path = tmp_path / "x.nii"
     for codes in ORIENTATIONS:
-        turned = UPRIGHT.as_reoriented(
-            nibabel.orientations.ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
-        )
+        to: Any = nibabel.orientations.ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
+        turned = UPRIGHT.as_reoriented(to)
         assert "".join(nibabel.aff2axcodes(turned.affine)) == codes
         save(kind(np.asarray(turned.dataobj), turned.affine), path)
         for z in (0, 5):

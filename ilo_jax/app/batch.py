@@ -10,8 +10,9 @@ import numpy as np
 
 from ilo_jax import solve
 from ilo_jax.app.boards import Boards
+from ilo_jax.app.doubt import doubt_of
 from ilo_jax.app.measurements import save_measurement
-from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, loses_colour
+from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate
 from ilo_jax.app.pipeline import Reporter, padded
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
@@ -171,11 +172,8 @@ def write_batch(
         scores: Mapping[str, Any] = {"psnr_db": None, "ssim": None}
         if sample.truth is not None:
             scores = evaluate(sample.truth, image)._asdict()
-        if sample.truth is not None and loses_colour(sample.truth, image):
-            reporter.say(
-                f"{sample.file.name}: in colour, and its reconstruction is grey: expected images "
-                "like the generator's"
-            )
+        if doubt := doubt_of(run, sample, image, _of_csgm(run, found, i)):
+            reporter.say(f"{sample.file.name}: {doubt}: expected images like the generator's")
         error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)
         rows.append(
             Row(
@@ -193,6 +191,14 @@ def write_batch(
             metrics = {metric: getattr(rows[-1], metric) for metric in METRICS}
             boards.add(name, image, metrics, found.steps, errors)
     results.add(rows, [found.image[i] if found.finite[i] else None for i in batch])
+
+
+def _of_csgm(run: Run, found: Found, i: int) -> np.ndarray | None:
+    """Images behind the first round of each restart."""
+    if isinstance(found.source, Choice):
+        return None
+    of_runs = np.asarray(found.source[1].rounds[0].image)
+    return of_runs[i * run.restarts : (i + 1) * run.restarts]
 
 
 def _keep(run: Run, results: Results, sample: Sample, found: Found, i: int) -> None:

@@ -102,7 +102,7 @@ def _expect_units(path: Path, operator: Operator, y: Any) -> None:
     if operator.measures_k_space:
         low, high, what = *_ZERO_FILLED, "magnitudes of the zero-filled image"
         largest = _zero_filled(y).max()
-    elif operator.measures_image and _is_linear(operator):
+    elif operator.measures_image and is_linear(operator):
         low, high, what = 0.0, _LARGEST, "values"
         largest = np.abs(y).max()
     else:
@@ -139,7 +139,7 @@ def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) ->
     Raises:
       InputError: as `resolved`, or the operator is not linear.
     """
-    if not _is_linear(operator):
+    if not is_linear(operator):
         raise InputError(f"{path}: --range with an array: expected a linear task")
     black, white = resolved(path, operator, y, limits)
     assert white is not None
@@ -149,11 +149,11 @@ def converted(path: Path, operator: Operator, y: Measurement, limits: Limits) ->
     return jax.tree.map(lambda y, one: np.float32(scale) * y + np.float32(offset) * one, y, of_one)
 
 
-def _is_linear(operator: Operator) -> bool:
+def is_linear(operator: Operator) -> bool:
     """But for its noise."""
     operator = noiseless(operator)
     if isinstance(operator, Composed):
-        return all(_is_linear(part) for part in operator.operators)
+        return all(is_linear(part) for part in operator.operators)
     return isinstance(operator, LinearOperator)
 
 

@@ -3,7 +3,7 @@ the left."""
 
 import gzip
 import io
-from typing import IO, Any, cast
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -51,7 +51,7 @@ def read_nifti(
     content = head + stream.read(max(start + size - len(head), 0))
     if len(content) < start + size:
         raise InputError("a truncated NIfTI file; expected its first volume")
-    holder = nibabel.FileHolder(fileobj=cast(IO[bytes], io.BytesIO(content)))
+    holder = nibabel.FileHolder(fileobj=io.BytesIO(content))
     image: Any = image_type.from_file_map({"header": holder, "image": holder})
     to_anatomy = nibabel.orientations.io_orientation(image.affine)
     across = [int(axis) if axis == axis else i for i, axis in enumerate(to_anatomy[:, 0])]

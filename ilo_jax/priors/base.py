@@ -42,6 +42,8 @@ class Facts:
       scarce: the share of an image up to which, were there no noise, a measurement determines so
         little that ILO is better begun from the mean of W (`solve.usual`).
       residual: mean squared distance of images of its kind from its range, of values in [-1, 1].
+      reach: mean squared error that CSGM leaves of images of its kind, of values in [-1, 1]; 0 if
+        unknown.
       grey: whether all channels of its images are equal.
       notice: what must be said wherever its images are shown; empty for nothing.
       licence: of its weights and images.
@@ -52,6 +54,7 @@ class Facts:
     growth: float = 0.0
     scarce: float = 0.0
     residual: float = 0.01
+    reach: float = 0.0
     grey: bool = False
     notice: str = ""
     licence: str = ""
@@ -63,6 +66,7 @@ class Facts:
             "growth is no number from 0 up": _is_number(self.growth),
             "scarce is no number from 0 to 1": _is_number(self.scarce) and self.scarce <= 1,
             "residual is no number above 0": _is_number(self.residual) and self.residual > 0,
+            "reach is no number from 0 up": _is_number(self.reach),
             "grey is no truth value": type(self.grey) is bool,
             "notice is no line of text": _is_line(self.notice),
             "licence is no line of text": _is_line(self.licence),
