@@ -5,10 +5,12 @@ import csv
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from outputs import rows, summary, table
 from PIL import Image
 from skimage import metrics
 
 from ilo_jax import lpips
+from ilo_jax.app.demo import SAMPLES
 from ilo_jax.files.images import from_uint8
 
 looks_at_files = True
@@ -58,6 +60,32 @@ def test_lpips_is_the_network_s(solve, tmp_path, folders):
     with (tmp_path / "table.csv").open(newline="") as file:
         value = float(next(csv.DictReader(file))["lpips"])
     assert value == pytest.approx(float(lpips.lpips(lpips.load("vgg"), found, truth)), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_lpips_of_a_run_is_that_of_its_folder(solve, tmp_path):
+    sample = next(SAMPLES.glob("*.png"))
+    line = f"superres --factor 4 --images {sample} --steps 2,2 --lpips --out {{out}}"
+    assert solve(line).code == 0
+    assert solve(f"evaluate {{out}}/images {SAMPLES} --lpips --table {{tmp}}/table.csv").code == 0
+    (run,), (folder,) = rows(tmp_path / "out"), table(tmp_path / "table.csv")
+    for metric in folder.keys() - {"name"}:
+        assert float(run[metric]) == pytest.approx(float(folder[metric]), rel=1e-4)
+    assert summary(tmp_path / "out")["lpips"]["mean"] == pytest.approx(float(run["lpips"]), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--images photos", "8x8"),
+        ("--images photos --measured", "--lpips: expected without --measured"),
+    ],
+)
+def test_a_run_without_lpips_is_refused_at_once(solve, options, message, tmp_path):
+    done = solve(f"invert --lpips --generator gen --out {{out}} {options}")
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_folders_are_refused_in_one_line(solve, tmp_path, folders):

@@ -11,7 +11,7 @@ import numpy as np
 from ilo_jax import solve
 from ilo_jax.app.boards import Boards
 from ilo_jax.app.measurements import save_measurement
-from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, loses_colour
+from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, loses_colour, perceptual
 from ilo_jax.app.pipeline import Reporter, padded
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
@@ -171,6 +171,8 @@ def write_batch(
         scores: Mapping[str, Any] = {"psnr_db": None, "ssim": None}
         if sample.truth is not None:
             scores = evaluate(sample.truth, image)._asdict()
+            if run.settings.lpips:
+                scores |= {"lpips": perceptual(sample.truth, image)}
         if sample.truth is not None and loses_colour(sample.truth, image):
             reporter.say(
                 f"{sample.file.name}: in colour, and its reconstruction is grey: expected images "

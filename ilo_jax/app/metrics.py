@@ -5,9 +5,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.files.images import to_uint8
+from ilo_jax import lpips
+from ilo_jax.files.images import from_uint8, to_uint8
 
 SSIM_WINDOW = 7
 
@@ -21,6 +24,7 @@ class Row:
     Attributes:
       name: the image's file name without its extension.
       psnr_db, ssim, mae, nrmse: against the truth; None without one (an empty cell). See `Scores`.
+      lpips: as `perceptual` has it; None where it was not asked for.
       measurement_mse: mean square error of the reconstruction's measurements; None without an
         image.
       seconds: the image's share of its batch's time; None of a file that cannot be read.
@@ -37,9 +41,10 @@ class Row:
     status: str = OK
     mae: float | None = None
     nrmse: float | None = None
+    lpips: float | None = None
 
 
-METRICS = ("psnr_db", "ssim", "mae", "nrmse", "measurement_mse", "seconds")
+METRICS = ("psnr_db", "ssim", "mae", "nrmse", "lpips", "measurement_mse", "seconds")
 COLUMNS = ("name", *METRICS, "input", "status")
 
 
@@ -77,6 +82,23 @@ def evaluate(truth: np.ndarray, image: np.ndarray) -> Scores:
     rmse, size = math.sqrt(np.mean((x - y) ** 2)), math.sqrt(np.mean(x**2))
     nrmse = rmse / size if size else (math.inf if rmse else 0.0)
     return Scores(psnr_db, ssim, float(np.mean(np.abs(x - y))), nrmse)
+
+
+def perceptual(truth: np.ndarray, image: np.ndarray) -> float:
+    """LPIPS by VGG of an image and the truth as they are saved, at 256 px where they are larger;
+    both `[H, W, C]` in [-1, 1].
+
+    Raises:
+      InputError: its weights are not installed, or the images are too small for it.
+    """
+    pair = (jnp.asarray(from_uint8(to_uint8(x))) for x in (truth, image))
+    return float(_distance(lpips.load("vgg"), *pair))
+
+
+@jax.jit
+def _distance(network: lpips.Lpips, truth: jax.Array, image: jax.Array) -> jax.Array:
+    p, q = (lpips.features(network, lpips.resized(x)) for x in (truth, image))
+    return lpips.distance(p, q)
 
 
 def loses_colour(truth: np.ndarray, image: np.ndarray) -> bool:
