@@ -272,7 +272,7 @@ def test_the_page_in_a_browser(served, tmp_path):
         Image.fromarray(colours).save(tmp_path / "colours.png")
         (tmp_path / "text.png").write_text("hello")
         find("#upload input, input[type=file]").send_keys(str(tmp_path / "text.png"))
-        until(lambda: "not an image" in find("body").text)
+        until(lambda: "text.png: " in find("body").text)
         find("#upload input, input[type=file]").send_keys(str(tmp_path / "colours.png"))
         time.sleep(3)
         choose("quick (")
