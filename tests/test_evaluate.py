@@ -11,6 +11,7 @@ from skimage import metrics
 
 from ilo_jax import lpips
 from ilo_jax.app.demo import SAMPLES
+from ilo_jax.app.metrics import evaluate
 from ilo_jax.files.images import from_uint8
 
 looks_at_files = True
@@ -51,6 +52,31 @@ def test_metrics_are_those_of_scikit_image(solve, tmp_path, folders):
             rel=1e-5,
         )
     assert f"{np.mean([row['psnr_db'] for row in rows.values()]):.6g}" in done.out
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # PyTorch's own
+def test_metrics_are_those_of_torchmetrics(folders):
+    torch = pytest.importorskip("torch", reason="needs pip install torch torchmetrics")
+    theirs = pytest.importorskip("torchmetrics", reason="needs pip install torchmetrics")
+    found, truth = (
+        torch.from_numpy(np.stack(list(images.values())).transpose(0, 3, 1, 2).copy()) / 255.0
+        for images in folders
+    )
+    for i, name in enumerate(folders[0]):
+        ours = evaluate(from_uint8(folders[1][name]), from_uint8(folders[0][name]))
+        a, b = found[i : i + 1], truth[i : i + 1]
+        psnr = theirs.image.PeakSignalNoiseRatio(data_range=1.0)(a, b)
+        ssim = theirs.image.StructuralSimilarityIndexMeasure(
+            gaussian_kernel=False, kernel_size=7, data_range=1.0
+        )(a, b)
+        nrmse = theirs.NormalizedRootMeanSquaredError(normalization="l2")(a.ravel(), b.ravel())
+        mae = theirs.MeanAbsoluteError()(a, b)
+        # Theirs is over the sum of squares of the truth, ours and scikit-image's over their mean.
+        expected = [float(psnr), float(mae), float(nrmse) * np.sqrt(b.numel())]
+        assert [ours.psnr_db, ours.mae, ours.nrmse] == pytest.approx(expected, rel=1e-4)
+        # Theirs divides by the number of pixels of a window, scikit-image's by one less.
+        assert ours.ssim == pytest.approx(float(ssim), abs=0.01)
 
 
 @pytest.mark.slow
