@@ -28,7 +28,7 @@ from ilo_jax.app.page.choices import KINDS, PAINTED, Chosen
 from ilo_jax.app.page.classical import biharmonic_image
 from ilo_jax.app.page.command import main
 from ilo_jax.app.page.pictures import archive, shown
-from ilo_jax.app.page.search import Look, classical, measure, search
+from ilo_jax.app.page.search import Look, classical, doubts, measure, search
 from ilo_jax.app.run import load_prior
 from ilo_jax.app.samples import ERROR_SCALE
 from ilo_jax.files.images import from_uint8
@@ -125,6 +125,15 @@ def test_the_biharmonic_image_keeps_what_is_seen_and_a_flat_image_is_flat(seed, 
     flat = np.float32(level) * np.ones_like(truth)
     found = np.asarray(biharmonic_image(operator, jnp.asarray(mask * flat)))
     np.testing.assert_allclose(found, flat, atol=1e-3)
+
+
+@pytest.mark.parametrize(("near", "count"), [(0.0, 0), (0.5, 1)])
+def test_a_result_that_is_far_from_the_image_is_doubted(problem, near, count):
+    *_, last = looks(problem)
+    truth = problem.sample.truth
+    assert len(doubts(problem, last._replace(ilo=np.clip(truth + near, -1, 1)))) == count
+    grey = np.broadcast_to(truth.mean(-1, keepdims=True), truth.shape)
+    assert "in colour" in doubts(problem, last._replace(ilo=grey))[0]
 
 
 def test_amounts_suit_the_size_of_the_images():
@@ -273,8 +282,9 @@ def test_the_page_in_a_browser(served, tmp_path):
         (tmp_path / "text.png").write_text("hello")
         find("#upload input, input[type=file]").send_keys(str(tmp_path / "text.png"))
         until(lambda: "text.png: " in find("body").text)
+        preview = find(".pictures.one img").get_attribute("src")
         find("#upload input, input[type=file]").send_keys(str(tmp_path / "colours.png"))
-        time.sleep(3)
+        until(lambda: find(".pictures.one img").get_attribute("src") != preview)
         choose("quick (")
         reconstruct()
         assert "never seen such images" in status()
