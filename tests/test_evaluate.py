@@ -5,10 +5,13 @@ import csv
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from outputs import rows, summary, table
 from PIL import Image
 from skimage import metrics
 
 from ilo_jax import lpips
+from ilo_jax.app.demo import SAMPLES
+from ilo_jax.app.metrics import evaluate
 from ilo_jax.files.images import from_uint8
 
 looks_at_files = True
@@ -52,12 +55,63 @@ def test_metrics_are_those_of_scikit_image(solve, tmp_path, folders):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # PyTorch's own
+def test_metrics_are_those_of_torchmetrics(folders):
+    torch = pytest.importorskip("torch", reason="needs pip install torch torchmetrics")
+    theirs = pytest.importorskip("torchmetrics", reason="needs pip install torchmetrics")
+    found, truth = (
+        torch.from_numpy(np.stack(list(images.values())).transpose(0, 3, 1, 2).copy()) / 255.0
+        for images in folders
+    )
+    for i, name in enumerate(folders[0]):
+        ours = evaluate(from_uint8(folders[1][name]), from_uint8(folders[0][name]))
+        a, b = found[i : i + 1], truth[i : i + 1]
+        psnr = theirs.image.PeakSignalNoiseRatio(data_range=1.0)(a, b)
+        ssim = theirs.image.StructuralSimilarityIndexMeasure(
+            gaussian_kernel=False, kernel_size=7, data_range=1.0
+        )(a, b)
+        nrmse = theirs.NormalizedRootMeanSquaredError(normalization="l2")(a.ravel(), b.ravel())
+        mae = theirs.MeanAbsoluteError()(a, b)
+        # Theirs is over the sum of squares of the truth, ours and scikit-image's over their mean.
+        expected = [float(psnr), float(mae), float(nrmse) * np.sqrt(b.numel())]
+        assert [ours.psnr_db, ours.mae, ours.nrmse] == pytest.approx(expected, rel=1e-4)
+        # Theirs divides by the number of pixels of a window, scikit-image's by one less.
+        assert ours.ssim == pytest.approx(float(ssim), abs=0.01)
+
+
+@pytest.mark.slow
 def test_lpips_is_the_network_s(solve, tmp_path, folders):
     assert solve("evaluate {tmp}/found {tmp}/truth --lpips --table {tmp}/table.csv").code == 0
     found, truth = (jnp.asarray(from_uint8(images["a"])) for images in folders)
     with (tmp_path / "table.csv").open(newline="") as file:
         value = float(next(csv.DictReader(file))["lpips"])
     assert value == pytest.approx(float(lpips.lpips(lpips.load("vgg"), found, truth)), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_lpips_of_a_run_is_that_of_its_folder(solve, tmp_path):
+    sample = next(SAMPLES.glob("*.png"))
+    line = f"superres --factor 4 --images {sample} --steps 2,2 --lpips --out {{out}}"
+    assert solve(line).code == 0
+    assert solve(f"evaluate {{out}}/images {SAMPLES} --lpips --table {{tmp}}/table.csv").code == 0
+    (run,), (folder,) = rows(tmp_path / "out"), table(tmp_path / "table.csv")
+    for metric in folder.keys() - {"name"}:
+        assert float(run[metric]) == pytest.approx(float(folder[metric]), rel=1e-4)
+    assert summary(tmp_path / "out")["lpips"]["mean"] == pytest.approx(float(run["lpips"]), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--images photos", "8x8"),
+        ("--images photos --measured", "--lpips: expected without --measured"),
+    ],
+)
+def test_a_run_without_lpips_is_refused_at_once(solve, options, message, tmp_path):
+    done = solve(f"invert --lpips --generator gen --out {{out}} {options}")
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_folders_are_refused_in_one_line(solve, tmp_path, folders):

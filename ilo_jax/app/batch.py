@@ -12,7 +12,7 @@ from ilo_jax import solve
 from ilo_jax.app.boards import Boards
 from ilo_jax.app.doubt import doubt_of
 from ilo_jax.app.measurements import save_measurement
-from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate
+from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, perceptual
 from ilo_jax.app.pipeline import Reporter, padded
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
@@ -172,6 +172,8 @@ def write_batch(
         scores: Mapping[str, Any] = {"psnr_db": None, "ssim": None}
         if sample.truth is not None:
             scores = evaluate(sample.truth, image)._asdict()
+            if run.settings.lpips:
+                scores |= {"lpips": perceptual(sample.truth, image)}
         if doubt := doubt_of(run, sample, image, _of_csgm(run, found, i)):
             reporter.say(f"{sample.file.name}: {doubt}: expected images like the generator's")
         error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)

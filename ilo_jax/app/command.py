@@ -140,6 +140,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         keep_samples=args.keep_samples,
         animate=args.animate,
         tensorboard=args.tensorboard,
+        lpips=args.lpips,
         **arguments.given(args, {"key": "key", "slice": "slice"}),
     )
 

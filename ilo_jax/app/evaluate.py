@@ -3,13 +3,11 @@
 import argparse
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table as Shown
 
-from ilo_jax import lpips
-from ilo_jax.app.metrics import Scores, cell, evaluate, statistics
+from ilo_jax.app.metrics import Scores, cell, evaluate, perceptual, statistics
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
 from ilo_jax.files.find import find_images
@@ -65,9 +63,7 @@ def _scores(truth: Path, image: Path, with_lpips: bool) -> tuple[float | None, .
     scores = evaluate(a, b)
     if not with_lpips:
         return scores
-    network = lpips.load("vgg")
-    p, q = (lpips.features(network, lpips.resized(jnp.asarray(i))) for i in (a, b))
-    return (*scores, float(lpips.distance(p, q)))
+    return (*scores, perceptual(a, b))
 
 
 def _shown(value: float | str | None) -> str:

@@ -316,6 +316,12 @@ def add_watching(parser: argparse.ArgumentParser) -> None:
         help="how each image comes to be, every ten steps, in OUT/animations (default: %(const)s)",
     )
     group.add_argument(
+        "--lpips",
+        action="store_true",
+        default=False,
+        help="LPIPS by VGG among the metrics",
+    )
+    group.add_argument(
         "--tensorboard",
         action="store_true",
         default=False,

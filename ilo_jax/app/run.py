@@ -1,6 +1,7 @@
 """Settings turned into what computes."""
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ilo_jax
+from ilo_jax import lpips
 from ilo_jax.app.animation import check_format
 from ilo_jax.app.extras import need
 from ilo_jax.app.folder import without_infinity
@@ -114,6 +116,8 @@ class Run:
             like = as_stored(operator, nothing, step=0)  # what noise there is is known then
         if settings.animate is not None:
             check_format(settings.animate)
+        if settings.lpips:
+            _check_lpips(settings, prior)
         if settings.tensorboard:
             need("tensorboardX", "tensorboard", "--tensorboard")
         method = near(settings, prior, method_of(settings, prior))
@@ -341,6 +345,13 @@ def _check_terms(prior: Prior, operator: Operator, method: Method) -> None:
         return method.objective.prepare(prior, operator, Data(measurement, reference))
 
     jax.eval_shape(prepare, measurement, image)
+
+
+def _check_lpips(settings: Settings, prior: Prior) -> None:
+    if settings.measured:
+        raise InputError("--lpips: expected without --measured, which has no truth")
+    image = jax.ShapeDtypeStruct(prior.image_shape, jnp.float32)
+    jax.eval_shape(functools.partial(lpips.features, lpips.load("vgg")), image)
 
 
 def _check_auto(settings: Settings, method: Method) -> None:

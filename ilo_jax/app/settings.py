@@ -74,6 +74,7 @@ class Settings:
       keep_samples: whether each restart's image is kept.
       animate: format of the animation of each image; None for none.
       tensorboard: whether curves, metrics and images are written for TensorBoard.
+      lpips: whether LPIPS is among the metrics.
       auto: name in `EFFORTS`, to choose start, depth, radii, rate and steps for each image.
       reproducible: whether each image is solved by itself, on one device.
     """
@@ -109,5 +110,6 @@ class Settings:
     keep_samples: bool = False
     animate: str | None = None
     tensorboard: bool = False
+    lpips: bool = False
     auto: str | None = None
     reproducible: bool = False

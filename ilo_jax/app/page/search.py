@@ -25,6 +25,11 @@ CHUNK = 10
 """Steps from one look to the next."""
 
 
+FAR = 15
+"""PSNR below which a result is doubted; radiographs have 18 and more, whatever is measured of them
+(docs/quality.md)."""
+
+
 class Look(NamedTuple):
     """How far a search is.
 
@@ -147,9 +152,15 @@ def doubts(problem: Problem, look: Look) -> list[str]:
     """Why a result is not to be believed."""
     truth = problem.sample.truth
     assert truth is not None
+    found = []
     if loses_colour(truth, look.ilo):
-        return [
+        found.append(
             "The image is in colour and its reconstruction is grey: this generator has never seen "
             "such images, and what it shows is invented."
-        ]
-    return []
+        )
+    if evaluate(truth, look.ilo).psnr_db < FAR:
+        found.append(
+            f"The reconstruction is less than {FAR} dB near the image: either next to nothing was "
+            "measured, or the generator has never seen such images."
+        )
+    return found

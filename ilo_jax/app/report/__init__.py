@@ -81,6 +81,7 @@ def _described(image: Shown) -> dict[str, Any]:
         "SSIM": image.row.ssim,
         "MAE": image.row.mae,
         "NRMSE": image.row.nrmse,
+        **({} if image.row.lpips is None else {"LPIPS": image.row.lpips}),
         "measurement error": image.row.measurement_mse,
         "seconds": image.row.seconds,
     }
