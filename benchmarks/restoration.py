@@ -7,8 +7,8 @@ Poirier-Ginter & Lalonde (CVPR 2023): down-sampling (U), photon noise with dead 
 and strokes (P), each in five strengths, and their eleven compositions in that order at the middle
 one, with 8 bits in a file after every stage. What degrades is Pillow and NumPy; the solver knows
 what a user would: the factor but not the filter, photons and fraction of dead pixels, the tables,
-the mask. One row an image goes to the CSV file; what is there already is not done again. The data
-set is not part of the repository; `benchmarks/quality.py` says what it is.
+the mask. One row an image goes to the CSV file; what is there already, of as many steps, is not
+done again. The data set is not part of the repository; `benchmarks/quality.py` says what it is.
 """
 
 import argparse
@@ -247,7 +247,7 @@ def main() -> None:
     if not args.out.exists():
         args.out.write_text(",".join(FIELDS) + "\n")
     with open(args.out, newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if float(row["length"]) == args.length]
     for name, after in itertools.zip_longest(args.rows, args.rows[1:]):
         degraded = None
         for method in args.methods:

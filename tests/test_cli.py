@@ -40,8 +40,7 @@ SLOW_TASKS = (
     "mri --acceleration 2",
     "phase",
     "compose --chain 'superres factor=2, inpaint observed=0.5, denoise sigma=10'",
-    "compose --chain 'superres factor=2, photons photons=24 dead=0.16, jpeg quality=12, "
-    "inpaint strokes=1'",
+    "compose --chain 'photons photons=24, jpeg quality=9, inpaint strokes=1'",
     "custom --function jax.numpy:matrix_transpose",
 )
 
