@@ -31,7 +31,7 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
         raise InputError("--shard: expected without --video, whose frames follow one another")
     notes: list[str] = []
     paths = find_images(args.images, args.measured, args.recursive, notes.append)
-    prior = load_prior(settings.generator, settings.label, settings.seed)
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out = Path(args.out)
     if shard is None:
