@@ -9,7 +9,7 @@ from rich.console import Console
 import ilo_jax
 from ilo_jax.app.cluster import worker
 from ilo_jax.app.cluster.attempts import MOST, Attempts
-from ilo_jax.app.cluster.engine import batches
+from ilo_jax.app.cluster.sources import Source
 from ilo_jax.app.cluster.tally import Tally
 from ilo_jax.app.cluster.work import Done, Work
 from ilo_jax.app.cluster.worker import KILLED, Solver
@@ -92,7 +92,7 @@ class Machine(Solver):
 
     def run(self, names):
         """As the engine does: again and again. Returns the result and how often it was killed."""
-        work = Work("key", tuple(names), (None,) * len(names))
+        work = Work("key", tuple(names))
         for deaths in range(99):
             try:
                 (content,) = self({"work": [pickle.dumps(work)]})["done"]
@@ -141,12 +141,11 @@ def test_memory_that_runs_out_is_named(ledger, monkeypatch, capsys):
     assert [row.status for row in machine.run("ab")[0].rows] == ["out of memory"] * 2
 
 
-def test_batches_are_the_same_whatever_is_known(inputs):
-    files = find_images([str(inputs / "many")])
-    first, again = (list(batches(files, 2, known)) for known in ({}, {"c": "digest"}))
-    assert [work.key for work in first] == [work.key for work in again]
+def test_batches_of_files_are_the_same_each_time(inputs):
+    files = tuple(map(str, find_images([str(inputs / "many")])))
+    first, again = (list(Source(files=files).works(2)) for _ in range(2))
+    assert first == again
     assert [len(work.files) for work in first] == [2, 2, 1]
-    assert again[1].known == ("digest", None)
     assert len({work.key for work in first}) == 3
 
 
@@ -162,25 +161,28 @@ def test_what_is_solved_of_a_batch_has_the_same_bytes(inputs, tmp_path, monkeypa
     )
     run = Run.create(settings, ilo_jax.load("gen"), 4)
     files = find_images(["many"])[:4]
-    (work,) = batches(files, 4, {})
+    named = worker.named_inputs(settings)
 
-    def solved(known, places):
+    def solved(known, places, whole=False):
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        return worker._solve_into(run, Work("key", work.files, known), places, folder)
+        work = Work("key", tuple(map(str, files)), known, whole=whole)
+        return worker._solve_into(run, work, places, folder, named)
 
-    whole = solved((None,) * 4, range(4))
+    whole = solved({}, range(4))
     assert [row.name for row in whole.rows] == list("abcd")
     kinds = {path.split("/")[0] for path in whole.files}
     assert kinds == {"images", "variables", "spread"}
-    part = solved((None,) * 4, range(2, 3))
+    part = solved({}, range(2, 3))
     assert part.files.items() <= whole.files.items()
     assert {path for path in part.files if path.startswith("images/")} == {"images/c.png"}
-    known = tuple(row.input if row.name != "b" else None for row in whole.rows)
+    digests = {row.name: row.input for row in whole.rows}
+    known = {name: digest for name, digest in digests.items() if name != "b"}
     rest = solved(known, range(4))
     assert ([row.name for row in rest.rows], rest.same) == (["b"], 3)
     assert rest.files.items() <= whole.files.items()
-    assert solved(tuple(row.input for row in whole.rows), range(4)) == Done(same=4)
+    assert solved(known, range(4), whole=True).files == whole.files
+    assert solved(digests, range(4)) == solved(digests, range(4), whole=True) == Done(same=4)
 
 
 def test_a_tally_is_one_line(capsys):

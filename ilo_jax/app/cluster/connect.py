@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ilo_jax.app.cores import usable_cores
 from ilo_jax.errors import InputError, one_line
 
 _SECONDS = 10.0
@@ -119,13 +120,6 @@ def _is_screen(stream: Any) -> bool:
 def logs_of(ray: Any) -> str:
     """The folder of the logs of this machine's part of the cluster."""
     return str(ray._private.worker._global_node.get_logs_dir_path())
-
-
-def usable_cores() -> int:
-    """Of the processor, those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check(address: str) -> None:
