@@ -1,6 +1,7 @@
 """What a cluster's driver and workers know, without a cluster."""
 
 import pickle
+import shutil
 
 import jax
 import pytest
@@ -12,7 +13,7 @@ from ilo_jax.app.cluster.attempts import MOST, Attempts
 from ilo_jax.app.cluster.sources import Source
 from ilo_jax.app.cluster.tally import Tally
 from ilo_jax.app.cluster.work import Done, Work
-from ilo_jax.app.cluster.worker import KILLED, Solver
+from ilo_jax.app.cluster.worker import COLUMN, KILLED, Solver
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
@@ -206,3 +207,35 @@ def test_a_tally_is_one_line(capsys):
 def test_what_is_left_is_said_where_it_is_known(total):
     tally = Tally(Console(), total)
     assert str(tally).endswith("left") == (total is not None)
+
+
+@pytest.mark.slow
+def test_masks_of_a_column_are_those_of_a_folder(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(inputs)
+    masks, files = tmp_path / "masks", find_images(["photos"])
+    masks.mkdir()
+    for file, content in zip(files, ("mask.png", "photos/a.png"), strict=True):
+        (masks / f"{file.stem}.png").write_bytes((inputs / content).read_bytes())
+    contents, own = (
+        tuple(path.read_bytes() for path in paths)
+        for paths in (files, [masks / f"{file.stem}.png" for file in files])
+    )
+    prior = ilo_jax.load("gen")
+
+    def solved(mask, work):
+        settings = Settings("inpaint", {"mask": mask}, "ilo", 0, (2, 2), generator="gen")
+        with worker.masks_of_nobody(settings, prior) as made:
+            run = Run.create(made, prior, 2)
+        folder = tmp_path / mask.rpartition("/")[2]
+        (folder / "results").mkdir(parents=True)
+        run, work = worker.laid_out(run, work, folder / "inputs")
+        named = worker.named_inputs(settings)
+        return worker._solve_into(run, work, range(2), folder / "results", named)
+
+    shutil.move(masks, tmp_path / "own")
+    expected = solved(str(tmp_path / "own"), Work("key", tuple(map(str, files))))
+    names = tuple(file.name for file in files)
+    found = solved(COLUMN, Work("key", names, contents=contents, masks=own))
+    assert [row.status for row in found.rows] == ["ok", "ok"]
+    assert found.files == expected.files
+    assert [row.input for row in found.rows] == [row.input for row in expected.rows]

@@ -132,7 +132,12 @@ def _solved(ray: Any, job: Job, known: Mapping[str, str], parts: Parts | None) -
     """What became of each batch, as it comes; with `parts`, it is written there, and comes without
     its files."""
     count = max(1, int(ray.cluster_resources().get(_kind(ray), 1)))
-    pool = ray.data.ActorPoolStrategy(min_size=1, initial_size=count, max_size=max(count, 1024))
+    pool = ray.data.ActorPoolStrategy(
+        min_size=1,
+        initial_size=count,
+        max_size=max(count, 1024),
+        max_tasks_in_flight_per_actor=2,  # more would wait while another worker has nothing to do
+    )
     context = ray.data.DataContext.get_current()
     context.target_max_block_size = _BLOCK
     context.target_min_block_size = 1
