@@ -182,6 +182,7 @@ def test_what_answers_and_is_no_cluster_is_told(ray_there):
         ("--ray nowhere", "--ray nowhere: expected HOST:PORT, or auto"),
         ("--ray ray://a:1", "--ray ray://a:1: expected HOST:PORT, or auto"),
         ("--ray --video", "--ray: expected without --video"),
+        ("--ray --shard 0/2", "--shard: expected without --ray"),
         ("--ray --batch-size auto", "--batch-size auto: expected a number with --ray"),
     ],
 )

@@ -37,6 +37,8 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
     ):
         if address and given:
             raise InputError(f"{name}: expected without --ray")
+    if address and shard:
+        raise InputError("--shard: expected without --ray, which divides the images itself")
     if address and getattr(args, "batch_size", None) == "auto":
         raise InputError("--batch-size auto: expected a number with --ray, the same on all workers")
     if address:
