@@ -1,6 +1,7 @@
 """What a cluster's driver and workers know, without a cluster."""
 
 import pickle
+import shutil
 
 import jax
 import pytest
@@ -9,10 +10,10 @@ from rich.console import Console
 import ilo_jax
 from ilo_jax.app.cluster import worker
 from ilo_jax.app.cluster.attempts import MOST, Attempts
-from ilo_jax.app.cluster.engine import batches
+from ilo_jax.app.cluster.sources import Source
 from ilo_jax.app.cluster.tally import Tally
 from ilo_jax.app.cluster.work import Done, Work
-from ilo_jax.app.cluster.worker import KILLED, Solver
+from ilo_jax.app.cluster.worker import COLUMN, KILLED, Solver
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
@@ -92,7 +93,7 @@ class Machine(Solver):
 
     def run(self, names):
         """As the engine does: again and again. Returns the result and how often it was killed."""
-        work = Work("key", tuple(names), (None,) * len(names))
+        work = Work("key", tuple(names))
         for deaths in range(99):
             try:
                 (content,) = self({"work": [pickle.dumps(work)]})["done"]
@@ -141,12 +142,11 @@ def test_memory_that_runs_out_is_named(ledger, monkeypatch, capsys):
     assert [row.status for row in machine.run("ab")[0].rows] == ["out of memory"] * 2
 
 
-def test_batches_are_the_same_whatever_is_known(inputs):
-    files = find_images([str(inputs / "many")])
-    first, again = (list(batches(files, 2, known)) for known in ({}, {"c": "digest"}))
-    assert [work.key for work in first] == [work.key for work in again]
+def test_batches_of_files_are_the_same_each_time(inputs):
+    files = tuple(map(str, find_images([str(inputs / "many")])))
+    first, again = (list(Source(files=files).works(2)) for _ in range(2))
+    assert first == again
     assert [len(work.files) for work in first] == [2, 2, 1]
-    assert again[1].known == ("digest", None)
     assert len({work.key for work in first}) == 3
 
 
@@ -162,25 +162,28 @@ def test_what_is_solved_of_a_batch_has_the_same_bytes(inputs, tmp_path, monkeypa
     )
     run = Run.create(settings, ilo_jax.load("gen"), 4)
     files = find_images(["many"])[:4]
-    (work,) = batches(files, 4, {})
+    named = worker.named_inputs(settings)
 
-    def solved(known, places):
+    def solved(known, places, whole=False):
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        return worker._solve_into(run, Work("key", work.files, known), places, folder)
+        work = Work("key", tuple(map(str, files)), known, whole=whole)
+        return worker._solve_into(run, work, places, folder, named)
 
-    whole = solved((None,) * 4, range(4))
+    whole = solved({}, range(4))
     assert [row.name for row in whole.rows] == list("abcd")
     kinds = {path.split("/")[0] for path in whole.files}
     assert kinds == {"images", "variables", "spread"}
-    part = solved((None,) * 4, range(2, 3))
+    part = solved({}, range(2, 3))
     assert part.files.items() <= whole.files.items()
     assert {path for path in part.files if path.startswith("images/")} == {"images/c.png"}
-    known = tuple(row.input if row.name != "b" else None for row in whole.rows)
+    digests = {row.name: row.input for row in whole.rows}
+    known = {name: digest for name, digest in digests.items() if name != "b"}
     rest = solved(known, range(4))
     assert ([row.name for row in rest.rows], rest.same) == (["b"], 3)
     assert rest.files.items() <= whole.files.items()
-    assert solved(tuple(row.input for row in whole.rows), range(4)) == Done(same=4)
+    assert solved(known, range(4), whole=True).files == whole.files
+    assert solved(digests, range(4)) == solved(digests, range(4), whole=True) == Done(same=4)
 
 
 def test_a_tally_is_one_line(capsys):
@@ -204,3 +207,35 @@ def test_a_tally_is_one_line(capsys):
 def test_what_is_left_is_said_where_it_is_known(total):
     tally = Tally(Console(), total)
     assert str(tally).endswith("left") == (total is not None)
+
+
+@pytest.mark.slow
+def test_masks_of_a_column_are_those_of_a_folder(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(inputs)
+    masks, files = tmp_path / "masks", find_images(["photos"])
+    masks.mkdir()
+    for file, content in zip(files, ("mask.png", "photos/a.png"), strict=True):
+        (masks / f"{file.stem}.png").write_bytes((inputs / content).read_bytes())
+    contents, own = (
+        tuple(path.read_bytes() for path in paths)
+        for paths in (files, [masks / f"{file.stem}.png" for file in files])
+    )
+    prior = ilo_jax.load("gen")
+
+    def solved(mask, work):
+        settings = Settings("inpaint", {"mask": mask}, "ilo", 0, (2, 2), generator="gen")
+        with worker.masks_of_nobody(settings, prior) as made:
+            run = Run.create(made, prior, 2)
+        folder = tmp_path / mask.rpartition("/")[2]
+        (folder / "results").mkdir(parents=True)
+        run, work = worker.laid_out(run, work, folder / "inputs")
+        named = worker.named_inputs(settings)
+        return worker._solve_into(run, work, range(2), folder / "results", named)
+
+    shutil.move(masks, tmp_path / "own")
+    expected = solved(str(tmp_path / "own"), Work("key", tuple(map(str, files))))
+    names = tuple(file.name for file in files)
+    found = solved(COLUMN, Work("key", names, contents=contents, masks=own))
+    assert [row.status for row in found.rows] == ["ok", "ok"]
+    assert found.files == expected.files
+    assert [row.input for row in found.rows] == [row.input for row in expected.rows]

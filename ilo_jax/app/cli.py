@@ -15,6 +15,7 @@ from ilo_jax.app.cache import mend_cache, use_cache
 from ilo_jax.app.classify import run_classify
 from ilo_jax.app.command import run_task
 from ilo_jax.app.config import with_config
+from ilo_jax.app.cores import usable_cores
 from ilo_jax.app.demo import demo
 from ilo_jax.app.evaluate import run_evaluate
 from ilo_jax.app.flags import with_flags
@@ -43,7 +44,7 @@ def begin_process() -> None:
     only.
     """
     if jax.config.values["jax_num_cpu_devices"] < 0:
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+        jax.config.update("jax_num_cpu_devices", usable_cores())
     forgive_streams()
     mend_cache()
 

@@ -37,12 +37,18 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
     ):
         if address and given:
             raise InputError(f"{name}: expected without --ray")
+    if address and shard:
+        raise InputError("--shard: expected without --ray, which divides the images itself")
     if address and getattr(args, "batch_size", None) == "auto":
         raise InputError("--batch-size auto: expected a number with --ray, the same on all workers")
+    if address:
+        from ilo_jax.app.cluster.command import run_on_cluster
+
+        return run_on_cluster(args, settings, address, console)
+    if args.parquet or "://" in args.out or any("://" in image for image in args.images):
+        raise InputError("--parquet, or an address such as s3://...: expected with --ray")
     notes: list[str] = []
     paths = find_images(args.images, args.measured, args.recursive, notes.append)
-    if address:
-        return _on_cluster(args, settings, address, paths, console, notes)
     prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out = Path(args.out)
@@ -76,32 +82,6 @@ def _run(
     if outcome.summary is None and shard is None:
         raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
     return told(outcome.summary, out, len(outcome.failed), len(paths), title)
-
-
-def _on_cluster(
-    args: argparse.Namespace,
-    settings: Settings,
-    address: str,
-    paths: list[Path],
-    console: Console,
-    notes: list[str],
-) -> int:
-    from ilo_jax.app.cluster.connect import cluster, logs_of
-    from ilo_jax.app.cluster.engine import create_run, reconstruct_on
-    from ilo_jax.app.cluster.tally import Tally
-
-    out = Path(args.out)
-    with locked(out, args.take_over), cluster(address) as ray:
-        run = create_run(ray, settings, getattr(args, "batch_size", None))
-        with Tally(console, len(paths)) as tally:
-            for note in notes:
-                tally.say(note)
-            outcome = reconstruct_on(ray, run, paths, out, tally)
-        if outcome.failed:
-            tally.say(f"what workers said: {logs_of(ray)}")
-    if outcome.summary is None:
-        raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
-    return told(outcome.summary, out, len(outcome.failed), len(paths))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -146,13 +126,19 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 def told(
-    summary: dict[str, Any] | None, out: Path, failed: int, files: int, title: str = ""
+    summary: dict[str, Any] | None,
+    out: Path | str,
+    failed: int,
+    files: int,
+    title: str = "",
+    table: str = "metrics.csv",
 ) -> int:
     """Prints what came of a run; returns the exit code.
 
     Args:
       summary: None where no image has a result.
       title: put in front.
+      table: where it is said why an image failed.
     """
     if summary is None:
         print(f"{title}no images: {out}")
@@ -160,10 +146,10 @@ def told(
         psnr, count = summary["psnr_db"], summary["images"]
         quality = "" if psnr["mean"] is None else f", PSNR {_with_deviation(psnr, count)} dB"
         images_done = "1 image" if count == 1 else f"{count} images"
-        sheet = out / "contact_sheet.png"
+        sheet = Path(out) / "contact_sheet.png"
         print(f"{title}{images_done}{quality}: {sheet if sheet.exists() else out}")
     if failed:
-        print(f"{failed} of {files} images failed: why is in metrics.csv", file=sys.stderr)
+        print(f"{failed} of {files} images failed: why is in {table}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -352,7 +352,13 @@ def add_machines(parser: argparse.ArgumentParser) -> None:
         const="local",
         metavar="HOST:PORT",
         help="a worker on each device of a Ray cluster, or of this machine if none is named; nodes "
-        "may come and go",
+        "may come and go; --images and --out may be in object stores, images in Parquet or tars",
+    )
+    machines.add_argument(
+        "--parquet",
+        action="store_true",
+        default=False,
+        help="with --ray: results as Parquet, as they are in an object store",
     )
 
 

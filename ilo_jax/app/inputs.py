@@ -40,9 +40,9 @@ class Inputs:
       InputError: as `inputs_of`.
     """
 
-    def __init__(self, run: Run, files: Sequence[Path]):
+    def __init__(self, run: Run, files: Sequence[Path], named: Mapping[str, str] | None = None):
         self.files = files
-        self.named = inputs_of(run.settings)
+        self.named = dict(named or inputs_of(run.settings))
         self._run = run
         self._found: dict[Path, str] = {}
         if run.settings.video:

@@ -37,7 +37,7 @@ def locked(out: Path, take_over: bool = False) -> Iterator[None]:
       InputError: another command holds the folder, or it cannot be used.
     """
     check_folder(out)
-    mine = json.dumps({**_this_process(), "token": uuid.uuid4().hex})
+    mine = this_process_as_json(uuid.uuid4().hex)
     _take(out / NAME, mine, take_over)
     try:
         if (out / "run.json").exists():
@@ -72,7 +72,7 @@ def _remove_stale(path: Path, take_over: bool) -> None:
         found = _read(path)
     if found is None:
         return  # given back meanwhile
-    holder = _holder(found)
+    holder = holder_of(found)
     if holder is None:
         raise InputError(f"{path}: damaged; expected no other run in this folder: remove the file")
     where = f"process {holder['process']} of {holder['host']}"
@@ -82,7 +82,7 @@ def _remove_stale(path: Path, take_over: bool) -> None:
                 f"{path.parent}: in use by {where}; expected another --out, or --take-over if that "
                 "run has ended"
             )
-    elif _is_running(holder):
+    elif is_running(holder):
         raise InputError(
             f"{path.parent}: in use by {where}; expected another --out, or to wait for its end"
         )
@@ -97,9 +97,11 @@ def _remove_stale(path: Path, take_over: bool) -> None:
         aside.rename(path)
 
 
-def _this_process() -> dict[str, Any]:
+def this_process_as_json(token: str) -> str:
+    """What a lock of this process says; its token tells two of them apart."""
     started = psutil.Process().create_time()
-    return {"host": socket.gethostname(), "boot": _boot(), "process": os.getpid(), "at": started}
+    who = {"host": socket.gethostname(), "boot": _boot(), "process": os.getpid(), "at": started}
+    return json.dumps({**who, "token": token})
 
 
 def _boot() -> str:
@@ -107,7 +109,7 @@ def _boot() -> str:
     return _BOOT.read_text().strip() if _BOOT.exists() else ""
 
 
-def _is_running(holder: dict[str, Any]) -> bool:
+def is_running(holder: dict[str, Any]) -> bool:
     """Whether the process of this host, not one that has got its number since, is there."""
     if holder["boot"] != _boot():
         return False
@@ -126,8 +128,8 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _holder(text: str) -> dict[str, Any] | None:
-    """None for what is no lock."""
+def holder_of(text: str) -> dict[str, Any] | None:
+    """Host, boot, process and time of a lock; None for what is none."""
     kinds = {"host": str, "boot": str, "process": int, "at": (int, float)}
     try:
         holder = json.loads(text)

@@ -26,6 +26,11 @@ def natural_key(name: str) -> tuple:
     return ([int(p) if i % 2 else p for i, p in enumerate(parts)], name)
 
 
+def suffixes(measured: bool = False) -> tuple[str, ...]:
+    """Extensions of images, and with `measured` of arrays."""
+    return (*_SUFFIXES, *arrays.SUFFIXES) if measured else _SUFFIXES
+
+
 def find_images(
     paths: Sequence[str],
     measured: bool = False,
@@ -46,8 +51,7 @@ def find_images(
         a file name with a line break, of dots alone or too long for its results, or two files of
         the same stem, whose results would overwrite each other.
     """
-    suffixes = (*_SUFFIXES, *arrays.SUFFIXES) if measured else _SUFFIXES
-    expand = functools.partial(_expand, suffixes=suffixes, recursive=recursive, say=say)
+    expand = functools.partial(_expand, suffixes=suffixes(measured), recursive=recursive, say=say)
     found = {os.path.abspath(file): file for path in paths for file in expand(path)}
     files = sorted(found.values(), key=lambda file: natural_key(str(file)))
     by_stem: dict[str, Path] = {}

@@ -9,15 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ilo_jax.app.cores import usable_cores
 from ilo_jax.errors import InputError, one_line
 
-_SECONDS = 10.0
-"""An address that has not answered in this time has nobody."""
+_SECONDS = 5.0
+"""In which an address has to be reached, and then to answer."""
+
+_HEALTH = "from ray.scripts.scripts import healthcheck as ask; print(flush=True); ask()"
 
 LOCAL = "local"
 
@@ -121,13 +123,6 @@ def logs_of(ray: Any) -> str:
     return str(ray._private.worker._global_node.get_logs_dir_path())
 
 
-def usable_cores() -> int:
-    """Of the processor, those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _check(address: str) -> None:
     """Whether a cluster answers: Ray itself tries for minutes, and ends the process then."""
     if address == "auto":
@@ -135,19 +130,21 @@ def _check(address: str) -> None:
     parts = re.fullmatch(r"(.+):(\d+)", address)
     if parts is None or "://" in address:
         raise InputError(f"--ray {address}: expected HOST:PORT, or auto")
-    deadline = time.monotonic() + _SECONDS
     said = "nobody answers"
     try:
-        socket.create_connection((parts[1], int(parts[2])), _SECONDS / 2).close()
-        command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
-        health = subprocess.run(
-            [*command, "--address", address],
-            capture_output=True,
-            timeout=deadline - time.monotonic(),
-        )
-        if health.returncode == 0:
-            return
-        said = "no Ray of this version, or another token"
+        socket.create_connection((parts[1], int(parts[2])), _SECONDS).close()
+        command = [sys.executable, "-c", _HEALTH, "--address", address]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as health:
+            try:
+                assert health.stdout is not None
+                health.stdout.readline()  # what importing takes is nobody's silence
+                if health.wait(_SECONDS) == 0:
+                    return
+                said = "no Ray of this version, or another token"
+            finally:
+                health.kill()
     except (OSError, OverflowError) as error:
         said = one_line(error)
     except subprocess.TimeoutExpired:

@@ -3,30 +3,50 @@
 import dataclasses
 import pickle
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from ilo_jax.app.cluster.attempts import Attempts
+from ilo_jax.app.cluster.parts import Parts
+from ilo_jax.app.cluster.sources import Source
+from ilo_jax.app.cluster.stages import Expand, Fetch, Write
 from ilo_jax.app.cluster.tally import Tally
-from ilo_jax.app.cluster.work import Done, Work
-from ilo_jax.app.cluster.worker import Solver, one_device
-from ilo_jax.app.finish import finish
-from ilo_jax.app.inputs import inputs_of
+from ilo_jax.app.cluster.work import Done
+from ilo_jax.app.cluster.worker import Solver, masks_of_nobody, named_inputs, one_device
 from ilo_jax.app.metrics import OK
-from ilo_jax.app.reconstruct import Outcome
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run, load_prior
 from ilo_jax.app.settings import Settings
-from ilo_jax.files.digest import combined
+from ilo_jax.errors import InputError
 
-_CORE = 0.95
-"""Of a core, for a worker: a node has room for as many as it has cores, and for what is small
-beside them."""
+_CORE, _LITTLE = 0.95, 0.02
+"""Of a core, for a worker, and for what reads and writes beside it: a node has room for as many
+workers as it has cores."""
+
+_BLOCK = 1024
+"""Bytes of Ray's blocks, at least: each batch is one of its own, so that it is lost alone."""
 
 ATTEMPTS = ".attempts.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a cluster is to do.
+
+    Attributes:
+      run: its generator and operator are made again by each worker.
+      settings: as asked for.
+      sources: of the images.
+      attempts: the file where attempts are noted, on the driver's machine.
+    """
+
+    run: Run
+    settings: Settings
+    sources: Sequence[Source]
+    attempts: Path
 
 
 def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
@@ -37,8 +57,12 @@ def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
       InputError: a setting is out of range, or does not go with another.
     """
     one_device()
-    prior = load_prior(settings.generator, settings.label, settings.seed)
-    run = Run.create(settings, prior, width)  # refuses what is wrong before a worker starts
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+    with masks_of_nobody(settings, prior) as made:
+        run = Run.create(made, prior, width)  # refuses what is wrong before a worker starts
+    given = {"options": settings.options}
+    run.description.update(settings.options)
+    run.description["made_by"]["given"].update(given)
     if _kind(ray) == "CPU":
         return run
     kind, usual = ray.get(ray.remote(_device).options(**_needs(ray)).remote(settings))
@@ -49,76 +73,108 @@ def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
 def _device(settings: Settings) -> tuple[str, int]:
     """The kind of a worker's device, and how many images at a time are usual on it."""
     one_device()
-    prior = load_prior(settings.generator, settings.label, settings.seed)
-    return jax.devices()[0].device_kind, Run.create(settings, prior).width
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+    with masks_of_nobody(settings, prior) as made:
+        return jax.devices()[0].device_kind, Run.create(made, prior).width
 
 
-def reconstruct_on(ray: Any, run: Run, paths: Sequence[Path], out: Path, tally: Tally) -> Outcome:
-    """As `reconstruct`, by the workers of a cluster, one on each of its devices.
+def into_folder(ray: Any, job: Job, out: Path, tally: Tally) -> tuple[Results, bool]:
+    """Solves what is not there yet, as `reconstruct` does; returns the results, and whether there
+    was anything to solve.
 
     Raises:
-      InputError: `out` cannot be used.
+      InputError: `out` cannot be used, or a source cannot be read.
     """
-    results = Results.open(out, run.description | {"inputs": inputs_of(run.settings)})
+    results = Results.open(out, job.run.description | {"inputs": named_inputs(job.settings)})
     known = {name: row.input for name, row in results.finished().items()}
-    attempts = out / ATTEMPTS
-    works = list(batches(paths, run.width, known))
     computed = False
-    for done in solved(ray, run, works, attempts):
-        for line in done.said:
-            tally.say(line)
+    for done in _solved(ray, job, known, None):
+        _tell(done, tally)
         if done.rows:
             computed = True
             results.adopt(done.rows, done.files, done.history)
-        failed = sum(row.status != OK for row in done.rows)
-        tally.add(len(done.rows) - failed, failed, done.same)
     results.sort()
-    attempts.unlink(missing_ok=True)  # what failed is tried again by the same command
+    _end(job, tally)
+    return results, computed
+
+
+def into_parts(ray: Any, job: Job, parts: Parts, tally: Tally) -> tuple[dict[str, Any], int]:
+    """Solves what is not there yet, into Parquet; returns the summary, and how many images have
+    none.
+
+    Raises:
+      InputError: as `into_folder`.
+    """
+    described = job.run.description | {"inputs": named_inputs(job.settings)}
+    parts.begin(described)
+    for done in _solved(ray, job, {}, parts):
+        _tell(done, tally)
+    _end(job, tally)
+    summary, statuses = parts.summarize(described)
+    return summary, statuses.total() - statuses[OK]
+
+
+def _tell(done: Done, tally: Tally) -> None:
+    for line in done.said:
+        tally.say(line)
+    failed = sum(row.status != OK for row in done.rows)
+    tally.add(len(done.rows) - failed, failed, done.same)
+
+
+def _end(job: Job, tally: Tally) -> None:
+    job.attempts.unlink(missing_ok=True)  # what failed is tried again by the same command
     if tally.same:
-        tally.say(f"{tally.same} of {len(paths)} were there already")
-    summary, without_image = finish(run, paths, results, tally.say, computed)
-    return Outcome(summary, without_image, results)
+        total = tally.done + tally.failed + tally.same
+        tally.say(f"{tally.same} of {total} were there already")
 
 
-def batches(paths: Sequence[Path], width: int, known: dict[str, str]) -> Iterator[Work]:
-    """The same ones whenever the files are the same, whatever is known of them."""
-    for start in range(0, len(paths), width):
-        files = paths[start : start + width]
-        names = tuple(file.stem for file in files)
-        digests = tuple(known.get(name) for name in names)
-        yield Work(combined(*names), tuple(str(file.absolute()) for file in files), digests)
-
-
-def solved(ray: Any, run: Run, works: Sequence[Work], attempts: Path) -> Iterator[Done]:
-    """What became of each batch, as it comes."""
-    from ray.util.scheduling_strategies import (  # pyright: ignore[reportMissingImports]
-        NodeAffinitySchedulingStrategy,
-    )
-
-    if not works:
-        return
+def _solved(ray: Any, job: Job, known: Mapping[str, str], parts: Parts | None) -> Iterator[Done]:
+    """What became of each batch, as it comes; with `parts`, it is written there, and comes without
+    its files."""
     count = max(1, int(ray.cluster_resources().get(_kind(ray), 1)))
-    # On the driver's node, where the file is.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    ledger = (
-        ray.remote(_Ledger)
-        .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
-        .remote(attempts, uuid.uuid4().hex)
-    )
-    rows = [{"work": pickle.dumps(work)} for work in works]
     pool = ray.data.ActorPoolStrategy(
-        min_size=1, initial_size=min(count, len(works)), max_size=max(count, len(works))
+        min_size=1,
+        initial_size=count,
+        max_size=max(count, 1024),
+        max_tasks_in_flight_per_actor=2,  # more would wait while another worker has nothing to do
     )
-    data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = _BLOCK
+    context.target_min_block_size = 1
+    rows = [{"source": pickle.dumps(source)} for source in job.sources]
+    here = {"batch_size": 1, "num_cpus": _LITTLE}
+    data = ray.data.from_items(rows, override_num_blocks=len(rows))
+    data = data.map_batches(Expand(job.run.width), **here)
+    data = data.map_batches(Fetch(ray.put(known), parts), **here)
+    # Ray restarts workers and gives them their batch again, for ever.
+    data = data.map_batches(
         Solver,
-        fn_constructor_args=(run.settings, run.width, ledger),
+        fn_constructor_args=(job.settings, job.run.width, _ledger(ray, job.attempts)),
         batch_size=1,
         compute=pool,
         **_needs(ray),
     )
-    # Ray restarts workers and gives them their batch again, for ever.
-    for row in data.iter_rows():
-        yield pickle.loads(row["done"])
+    if parts is not None:
+        data = data.map_batches(Write(parts), **here)
+    try:
+        for row in data.iter_rows():
+            yield pickle.loads(row["done"])
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from error
+        raise
+
+
+def _ledger(ray: Any, path: Path) -> Any:
+    """An actor on the driver's machine, where the file is."""
+    from ray.util.scheduling_strategies import (  # pyright: ignore[reportMissingImports]
+        NodeAffinitySchedulingStrategy,
+    )
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+    actor = ray.remote(_Ledger).options(**options, scheduling_strategy=here)
+    return actor.remote(path.absolute(), uuid.uuid4().hex)
 
 
 def _kind(ray: Any) -> str:

@@ -1,6 +1,7 @@
 """What goes to a worker, and what comes back."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from ilo_jax.app.metrics import Row
 
@@ -11,13 +12,21 @@ class Work:
 
     Attributes:
       key: the same whenever the same command makes this batch.
-      files: of the images; the worker's machine must see them.
-      known: digest of what the result that is there was made of, of each image; None without.
+      files: of the images: paths that the worker's machine sees, or names of what follows.
+      known: by name, digest of what the result that is there was made of.
+      urls: in a store, where nobody has read them yet.
+      contents: of the files; None of one that is not there.
+      masks: of each image, where each has its own.
+      whole: whether all are computed again where one is.
     """
 
     key: str
     files: tuple[str, ...]
-    known: tuple[str | None, ...]
+    known: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    urls: tuple[str, ...] | None = None
+    contents: tuple[bytes | None, ...] | None = None
+    masks: tuple[bytes, ...] | None = None
+    whole: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +39,8 @@ class Done:
       history: lines of `history.csv`.
       said: notes and complaints.
       same: how many are there already.
+      key: of the batch.
+      device: the kind that has computed it.
     """
 
     rows: tuple[Row, ...] = ()
@@ -37,6 +48,8 @@ class Done:
     history: bytes = b""
     said: tuple[str, ...] = ()
     same: int = 0
+    key: str = ""
+    device: str = ""
 
     def __add__(self, other: "Done") -> "Done":
         return Done(
@@ -45,4 +58,6 @@ class Done:
             self.history + other.history,
             self.said + other.said,
             self.same + other.same,
+            self.key,
+            self.device,
         )

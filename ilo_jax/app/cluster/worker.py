@@ -7,7 +7,7 @@ import pickle
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ilo_jax.app.batch import solve_batch, write_batch
 from ilo_jax.app.cluster.attempts import MOST
 from ilo_jax.app.cluster.work import Done, Work
 from ilo_jax.app.history import COLUMNS
-from ilo_jax.app.inputs import Inputs
+from ilo_jax.app.inputs import Inputs, inputs_of
 from ilo_jax.app.memory import is_out_of_memory
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.pipeline import program_size
@@ -28,6 +28,11 @@ from ilo_jax.app.samples import Reader, Sample
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.starts import with_start
 from ilo_jax.errors import one_line
+from ilo_jax.files.images import write_png
+from ilo_jax.priors import Prior
+
+COLUMN = "column"
+"""As `--mask`: each image's own is beside it, in the column or the field `mask`."""
 
 KILLED = f"its worker was killed {MOST} times"
 
@@ -43,6 +48,7 @@ class Solver:
         one_device()
         self._settings, self._width, self._attempts = settings, width, attempts
         self._run: Run | None = None
+        self._named: dict[str, str] = {}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Of a column of pickled `Work`, one of pickled `Done`."""
@@ -50,6 +56,7 @@ class Solver:
         for content in batch["work"]:
             work: Work = pickle.loads(content)
             done = self._attempt(work, range(len(work.files)), work.key)
+            done = dataclasses.replace(done, key=work.key, device=jax.devices()[0].device_kind)
             found.append(pickle.dumps(done))
         return {"done": np.array(found, object)}
 
@@ -90,10 +97,17 @@ class Solver:
     def _solve(self, work: Work, places: range) -> Done:
         if self._run is None:
             settings = self._settings
-            prior = load_prior(settings.generator, settings.label, settings.seed)
-            self._run = Run.create(settings, prior, self._width)
+            prior = load_prior(
+                settings.generator, settings.label, settings.seed, settings.precision
+            )
+            with masks_of_nobody(settings, prior) as settings:
+                self._run = Run.create(settings, prior, self._width)
+            self._named = named_inputs(self._settings)
         with tempfile.TemporaryDirectory(prefix="ilo_jax_") as folder:
-            return _solve_into(self._run, work, places, Path(folder))
+            run, work = laid_out(self._run, work, Path(folder) / "inputs")
+            (Path(folder) / "results").mkdir()
+            done = _solve_into(run, work, places, Path(folder) / "results", self._named)
+            return _without(f"{folder}/inputs/", done)
 
 
 def one_device() -> None:
@@ -108,13 +122,21 @@ def one_device() -> None:
     start_quickly()
 
 
-def _solve_into(run: Run, work: Work, places: range, folder: Path) -> Done:
+def named_inputs(settings: Settings) -> dict[str, str]:
+    """As `inputs_of`; masks in a column are those of single images."""
+    options = {name: value for name, value in settings.options.items() if value != COLUMN}
+    return inputs_of(dataclasses.replace(settings, options=options))
+
+
+def _solve_into(run: Run, work: Work, places: range, folder: Path, named: dict[str, str]) -> Done:
     """In a folder of its own, as a run does, and out of it again."""
     results = Results.open(folder, run.description)
     reporter = _Said()
     files = [Path(file) for file in work.files]
-    inputs = Inputs(run, files)
-    wanted = [i for i in places if inputs.digest(files[i]) != work.known[i]]
+    inputs = Inputs(run, files, named)
+    wanted = [i for i in places if inputs.digest(files[i]) != work.known.get(files[i].stem)]
+    if work.whole and wanted:
+        wanted = list(places)
 
     def failed(file: Path, digest: str, reason: str) -> None:
         results.add([Row(file.stem, None, None, None, None, digest, reason)], [None])
@@ -142,6 +164,51 @@ def _solve_into(run: Run, work: Work, places: range, folder: Path) -> Done:
         _lines(folder / "history.csv"),
         tuple(reporter.lines),
         len(places) - len(wanted),
+    )
+
+
+def laid_out(run: Run, work: Work, folder: Path) -> tuple[Run, Work]:
+    """With what was read laid out as files, so that there is one way to read an image."""
+    if work.contents is None:
+        return run, work
+    folder.mkdir()
+    files = [folder / name for name in work.files]
+    for file, content in zip(files, work.contents, strict=True):
+        if content is not None:
+            file.write_bytes(content)
+    if work.masks is not None:
+        masks = folder / "masks"
+        masks.mkdir()
+        for file, content in zip(files, work.masks, strict=True):
+            (masks / f"{file.stem}.png").write_bytes(content)
+        run = dataclasses.replace(run, settings=with_masks(run.settings, masks))
+    return run, dataclasses.replace(work, files=tuple(map(str, files)))
+
+
+def with_masks(settings: Settings, folder: Path) -> Settings:
+    """The masks of a column, in files."""
+    return dataclasses.replace(settings, options={**settings.options, "mask": str(folder)})
+
+
+@contextlib.contextmanager
+def masks_of_nobody(settings: Settings, prior: Prior) -> Iterator[Settings]:
+    """Where masks are in a column, a folder of one: a run is made before any image is read."""
+    if settings.options.get("mask") != COLUMN:
+        yield settings
+        return
+    with tempfile.TemporaryDirectory(prefix="ilo_jax_") as folder:
+        write_png(Path(folder) / "any.png", np.ones((*prior.image_shape[:2], 1), np.float32))
+        yield with_masks(settings, Path(folder))
+
+
+def _without(folder: str, done: Done) -> Done:
+    """What is said, without the folder where things were laid out."""
+    return dataclasses.replace(
+        done,
+        rows=tuple(
+            dataclasses.replace(row, status=row.status.replace(folder, "")) for row in done.rows
+        ),
+        said=tuple(line.replace(folder, "") for line in done.said),
     )
 
 
