@@ -77,10 +77,10 @@ def _answer(command: list[str]) -> Seconds:
     return Seconds(*json.loads(found))
 
 
-def compile_seconds(resolution: int) -> Seconds:
+def compile_seconds(resolution: int, precision: str = "float32") -> Seconds:
     """Of all programs of four rounds, in this process, which keeps them as the command does."""
     start_quickly()
-    prior = random_prior(config_f(resolution))
+    prior = random_prior(config_f(resolution)).with_precision(precision)
     operator = superresolution(prior.image_shape, 4)
     measurement = operator(jax.random.uniform(jax.random.key(2), (1, *prior.image_shape)))
     method = ilo(prior, (1, 1, 1, 1), radii=1000.0)

@@ -28,7 +28,13 @@ import ilo_jax
 from ilo_jax import ops
 from ilo_jax.priors import Prior
 from ilo_jax.solve import Mse, Run, Search, csgm, init, steps
-from ilo_jax.stylegan2 import GeneratorConfig, StyleGAN2, config_f, random_generator
+from ilo_jax.stylegan2 import (
+    PRECISIONS,
+    GeneratorConfig,
+    StyleGAN2,
+    config_f,
+    random_generator,
+)
 
 ENOUGH = 1_000_000
 """Steps of the round, whatever of them is taken."""
@@ -41,6 +47,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs="+", help="instead of config-f's")
     parser.add_argument("--w-dim", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--steps", type=int, default=3, help="steps in one program")
     parser.add_argument("--repeats", type=int, default=5, help="programs that are timed")
     parser.add_argument("--serve", action="store_true", help="time one for every line of input")
@@ -53,6 +60,8 @@ def main() -> None:
         prior = random_prior(GeneratorConfig(tuple(args.channels), w_dim=width, z_dim=width))
     else:
         prior = random_prior(config_f(args.resolution))
+    if args.precision != "float32":
+        prior = prior.with_precision(args.precision)
     config = prior.generator.config
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(prior))
 

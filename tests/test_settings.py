@@ -91,6 +91,8 @@ def test_a_generator_of_classes_needs_one_and_others_have_none(inputs):
     assert not np.array_equal(a.generator.w_avg, b.generator.w_avg)
     assert np.array_equal(again.generator.w_avg, b.generator.w_avg)
     assert same(a.generator.synthesis, b.generator.synthesis)
+    narrow = load_prior(str(inputs / "classes"), 2, 0, "bfloat16")
+    assert (narrow.generator.precision, a.generator.precision) == ("bfloat16", "float32")
     for name, label, message in (
         ("classes", None, "classes is class-conditional; expected 0 to 2"),
         ("classes", 3, "--label 3: expected 0 to 2, a class of"),

@@ -140,6 +140,7 @@ def chosen(args: argparse.Namespace, task: Task) -> dict[str, Any]:
         "tolerance",
         "sna",
         "label",
+        "precision",
         "reference",
         "start",
         "range",

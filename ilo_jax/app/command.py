@@ -43,7 +43,7 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
     paths = find_images(args.images, args.measured, args.recursive, notes.append)
     if address:
         return _on_cluster(args, settings, address, paths, console, notes)
-    prior = load_prior(settings.generator, settings.label, settings.seed)
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out = Path(args.out)
     if shard is None:

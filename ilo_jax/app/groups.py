@@ -12,6 +12,7 @@ from ilo_jax.files.generators import EMBEDDED_DEFAULT
 from ilo_jax.solve import EFFORTS, PRESETS, TERMS
 from ilo_jax.solve.methods import Preset
 from ilo_jax.solve.methods.numbers import join
+from ilo_jax.stylegan2 import PRECISIONS
 
 
 def add_measurement(parser: argparse.ArgumentParser, task: Task) -> None:
@@ -196,6 +197,12 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         help="images at a time on each device (of a CPU, each core), or auto: as many as fit into "
         "memory (default: by the size of the generator, 1 at 1024 px; at 64 px 32 over all cores "
         "of a CPU, 256 on an accelerator); halved when memory runs out",
+    )
+    method.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of the generator's features and convolutions; bfloat16 takes half the memory, on "
+        "GPU and TPU less time, and gives other last digits (default: float32)",
     )
     # No default: one given before the task is kept.
     method.add_argument(

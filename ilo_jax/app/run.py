@@ -42,13 +42,17 @@ from ilo_jax.solve import EFFORTS, Auto, Data, Method, is_scarce
 from ilo_jax.stylegan2 import StyleGAN2, with_label
 
 
-def load_prior(generator: str, label: int | None, seed: int) -> StyleGAN2:
-    """A generator by name or folder; a class-conditional one of one class.
+def load_prior(
+    generator: str, label: int | None, seed: int, precision: str = "float32"
+) -> StyleGAN2:
+    """A generator by name or folder, in a precision; a class-conditional one of one class.
 
     Raises:
       InputError: there is none, it needs a label, or it has none or no such one.
     """
     prior = load(generator)
+    if precision != "float32":  # which it has
+        prior = prior.with_precision(precision)
     if prior.image_shape[-1] not in (1, 3):
         raise InputError(
             f"{generator}: images of {prior.image_shape[-1]} channels; expected 1 (grey) or 3 (RGB)"

@@ -55,6 +55,7 @@ class Settings:
       sna: Stochastic Noise Addition; None leaves it to the operator.
       measured: whether the files hold measurements rather than images to be measured.
       generator: name or folder.
+      precision: of the generator's features and convolutions.
       label: the class, of a class-conditional generator.
       reference: image, or folder of images of the same names, for the term `reference`.
       start: output folder of a run with `save_variables`, from whose variables to start.
@@ -91,6 +92,7 @@ class Settings:
     sna: bool | None = None
     measured: bool = False
     generator: str = EMBEDDED_DEFAULT
+    precision: str = "float32"
     label: int | None = None
     reference: str | None = None
     start: str | None = None

@@ -108,7 +108,7 @@ def _command(
     settings = settings_of(parser.parse_args(with_config(line, parser)))
     recursive = any(one.recursive for one in done)
     paths = find_images(images, settings.measured, recursive)
-    prior = load_prior(settings.generator, settings.label, settings.seed)
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     return Run.create(settings, prior), paths
 
 

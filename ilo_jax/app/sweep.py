@@ -94,7 +94,7 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     settings = Settings(**arguments.chosen(args, TASKS[args.swept]))
     if settings.method is None:  # the numbers of a grid are in ILO's units
         settings = dataclasses.replace(settings, method="ilo")
-    prior = load_prior(settings.generator, settings.label, settings.seed)
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     points, methods = grid(settings, prior, axes)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out, notes = Path(args.out), list[str]()

@@ -2,6 +2,7 @@
 
 from ilo_jax.stylegan2.config import GeneratorConfig, config_f
 from ilo_jax.stylegan2.generator import (
+    PRECISIONS,
     Generator,
     MappingProxy,
     Noises,
@@ -14,6 +15,7 @@ from ilo_jax.stylegan2.generator import (
     sample_noises,
     synthesize,
     with_label,
+    with_precision,
     zero_styles,
 )
 from ilo_jax.stylegan2.networks import State, Styles
@@ -21,6 +23,7 @@ from ilo_jax.stylegan2.prior import Inputs, StyleGAN2
 from ilo_jax.stylegan2.shapes import generator_shapes
 
 __all__ = [
+    "PRECISIONS",
     "Generator",
     "GeneratorConfig",
     "Inputs",
@@ -40,5 +43,6 @@ __all__ = [
     "sample_noises",
     "synthesize",
     "with_label",
+    "with_precision",
     "zero_styles",
 ]

@@ -8,6 +8,9 @@ from ilo_jax.sizes import MAX_WIDTH, check_size, check_sizes
 MAX_BLOCKS = 10  # 2048 px
 MAX_CLAMP = 2**24  # StyleGAN2-ADA has 256
 MAX_MAPPING_LAYERS = 64  # StyleGAN2 has 8
+HALF_BLOCKS = 4
+"""Of the highest resolutions, those which the authors of generators with `conv_clamp` ran in half
+precision (StyleGAN2-ADA, Karras et al., 2020)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +124,12 @@ class GeneratorConfig:
     def layer_channels(self, layer: int) -> int:
         """Channels of a layer's output."""
         return self.channels[self.layer_block(layer)]
+
+    def half_layer(self, layer: int) -> bool:
+        """Whether a layer is in half precision where a generator is: all are, but for a generator
+        with `conv_clamp`, whose low resolutions its authors left in float32."""
+        first = 0 if self.conv_clamp is None else self.num_blocks - HALF_BLOCKS
+        return self.layer_block(layer) >= first
 
     def block_start(self, block: int) -> int:
         """First layer of a block."""

@@ -19,6 +19,7 @@ from ilo_jax.stylegan2.generator import (
     initial_state,
     sample_noises,
     style_spread,
+    with_precision,
     zero_styles,
 )
 from ilo_jax.stylegan2.networks import State, Styles
@@ -218,6 +219,15 @@ class StyleGAN2(Prior):
         """With noise in W, the same in all layers (Karras et al., 2020, appendix D)."""
         noise = jax.random.normal(key, inputs.w.shape, jnp.float32)
         return inputs._replace(w=inputs.w + strength * self.generator.proxy.spread() * noise)
+
+    def with_precision(self, precision: str) -> "StyleGAN2":
+        """With features and convolutions in `float32` or `bfloat16`
+        (`ilo_jax.stylegan2.with_precision`).
+
+        Raises:
+          InputError: there is no such precision.
+        """
+        return self.replace(generator=with_precision(self.generator, precision))
 
     def with_facts(self, **changes: Any) -> "StyleGAN2":
         """With other facts."""

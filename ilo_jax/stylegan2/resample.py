@@ -4,7 +4,8 @@ Kernels are frozen: they come prepared (`ConvKernels`), with everything that dep
 them alone computed once, and have no gradient. The adjoint of a convolution is again a
 convolution, written out here, since what JAX derives is slower.
 
-Up-sampling filters with [1, 3, 3, 1] in each direction (Karras et al., 2020).
+Up-sampling filters with [1, 3, 3, 1] in each direction (Karras et al., 2020). Arrays may be
+bfloat16; what is added up outside of a product is added in float32.
 """
 
 import functools
@@ -28,9 +29,14 @@ class ConvKernels:
     winograd: bool = flax.struct.field(pytree_node=False, default=False)
 
 
+def widened(x: jax.Array) -> jax.Array:
+    """bfloat16 as float32, in which it is added up; another type as it is."""
+    return x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x
+
+
 def prepare_conv(kernel: jax.Array, resolution: int) -> ConvKernels:
     """Of `[3, 3, I, O]`, for `conv` of images of about `resolution` pixels squared; the faster
-    of two forms for that many (benchmarks/README.md)."""
+    of two forms for that many (benchmarks/README.md), in bfloat16 the one that rounds less."""
     both = kernel, _transpose(kernel)
     # Its transforms cost more than they save with few channels once they leave the cache, and so
     # does reading its kernel, four times as large, for few pixels. GPU and TPU libraries choose a
@@ -38,6 +44,7 @@ def prepare_conv(kernel: jax.Array, resolution: int) -> ConvKernels:
     fewest, most = min(kernel.shape[2:]), max(kernel.shape[2:])
     use_winograd = (
         jax.default_backend() == "cpu"
+        and kernel.dtype != jnp.bfloat16
         and fewest >= (64 if resolution <= 64 else 128)
         and (resolution >= 16 or most <= 128)
     )
@@ -102,15 +109,12 @@ def upsample_conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
 
 
 def _upsample_conv(x: jax.Array, kernels: ConvKernels) -> jax.Array:
-    t = _transposed_conv(x, kernels.forward)
-    edges = ((0, 0),) * (t.ndim - 3) + ((1, 1), (1, 1), (0, 0))
-    return _fir(_fir(jnp.pad(t, edges), -3), -2)
+    return _filter(_transposed_conv(x, kernels.forward), 1)
 
 
 def _upsample_conv_adjoint(y: jax.Array, kernels: ConvKernels) -> jax.Array:
     *_, h, w, _ = y.shape
-    edges = ((0, 0),) * (y.ndim - 3) + ((2, 2), (2, 2), (0, 0))
-    t = _fir(_fir(jnp.pad(y, edges), -3), -2)
+    t = _filter(y, 2)
     if len(kernels.adjoint) == 1:
         return _correlate(t, kernels.adjoint[0], "VALID", stride=2)
     terms = []
@@ -119,7 +123,7 @@ def _upsample_conv_adjoint(y: jax.Array, kernels: ConvKernels) -> jax.Array:
         p, q = 1 - i, 1 - j
         x = _correlate(t[..., i::2, j::2, :], kernel, ((p, p), (q, q)))
         terms.append(x[..., p : p + h // 2, q : q + w // 2, :])
-    return functools.reduce(jnp.add, terms)
+    return functools.reduce(jnp.add, map(widened, terms)).astype(y.dtype)
 
 
 def _transposed_conv(x: jax.Array, kernels: tuple[jax.Array, ...]) -> jax.Array:
@@ -148,6 +152,12 @@ def _alternate(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
     """n and n -> 2n along an axis >= 0."""
     pairs = jnp.stack([even, odd], axis + 1)
     return pairs.reshape(*odd.shape[:axis], 2 * odd.shape[axis], *odd.shape[axis + 1 :])
+
+
+def _filter(t: jax.Array, edge: int) -> jax.Array:
+    """The FIR filter along both axes, of an image with so many zeros around it."""
+    edges = ((0, 0),) * (t.ndim - 3) + ((edge, edge), (edge, edge), (0, 0))
+    return _fir(_fir(widened(jnp.pad(t, edges)), -3), -2).astype(t.dtype)
 
 
 def _fir(t: jax.Array, axis: int) -> jax.Array:
