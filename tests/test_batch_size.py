@@ -1,5 +1,6 @@
 """How many images at a time: programs, what fits into memory, and what happens when it does not."""
 
+import os
 import pathlib
 import types
 
@@ -218,12 +219,44 @@ def test_auto_is_asked_for_on_the_command_line(inputs, monkeypatch):
 
 
 def test_devices_without_memory_of_their_own_share_half_of_the_machine(monkeypatch):
-    monkeypatch.setattr(memory, "_machine_memory", lambda: 2**30)
+    monkeypatch.setattr(memory, "machine_memory", lambda: 2**30)
     device = types.SimpleNamespace(memory_stats=lambda: None)
     monkeypatch.setattr(jax, "local_devices", lambda: [device] * 4)
     assert memory._usable_memory() == 2**30 / 8
     device.memory_stats = lambda: {"bytes_limit": 1000}
     assert memory._usable_memory() == 900
+
+
+V1 = "12:cpu,cpuacct:/job\n4:memory:/job/step\n"
+V2 = "0::/job/step\n"
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "expected"),
+    [
+        (None, {}, None),  # no Linux
+        (V2, {}, None),
+        (V2, {"job/step/memory.max": "5000"}, 5000),
+        (V2, {"job/step/memory.max": "max", "job/memory.max": "7000"}, 7000),
+        (V2, {"job/step/memory.max": "5000", "job/memory.max": "3000"}, 3000),
+        (V2, {"memory.max": "9000"}, 9000),  # a container that sees its own group alone
+        ("0::/\n", {"memory.max": "9000"}, 9000),
+        (V1, {"memory/job/step/memory.limit_in_bytes": "4000"}, 4000),
+        (V1, {"memory/memory.limit_in_bytes": "6000"}, 6000),
+        (V1, {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        (V1, {"cpu/job/memory.limit_in_bytes": "1", "memory.max": "1"}, None),  # of no memory
+        (V1 + "0::/\n", {"memory/job/memory.limit_in_bytes": "800", "memory.max": "900"}, 800),
+    ],
+)
+def test_the_limit_of_a_control_group_counts(groups, limits, expected, tmp_path):
+    texts = {f"sys/fs/cgroup/{name}": f"{limit}\n" for name, limit in limits.items()}
+    if groups is not None:
+        texts["proc/self/cgroup"] = groups
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert memory.machine_memory(tmp_path) == (machine if expected is None else expected)
 
 
 def test_an_image_takes_as_much_as_its_restarts():

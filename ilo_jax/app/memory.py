@@ -1,6 +1,8 @@
 """How many images at a time fit into the memory of the devices, and whether they did not."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -69,8 +71,40 @@ def _usable_memory() -> float:
     stats = devices[0].memory_stats()
     if stats:
         return _OF_DEVICE * stats["bytes_limit"]
-    return _OF_MACHINE * _machine_memory() / len(devices)
+    return _OF_MACHINE * machine_memory() / len(devices)
 
 
-def _machine_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def machine_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process may have: the machine's, or less where a control group, such as a
+    container's or a job's, has a limit.
+
+    Args:
+      root: of the file system that has `proc` and `sys`.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *_limits_of_groups(root)])
+
+
+def _limits_of_groups(root: Path) -> Iterator[int]:
+    """Of the groups that the process is in, and of those around them, whichever are to be seen: in
+    a container the innermost may be what is mounted, whatever its path outside. Version 2 has one
+    hierarchy, numbered 0; version 1 has one for memory."""
+    try:
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # another system than Linux
+        return
+    for line in groups:
+        number, kinds, path = line.split(":", 2)
+        if number == "0":
+            top, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in kinds.split(","):
+            top, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        inner = top / path.lstrip("/")
+        for group in (inner, *inner.parents):
+            file = group / name
+            if group.is_relative_to(top) and file.is_file():
+                limit = file.read_text().strip()
+                if limit.isdigit():  # or "max"
+                    yield int(limit)
