@@ -22,7 +22,7 @@ import sys
 class Worker:
     """A process that has compiled its step, and takes steps when asked."""
 
-    def __init__(self, name: str, command: list[str]):
+    def __init__(self, name: str, command: list[str], folder: str | None = None):
         self.name = name
         # Compiling is timed, and several processes may share a GPU.
         settings = {
@@ -34,6 +34,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=folder,
             env=os.environ | settings,
         )
         ready = self._read()

@@ -8,7 +8,13 @@ convolution a layer for the whole batch, the FIR filter as shifted adds. With
     PYTHON benchmarks/torch_step.py authors --ilo CHECKOUT
 
 it is the generator of github.com/giannisdaras/ilo as its loop uses it; with `--device cuda`, with
-its own CUDA kernels, which PyTorch builds on import.
+its own CUDA kernels, which PyTorch builds on import. With
+
+    PYTHON benchmarks/torch_step.py {nvidia,nvidia-graph} --nvidia CHECKOUT
+
+it is the generator of github.com/NVlabs/stylegan3 (`training/networks_stylegan2.py`) with weights
+that are frozen, with its own CUDA kernels, and with `--half` its four highest resolutions in
+float16; `nvidia-graph` is the step as one CUDA graph, which only a GPU has.
 
 Each line on standard input is a number of steps to take; each answer, seconds a step.
 """
@@ -26,16 +32,19 @@ import torch
 import torch.nn.functional as F
 
 OPTIMIZED_NOISES = 5
+NVIDIA = ("nvidia", "nvidia-graph")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("mode", choices=("eager", "compile", "authors"))
+    parser.add_argument("mode", choices=("eager", "compile", "authors", *NVIDIA))
     parser.add_argument("--resolution", type=int, default=1024)
     parser.add_argument("--channels", type=int, nargs="+", help="instead of config-f's")
     parser.add_argument("--w-dim", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--ilo", help="checkout of the authors' code")
+    parser.add_argument("--nvidia", help="checkout of NVIDIA's code")
+    parser.add_argument("--half", action="store_true", help="NVIDIA's float16 blocks")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -45,11 +54,16 @@ def main() -> None:
     channels = channels[: round(math.log2(args.resolution)) - 1]
     if args.mode == "authors":
         draw = authors_generator(args.ilo, args.resolution)
+    elif args.mode in NVIDIA:
+        draw = nvidia_generator(args.nvidia, args.resolution, args.half)
     else:
         draw = fast_generator(random_weights(channels, args.w_dim))
     if args.mode == "compile":
         draw = torch.compile(draw)
-    step = stepper(draw, len(channels), args.w_dim, args.batch)
+    graph = args.mode == "nvidia-graph"
+    step = stepper(draw, len(channels), args.w_dim, args.batch, capturable=graph)
+    if graph:
+        step = as_graph(step)
 
     start = time.perf_counter()
     step()
@@ -78,7 +92,21 @@ def peak_gib(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def stepper(draw, blocks: int, w_dim: int, batch: int):
+def as_graph(step):
+    """The same step, recorded once and then replayed."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):  # what is built and allocated the first time is no part of the graph
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def stepper(draw, blocks: int, w_dim: int, batch: int, capturable: bool = False):
     """One step on latents `[batch, 2 blocks, w_dim]` and the first noise maps, in place."""
     sizes = [4 * 2 ** ((i + 1) // 2) for i in range(2 * blocks - 1)]
     z = torch.randn(batch, 2 * blocks, w_dim, requires_grad=True)
@@ -87,7 +115,7 @@ def stepper(draw, blocks: int, w_dim: int, batch: int):
     norms = [norm(v.detach()) for v in variables]
     mean, std = torch.randn(w_dim), torch.rand(w_dim)
     target = torch.rand(batch, 3, sizes[-1], sizes[-1]) * 2 - 1
-    adam = torch.optim.Adam(variables, lr=0.1)
+    adam = torch.optim.Adam(variables, lr=0.1, capturable=capturable)
 
     def step() -> None:
         adam.zero_grad()
@@ -206,6 +234,30 @@ def authors_generator(checkout: str, resolution: int):
 
     def draw(w: torch.Tensor, noises: list[torch.Tensor]) -> torch.Tensor:
         return generator([w], input_is_latent=True, noise=noises)[0]
+
+    return draw
+
+
+def nvidia_generator(checkout: str, resolution: int, half: bool):
+    """NVIDIA's synthesis network, with the noise maps that it is given in place of its own."""
+    sys.path.insert(0, checkout)
+    from training.networks_stylegan2 import SynthesisNetwork
+
+    network = SynthesisNetwork(
+        512, resolution, 3, num_fp16_res=4 if half else 0, conv_clamp=256 if half else None
+    )
+    network.requires_grad_(requires_grad=False).eval()
+    layers = [
+        layer
+        for block in (getattr(network, f"b{size}") for size in network.block_resolutions)
+        for layer in (getattr(block, "conv0", None), block.conv1)
+        if layer is not None
+    ]
+
+    def draw(w: torch.Tensor, noises: list[torch.Tensor]) -> torch.Tensor:
+        for layer, noise in zip(layers, noises, strict=True):
+            layer.noise_const = noise
+        return network(w, noise_mode="const")
 
     return draw
 
