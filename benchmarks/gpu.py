@@ -49,10 +49,10 @@ class Sizes:
     """What is measured, as asked for or in small."""
 
     def __init__(self, smoke: bool):
-        self.large = 16 if smoke else 1024
+        self.large = 32 if smoke else 1024
         self.turns, self.steps = (2, 2) if smoke else (5, 20)
         self.images, self.folder_steps = (6, "2,2") if smoke else (2000, "100,100,100,100")
-        rows = ((16, 1), (8, 2), (64, 2)) if smoke else ((1024, 1), (256, 16), (64, 512))
+        rows = ((32, 1), (8, 2), (64, 2)) if smoke else ((1024, 1), (256, 16), (64, 512))
         self.of_steps = {
             f"{size} px, batch {batch}": [
                 *(("--generator", "chest64") if size == 64 else ("--resolution", str(size))),

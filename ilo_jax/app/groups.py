@@ -201,8 +201,8 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     method.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of the generator's features and convolutions; bfloat16 takes half the memory, on "
-        "GPU and TPU less time, and gives other last digits (default: float32)",
+        help="of the generator's features and convolutions; bfloat16 has half the bytes, for "
+        "GPUs and TPUs, and gives other last digits (default: float32)",
     )
     # No default: one given before the task is kept.
     method.add_argument(

@@ -102,7 +102,7 @@ def with_precision(generator: Generator, precision: str) -> Generator:
     In bfloat16 latents, styles, demodulation, noise maps, biases, every sum over pixels or
     channels, RGB and image are float32 as before, and so is what `apply_layers` takes and gives. Of
     a generator with `conv_clamp` only the four highest resolutions are bfloat16
-    (`GeneratorConfig.half_layer`). Noticeably faster on GPU and TPU; slower on a CPU.
+    (`GeneratorConfig.half_layer`). For GPUs and TPUs; a CPU gains nothing by it.
 
     Raises:
       InputError: there is no such precision.
