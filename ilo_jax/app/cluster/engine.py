@@ -37,7 +37,7 @@ def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
       InputError: a setting is out of range, or does not go with another.
     """
     one_device()
-    prior = load_prior(settings.generator, settings.label, settings.seed)
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     run = Run.create(settings, prior, width)  # refuses what is wrong before a worker starts
     if _kind(ray) == "CPU":
         return run
@@ -49,7 +49,7 @@ def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
 def _device(settings: Settings) -> tuple[str, int]:
     """The kind of a worker's device, and how many images at a time are usual on it."""
     one_device()
-    prior = load_prior(settings.generator, settings.label, settings.seed)
+    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     return jax.devices()[0].device_kind, Run.create(settings, prior).width
 
 

@@ -90,7 +90,9 @@ class Solver:
     def _solve(self, work: Work, places: range) -> Done:
         if self._run is None:
             settings = self._settings
-            prior = load_prior(settings.generator, settings.label, settings.seed)
+            prior = load_prior(
+                settings.generator, settings.label, settings.seed, settings.precision
+            )
             self._run = Run.create(settings, prior, self._width)
         with tempfile.TemporaryDirectory(prefix="ilo_jax_") as folder:
             return _solve_into(self._run, work, places, Path(folder))
