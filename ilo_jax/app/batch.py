@@ -14,6 +14,7 @@ from ilo_jax.app.doubt import doubt_of
 from ilo_jax.app.measurements import save_measurement
 from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, perceptual
 from ilo_jax.app.pipeline import Reporter, padded
+from ilo_jax.app.programs import kept_steps
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Sample, batch_operator, measurement_error, stack
@@ -117,7 +118,7 @@ def _solve_program(
     )
     errors, frames = dict[int, np.ndarray](), []
     for taken in range(0, total, CHUNK):
-        state, steps = solve.steps(state, CHUNK, mesh), min(taken + CHUNK, total)
+        state, steps = kept_steps(state, CHUNK, mesh), min(taken + CHUNK, total)
         best = state.search.best
         errors[steps] = np.asarray(best.error)  # JAX runs ahead of its results; the bar must not
         if run.settings.animate:

@@ -13,6 +13,9 @@ import platformdirs
 
 from ilo_jax.errors import one_line
 
+TRACED = "-traced"
+"""What names of programs that were traced end in; of those that were compiled, JAX says it."""
+
 _BYTES = 2**30
 """Of programs that are kept."""
 
@@ -32,7 +35,7 @@ def use_cache() -> None:
             probe.write(b"0" * 4096)
         _prune(folder)
     except OSError as error:
-        _say(folder, one_line(error))
+        say_unusable(folder, one_line(error))
         jax.config.update("jax_enable_compilation_cache", False)
 
 
@@ -53,7 +56,7 @@ def mend_cache() -> None:
                 entry.unlink(missing_ok=True)
         elif what not in said:
             said.add(what)
-            _say(folder, one_line(str(message).rpartition(": ")[2]))
+            say_unusable(folder, one_line(str(message).rpartition(": ")[2]))
 
     warnings.filterwarnings("always", _FAILED.pattern)
     warnings.showwarning = shown
@@ -63,7 +66,7 @@ def _prune(folder: Path) -> None:
     """Removes the programs that were not used for longest, once a run: JAX's own limit looks
     through the folder with each program that it writes."""
     entries = []
-    for entry in folder.glob("*-cache"):
+    for entry in (*folder.glob("*-cache"), *folder.glob(f"*{TRACED}")):
         with contextlib.suppress(FileNotFoundError):  # another run does the same
             entries.append((entry.stat(), entry))
     room = _BYTES
@@ -73,7 +76,8 @@ def _prune(folder: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
-def _say(folder: Path, reason: str) -> None:
+def say_unusable(folder: Path, reason: str) -> None:
+    """On standard error, in one line."""
     print(
         f"{folder}: compiled programs cannot be kept there ({reason}), so that "
         "each run compiles them again; JAX_COMPILATION_CACHE_DIR names another folder",
