@@ -134,7 +134,6 @@ BAD = {
     "invert --label 1" + ONE: "--label 1: gen has no classes; expected no label",
     "invert --label 3 --generator classes" + HERE: "--label 3: expected 0 to 2, a class of",
     "invert --generator classes" + HERE: "--label: classes is class-conditional; expected 0 to 2",
-    "invert --weights squared_norm=1" + TWO_ROUNDS: "--weights squared_norm: StyleGAN2 has",
     "invert --seed -1" + ONE: "argument --seed: '-1': expected a whole number from 0 to 4294967295",
     "invert --seed one" + ONE: "argument --seed: 'one': expected a whole number",
     # The rest.

@@ -162,7 +162,8 @@ def test_an_image_in_the_shard_of_another_overlaps(run_shards, solve):
     index = shard_of("a", 3)
     other = (index + 1) % 3
     for folder in (Shard(i, 3).folder(run_shards) for i in (index, other)):
-        (folder / "metrics.csv").write_text(f"{','.join(COLUMNS)}\na,,,,,,,,not finite\n")
+        failed = ["a", *[""] * (len(COLUMNS) - 2), "not finite"]
+        (folder / "metrics.csv").write_text(f"{','.join(COLUMNS)}\n{','.join(failed)}\n")
     assert f"has image a, which is of shard {index}/3: they overlap" in told(
         solve, "summarize {out}"
     )
