@@ -19,6 +19,8 @@ from ilo_jax.stylegan2 import (
     synthesize,
 )
 
+many_programs = True
+
 CONFIG = GeneratorConfig(channels=(6, 5), w_dim=7, z_dim=7, mapping_layers=1, image_channels=2)
 
 

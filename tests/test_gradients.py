@@ -36,6 +36,8 @@ METHOD = Method.create(
     constraint="sphere",
 )
 
+many_programs = True
+
 
 @jax.jit
 def loss(measurement, rate, radius):

@@ -58,6 +58,8 @@ from ilo_jax.solve.rounds import ilo_ramp
 from ilo_jax.solve.variables import code
 from ilo_jax.stylegan2 import Inputs, apply_layers, initial_state
 
+many_programs = True
+
 SAMPLES = pathlib.Path(ilo_jax.__file__).parent / "app" / "samples"
 WHOLE = (0, 3)
 FIRST, SECOND = Round(12, inputs=WHOLE), Round(12, inputs=(1, 3), deviation=1)

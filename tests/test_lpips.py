@@ -32,6 +32,8 @@ STAGES = (
     Stage((Conv(), Conv()), pool=2),
 )
 
+many_programs = True
+
 distance = jax.jit(lpips.lpips)
 value_and_gradient = jax.jit(jax.value_and_grad(lpips.lpips, argnums=1))
 prepare = jax.jit(lpips.prepare, static_argnums=0)

@@ -75,6 +75,7 @@ def test_sigma_that_nobody_knows_is_that_of_each_image(tmp_path, inputs):
     assert found[1] > 9 * found[0]
 
 
+@pytest.mark.slow
 def test_consistency_goes_to_the_level_of_rounding(solve, tmp_path):
     line = "blur --sigma 1 --measured --consistent --images photos --generator gen --steps 2,2"
     assert solve(line + " --out {out}").code == 0

@@ -12,6 +12,8 @@ from small import normal
 
 from ilo_jax.ops import euclidean_norm, project_l1_ball, rescale_to_norm
 
+many_programs = True
+
 SHAPES = [(1,), (7,), (3, 4), (2, 3, 2)]
 project = jax.jit(project_l1_ball)
 

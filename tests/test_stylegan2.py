@@ -30,6 +30,8 @@ from ilo_jax.stylegan2 import (
     zero_styles,
 )
 
+many_programs = True
+
 CONFIG = GeneratorConfig(channels=(8, 6), w_dim=5, z_dim=5, mapping_layers=2, image_channels=2)
 
 
