@@ -1,6 +1,8 @@
 """DICOM: pydicom's own test files, as a viewer shows them."""
 
 import pathlib
+import sys
+from collections.abc import Callable
 
 import numpy as np
 import pydicom
@@ -75,6 +77,81 @@ def test_bad_files_are_refused_in_one_line(name):
         read_image(FILES / name, (8, 8, 1))
     assert str(caught.value).startswith(f"{FILES / name}: ")
     assert "\n" not in str(caught.value)
+
+
+def opened_while(read: Callable[[], object]) -> set[str]:
+    """Paths of all files, by whoever."""
+    found: list[object] = []
+    watchers.append(found)
+    read()
+    watchers.remove(found)
+    return {str(path) for path in found}
+
+
+watchers: list[list[object]] = []
+
+
+def watch(event: str, args: tuple) -> None:
+    if event == "open":
+        for found in watchers:
+            found.append(args[0])
+
+
+sys.addaudithook(watch)  # stays, as all of them do
+
+
+@pytest.mark.filterwarnings("ignore:The value length")  # pydicom's, of a path that is too long
+@pytest.mark.parametrize("whole", [True, False])
+def test_files_that_are_named_in_a_file_are_not_opened(whole, tmp_path):
+    elsewhere, path = tmp_path / "elsewhere.dcm", tmp_path / "x.dcm"
+    dataset = pydicom.dcmread(FILES / "MR_small.dcm")
+    dataset.save_as(elsewhere)
+    dataset.ReferencedFileID = str(elsewhere)
+    dataset.PixelDataProviderURL = dataset.RetrieveURL = f"file://{elsewhere}"
+    if not whole:
+        del dataset.PixelData
+    dataset.save_as(path)
+
+    def read() -> None:
+        if whole:
+            found, _ = read_image(path, (64, 64, 1))
+            np.testing.assert_allclose(found[..., 0], grey("MR_small.dcm", (64, 64)), atol=1e-5)
+            return
+        with pytest.raises(InputError, match="DICOM without integer pixels") as caught:
+            read_image(path, (8, 8, 1))
+        assert "\n" not in str(caught.value)
+
+    found = opened_while(read)
+    assert str(path) in found
+    assert str(elsewhere) not in found
+
+
+PRIVATE = {
+    "a coding of a vendor's own": ("1.3.6.1.4.1.99999.1", {}, "'1.3.6.1.4.1.99999.1' is not supp"),
+    "colours of a vendor's own": (None, {"PhotometricInterpretation": "ACME"}, "value 'ACME'"),
+    "two samples": (None, {"SamplesPerPixel": 2}, "'Samples per Pixel' value of '2' is invalid"),
+    "more bits than there are": (None, {"BitsStored": 40}, "'Bits Stored' value of '40'"),
+    "pixels from a server": (
+        "1.2.840.10008.1.2.4.94",  # JPIP
+        {"PixelData": None, "PixelDataProviderURL": "http://127.0.0.1/x"},
+        "DICOM without integer pixels",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PRIVATE)
+def test_pixels_in_a_private_format_are_refused_in_one_line(kind, solve, tmp_path):
+    coding, fields, expected = PRIVATE[kind]
+    dataset = pydicom.dcmread(FILES / "MR_small.dcm")
+    dataset.file_meta.TransferSyntaxUID = coding or dataset.file_meta.TransferSyntaxUID
+    for name, value in fields.items():
+        delattr(dataset, name) if value is None else setattr(dataset, name, value)
+    dataset.save_as(tmp_path / "x.dcm", implicit_vr=False, little_endian=True)
+    done = solve("invert --images {tmp}/x.dcm --generator gen --steps 1,1 --out {out}")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"{tmp_path}/x.dcm: " in done.err
+    assert expected in done.err
+    assert not [*tmp_path.glob("out/images/*")]
 
 
 def test_a_size_that_is_not_there_takes_no_memory(tmp_path):

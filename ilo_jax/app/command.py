@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from ilo_jax.app import arguments
+from ilo_jax.app.film import film_of, write_film
 from ilo_jax.app.lock import locked
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.reconstruct import reconstruct
@@ -16,6 +17,7 @@ from ilo_jax.app.settings import Earlier, Settings, Video
 from ilo_jax.app.shards import Done, Shard
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
+from ilo_jax.files.film import Film
 from ilo_jax.files.find import find_images
 
 
@@ -47,14 +49,28 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
         return run_on_cluster(args, settings, address, console)
     if args.parquet or "://" in args.out or any("://" in image for image in args.images):
         raise InputError("--parquet, or an address such as s3://...: expected with --ray")
+    with film_of(args.images, args.video) as film:
+        return _run_here(args, settings, shard, console, film)
+
+
+def _run_here(
+    args: argparse.Namespace,
+    settings: Settings,
+    shard: Shard | None,
+    console: Console,
+    film: Film | None,
+) -> int:
     notes: list[str] = []
-    paths = find_images(args.images, args.measured, args.recursive, notes.append)
+    if film is None:
+        paths = find_images(args.images, args.measured, args.recursive, notes.append)
+    else:
+        paths = film.frames
     prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out = Path(args.out)
     if shard is None:
         with locked(out, args.take_over):
-            return _run(args, run, paths, out, console, notes)
+            return _run(args, run, paths, out, console, notes, film=film)
     shard.begin(out)
     part, paths = shard.folder(out), shard.share(paths)
     with locked(part, args.take_over):
@@ -71,6 +87,7 @@ def _run(
     console: Console,
     notes: list[str],
     shard: Shard | None = None,
+    film: Film | None = None,
 ) -> int:
     title = f"shard {shard}: " if shard else ""
     with ProgressReporter(console, title) as reporter:
@@ -81,6 +98,8 @@ def _run(
         outcome = reconstruct(run, paths, out, reporter, alone)
     if outcome.summary is None and shard is None:
         raise InputError(f"{' '.join(args.images)}: none of {len(paths)} has a result")
+    if film is not None:
+        write_film(outcome.results, film)
     return told(outcome.summary, out, len(outcome.failed), len(paths), title)
 
 

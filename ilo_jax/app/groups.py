@@ -295,8 +295,8 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
         "--video",
         action="store_true",
         default=False,
-        help="the images are frames in order: each starts from the last one's variables, at the "
-        "last cut, and stays near them",
+        help="the images are frames in order, or those of one GIF or MP4: each starts from the "
+        "last one's variables, at the last cut, and stays near them",
     )
     video.add_argument(
         "--frame-steps", type=arguments.positive, metavar="N", help="of later frames (default: 100)"
