@@ -129,6 +129,7 @@ def some_direction(x):
     return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), x)
 
 
+@pytest.mark.slow
 def test_stylegan2_has_a_forward_derivative_too():
     with jax.enable_x64(True):
         prior, x = drawn()

@@ -345,6 +345,7 @@ def stylegan2_run(radius_latents=np.inf, radius_noises=np.inf):
     return [*found, in_numpy(state)]
 
 
+@pytest.mark.slow
 def test_latents_and_noise_maps_of_stylegan2():
     """What a round frees moves on its spheres; latents and maps in front of its cut do not."""
     start, csgm_round, end = (stylegan2_run()[t].x for t in (0, 4, 10))

@@ -62,7 +62,13 @@ def statistics(operator, key, x, shift):
     return jax.lax.map(one, jax.random.split(key, 400)).mean(0), operator.noise_level(x)
 
 
-@pytest.mark.parametrize("name", NOISES)
+SLOW = ("rounded photons", "dead, rounded")
+"""Of two kinds that others have alone."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in NOISES]
+)
 def test_the_level_is_the_mean_error_of_the_truth_which_is_the_least(name):
     operator = NOISES[name](SHAPE)
     # Channels of one pixel are alike, so that some are black in all of them by chance.

@@ -17,6 +17,7 @@ looks_at_files = True
 METHOD = shared(ilo(MLP, (12, 12), radii=20.0))
 
 
+@pytest.mark.slow
 def test_every_run_is_that_of_its_method_alone():
     methods = [
         shared(ilo(MLP, (12, 12), radii=20.0, rate=0.05)),
