@@ -19,8 +19,8 @@ _PROBE = 0x5EED
 """A seed that no operator is likely to be drawn with."""
 
 _FITTED = 0.5
-"""Of the noise in what a measurement determines, what an image has that was fitted to it: 0.47,
-0.46 and 0.56 of held-in radiographs with noise of sigma 5, 10 and 25 (`benchmarks.consistency`)."""
+"""Of the noise in what a measurement determines, what an image has that was fitted to it: 0.42 to
+0.50 of it where radiographs have noise of sigma 5 to 25 (`benchmarks.consistency`)."""
 
 
 def make_consistent(
