@@ -9,42 +9,32 @@ from typing import Any
 import numpy as np
 
 from convert_weights.arrays import tensor
-from convert_weights.formats.state_dict import expect_all, state_of
+from convert_weights.formats.state_dict import Taken, expect_filter, state_of
 from convert_weights.limits import Budget
 from convert_weights.network import Arrays, Network, assemble
-from ilo_jax.files.checkpoint import CheckpointError
 
 NAME = "NVIDIA's PyTorch state dict"
 LR_MAPPING = 0.01
 CONV_CLAMP = 256.0
 _SIGN = "synthesis.b4.conv1.weight"
-_FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 
 
 def read(value: Any, budget: Budget) -> Network | None:
     """Reads the averaged generator if there is one."""
     if not isinstance(value, dict) or (state := state_of(value, _SIGN)) is None:
         return None
-    tensors: dict[str, Any] = state
-    arrays: dict[str, tuple[str, np.ndarray]] = {}
-    missing: list[str] = []
-    used: set[str] = set()
-
-    def name(new: str, old: str, optional: bool = False) -> None:
-        used.add(old)
-        if old in tensors:
-            arrays[new] = old, tensor(tensors[old])
-        elif not optional:
-            missing.append(old)
+    taken = Taken(state)
+    tensors, name = taken.tensors, taken.name
 
     def modulated(new: str, old: str) -> None:
         for last in ("weight", "bias", "affine.weight", "affine.bias"):
             name(f"{new}.{last}", f"{old}.{last}")
 
     def resampled(old: str) -> None:
-        used.add(f"{old}.resample_filter")
-        if f"{old}.resample_filter" in tensors:
-            _expect_filter(f"{old}.resample_filter", tensor(tensors[f"{old}.resample_filter"]))
+        filtered = f"{old}.resample_filter"
+        taken.used.add(filtered)
+        if filtered in tensors:
+            expect_filter(filtered, tensor(tensors[filtered]), total=1, atol=1e-4)
 
     def layer(i: int, old: str) -> None:
         modulated(f"layers.{i}", old)
@@ -54,8 +44,8 @@ def read(value: Any, budget: Budget) -> Network | None:
         name(f"layers.{i}.noise_strength", f"{old}.noise_strength", optional=noise not in tensors)
         if noise not in tensors:  # a network without noise
             size = 4 * 2 ** ((i + 1) // 2)
-            arrays[f"layers.{i}.noise"] = noise, np.broadcast_to(0.0, (size, size))
-            arrays[f"layers.{i}.noise_strength"] = noise, np.zeros(())
+            taken.arrays[f"layers.{i}.noise"] = noise, np.broadcast_to(0.0, (size, size))
+            taken.arrays[f"layers.{i}.noise_strength"] = noise, np.zeros(())
 
     parts = {".".join(n.split(".")[:2]) for n in tensors}
     sizes = [4]
@@ -86,18 +76,11 @@ def read(value: Any, budget: Budget) -> Network | None:
         labels = "mapping.embed" in parts
         name(f"embed.{last}", f"mapping.embed.{last}", optional=not labels)
     name("w_avg", "mapping.w_avg", optional=True)
-    expect_all(NAME, tensors, used, missing)
+    taken.expect_all(NAME)
     return assemble(
         NAME,
-        Arrays(arrays, budget),
+        Arrays(taken.arrays, budget),
         lr_mapping=LR_MAPPING,
         architecture="skip" if skips else "resnet" if residual else "orig",
         conv_clamp=CONV_CLAMP,
     )
-
-
-def _expect_filter(name: str, found: np.ndarray) -> None:
-    if found.shape != (4, 4) or not np.allclose(found.astype(np.float64), _FILTER, atol=1e-4):
-        raise CheckpointError(
-            f"{name} is not that of [1, 3, 3, 1]; expected StyleGAN2's resampling filter"
-        )

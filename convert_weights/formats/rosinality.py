@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from convert_weights.arrays import is_tensor, squeezed, tensor
-from convert_weights.formats.state_dict import expect_all, state_of
+from convert_weights.arrays import is_tensor, tensor
+from convert_weights.formats.state_dict import Taken, expect_filter, state_of
 from convert_weights.limits import Budget
 from convert_weights.network import Arrays, Network, assemble
 from ilo_jax.files.checkpoint import CheckpointError
@@ -28,17 +28,8 @@ def read(value: Any, budget: Budget) -> Network | None:
     """Reads the averaged generator if there is one; `latent_avg` beside it if there."""
     if not isinstance(value, dict) or (state := state_of(value, _SIGN)) is None:
         return None
-    tensors: dict[str, Any] = state
-    arrays: dict[str, tuple[str, np.ndarray]] = {}
-    missing: list[str] = []
-    used: set[str] = set()
-
-    def name(new: str, old: str, *ones: int, optional: bool = False) -> None:
-        used.add(old)
-        if old in tensors:
-            arrays[new] = old, squeezed(tensor(tensors[old]), *ones)
-        elif not optional:
-            missing.append(old)
+    taken = Taken(state)
+    tensors, name = taken.tensors, taken.name
 
     def modulated(new: str, old: str) -> None:
         name(f"{new}.weight", f"{old}.conv.weight", 0)
@@ -70,27 +61,19 @@ def read(value: Any, budget: Budget) -> Network | None:
         name(f"mapping.{i}.weight", f"style.{i + 1}.weight")
         name(f"mapping.{i}.bias", f"style.{i + 1}.bias")
         i += 1
-    used |= {n for n in tensors if n == _AVERAGE or _KERNEL.fullmatch(n)}
-    if any({"iwt", "dwt"} & set(n.split(".")) for n in tensors.keys() - used):
+    taken.used |= {n for n in tensors if n == _AVERAGE or _KERNEL.fullmatch(n)}
+    if any({"iwt", "dwt"} & set(n.split(".")) for n in tensors.keys() - taken.used):
         raise CheckpointError("a SWAGAN generator, of wavelets (iwt, dwt); expected StyleGAN2")
-    expect_all(NAME, tensors, used, missing)
+    taken.expect_all(NAME)
     for old in filter(_KERNEL.fullmatch, tensors):
-        _check_kernel(old, tensor(tensors[old]))
+        expect_filter(old, tensor(tensors[old]), total=4, atol=1e-3)
     _check_unconditional(
-        *(arrays[n][1].shape for n in ("mapping.0.weight", "layers.0.affine.weight"))
+        *(taken.arrays[n][1].shape for n in ("mapping.0.weight", "layers.0.affine.weight"))
     )
     average = next((d[_AVERAGE] for d in (value, tensors) if is_tensor(d.get(_AVERAGE))), None)
     if average is not None:
-        arrays["w_avg"] = _AVERAGE, _one_row(tensor(average))
-    return assemble(NAME, Arrays(arrays, budget), lr_mapping=LR_MAPPING)
-
-
-def _check_kernel(name: str, kernel: np.ndarray) -> None:
-    expected = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
-    if kernel.shape != (4, 4) or not np.allclose(kernel.astype(np.float64), expected, atol=1e-3):
-        raise CheckpointError(
-            f"{name} is not that of [1, 3, 3, 1]; expected StyleGAN2's resampling filter"
-        )
+        taken.arrays["w_avg"] = _AVERAGE, _one_row(tensor(average))
+    return assemble(NAME, Arrays(taken.arrays, budget), lr_mapping=LR_MAPPING)
 
 
 def _check_unconditional(mapping: tuple[int, ...], affine: tuple[int, ...]) -> None:

@@ -3,7 +3,9 @@
 import re
 from typing import Any
 
-from convert_weights.arrays import is_tensor
+import numpy as np
+
+from convert_weights.arrays import is_tensor, squeezed, tensor
 from convert_weights.limits import shortly
 from ilo_jax.files.checkpoint import CheckpointError
 
@@ -33,14 +35,51 @@ def state_of(value: dict, sign: str) -> dict[str, Any] | None:
     }
 
 
-def expect_all(form: str, tensors: dict[str, Any], used: set[str], missing: list[str]) -> None:
-    """That nothing is missing and nothing is unknown, which would be another network.
+class Taken:
+    """What is taken of a state dict.
+
+    Attributes:
+      tensors: the state dict.
+      arrays: by the new name, the old one and the array.
+      used: old names that are known, there or not.
+    """
+
+    def __init__(self, tensors: dict[str, Any]):
+        self.tensors = tensors
+        self.arrays: dict[str, tuple[str, np.ndarray]] = {}
+        self.used: set[str] = set()
+        self._missing: list[str] = []
+
+    def name(self, new: str, old: str, *ones: int, optional: bool = False) -> None:
+        """Takes a tensor, without its axes `ones` of size 1."""
+        self.used.add(old)
+        if old in self.tensors:
+            self.arrays[new] = old, squeezed(tensor(self.tensors[old]), *ones)
+        elif not optional:
+            self._missing.append(old)
+
+    def expect_all(self, form: str) -> None:
+        """That nothing is missing and nothing is unknown, which would be another network.
+
+        Raises:
+          CheckpointError: with what is missing, unknown and found.
+        """
+        unknown = [name for name in self.tensors if name not in self.used]
+        if self._missing or unknown:
+            found = sorted(self.used & self.tensors.keys())
+            told = {"missing": self._missing, "unknown": unknown, "found": found}
+            listed = "; ".join(f"{what} {shortly(names)}" for what, names in told.items() if names)
+            raise CheckpointError(f"no StyleGAN2 generator in {form}: {listed}")
+
+
+def expect_filter(name: str, found: np.ndarray, total: float, atol: float) -> None:
+    """That a resampling filter is that of StyleGAN2, whose values have this sum.
 
     Raises:
-      CheckpointError: with what is missing, unknown and found.
+      CheckpointError: it is another.
     """
-    unknown = [name for name in tensors if name not in used]
-    if missing or unknown:
-        told = {"missing": missing, "unknown": unknown, "found": sorted(used & tensors.keys())}
-        listed = "; ".join(f"{what} {shortly(names)}" for what, names in told.items() if names)
-        raise CheckpointError(f"no StyleGAN2 generator in {form}: {listed}")
+    expected = total * np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+    if found.shape != (4, 4) or not np.allclose(found.astype(np.float64), expected, atol=atol):
+        raise CheckpointError(
+            f"{name} is not that of [1, 3, 3, 1]; expected StyleGAN2's resampling filter"
+        )

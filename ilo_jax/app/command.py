@@ -12,7 +12,7 @@ from ilo_jax.app.film import film_of, write_film
 from ilo_jax.app.lock import locked
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.reconstruct import reconstruct
-from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.run import Run, prior_of
 from ilo_jax.app.settings import Earlier, Settings, Video
 from ilo_jax.app.shards import Done, Shard
 from ilo_jax.app.tasks import TASKS
@@ -65,7 +65,7 @@ def _run_here(
         paths = find_images(args.images, args.measured, args.recursive, notes.append)
     else:
         paths = film.frames
-    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+    prior = prior_of(settings)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out = Path(args.out)
     if shard is None:

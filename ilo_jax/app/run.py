@@ -72,6 +72,11 @@ def load_prior(
     return prior.replace(generator=with_label(prior.generator, label, key))
 
 
+def prior_of(settings: Settings) -> StyleGAN2:
+    """The generator that was chosen; errors as `load_prior`."""
+    return load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """Settings turned into what computes.

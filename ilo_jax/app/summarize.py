@@ -17,7 +17,7 @@ from ilo_jax.app.lock import locked
 from ilo_jax.app.metrics import COLUMNS
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.results import Results
-from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.run import Run, prior_of
 from ilo_jax.app.shards import FOLDER, Shard, shard_of, whole
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
@@ -108,7 +108,7 @@ def _command(
     settings = settings_of(parser.parse_args(with_config(line, parser)))
     recursive = any(one.recursive for one in done)
     paths = find_images(images, settings.measured, recursive)
-    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+    prior = prior_of(settings)
     return Run.create(settings, prior), paths
 
 

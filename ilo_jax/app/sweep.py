@@ -24,7 +24,7 @@ from ilo_jax.app.methods import method_of, weights_of
 from ilo_jax.app.metrics import NOT_FINITE, OK, cell, evaluate
 from ilo_jax.app.pipeline import Pipeline
 from ilo_jax.app.progress import ProgressReporter
-from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.run import Run, prior_of
 from ilo_jax.app.samples import Reader, Sample, batch_operator, stack
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.table import Table
@@ -94,7 +94,7 @@ def run_sweep(args: argparse.Namespace, console: Console) -> int:
     settings = Settings(**arguments.chosen(args, TASKS[args.swept]))
     if settings.method is None:  # the numbers of a grid are in ILO's units
         settings = dataclasses.replace(settings, method="ilo")
-    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+    prior = prior_of(settings)
     points, methods = grid(settings, prior, axes)
     run = Run.create(settings, prior, getattr(args, "batch_size", None))
     out, notes = Path(args.out), list[str]()

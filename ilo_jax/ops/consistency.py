@@ -8,15 +8,12 @@ import jax.numpy as jnp
 from ilo_jax.errors import InputError
 from ilo_jax.ops.base import LinearOperator, Measurement, Operator, count_where, draw
 from ilo_jax.ops.batch import map_images
-from ilo_jax.ops.information import Determined
+from ilo_jax.ops.information import PROBE, Determined
 from ilo_jax.ops.noise import noiseless
 from ilo_jax.ops.noise_gaussian import can_be_consistent
 
 _CONVERGED = 1e-5
 """Of the gradient, to its first."""
-
-_PROBE = 0x5EED
-"""A seed that no operator is likely to be drawn with."""
 
 _FITTED = 0.5
 """Of the noise in what a measurement determines, what an image has that was fitted to it: 0.42 to
@@ -78,7 +75,7 @@ def make_consistent(
     x = allowed(x)
     residual = chosen(jax.tree.map(lambda y, p: y - p, measurement, linear(x)))
     left, in_residual = _noise_left(operator, measurement, determined, x.size // _channels(x, grey))
-    probe = jnp.sign(allowed(draw(jax.random.normal, jax.random.key(_PROBE), x.shape)))
+    probe = jnp.sign(allowed(draw(jax.random.normal, jax.random.key(PROBE), x.shape)))
     least = jnp.finfo(jnp.float32).tiny
     scale = jnp.maximum(mean_square(linear(probe)), least)
     off = (mean_square(residual) - in_residual) / scale

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ilo_jax.ops.base import Measurement, Operator, draw
 
 _ITERATIONS = 20
-_PROBE = 0x5EED
+PROBE = 0x5EED
 """A seed that no operator is likely to be drawn with: its own rows would be seen whole."""
 _LEAST = 1e-4
 """Of the variance of what is measured: what is weaker counts as not measured."""
@@ -51,7 +51,7 @@ def determined_share(
     def measured(x: jax.Array) -> Measurement:
         return operator(jnp.broadcast_to(x, operator.image_shape))
 
-    k_image, k_probe = jax.random.split(jax.random.key(_PROBE))
+    k_image, k_probe = jax.random.split(jax.random.key(PROBE))
     image, probe = (draw(jax.random.normal, k, shape) for k in (k_image, k_probe))
     y, adjoint = jax.vjp(measured, 0.3 * image)
     forward = jax.linear_transpose(adjoint, y)

@@ -18,7 +18,7 @@ from ilo_jax.app.cluster.work import Done
 from ilo_jax.app.cluster.worker import Solver, masks_of_nobody, named_inputs, one_device
 from ilo_jax.app.metrics import OK
 from ilo_jax.app.results import Results
-from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.run import Run, prior_of
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
 
@@ -57,7 +57,7 @@ def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
       InputError: a setting is out of range, or does not go with another.
     """
     one_device()
-    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+    prior = prior_of(settings)
     with masks_of_nobody(settings, prior) as made:
         run = Run.create(made, prior, width)  # refuses what is wrong before a worker starts
     given = {"options": settings.options}
@@ -73,7 +73,7 @@ def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
 def _device(settings: Settings) -> tuple[str, int]:
     """The kind of a worker's device, and how many images at a time are usual on it."""
     one_device()
-    prior = load_prior(settings.generator, settings.label, settings.seed, settings.precision)
+    prior = prior_of(settings)
     with masks_of_nobody(settings, prior) as made:
         return jax.devices()[0].device_kind, Run.create(made, prior).width
 

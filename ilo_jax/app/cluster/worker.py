@@ -23,7 +23,7 @@ from ilo_jax.app.memory import is_out_of_memory
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.pipeline import program_size
 from ilo_jax.app.results import Results
-from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.run import Run, prior_of
 from ilo_jax.app.samples import Reader, Sample
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.starts import with_start
@@ -97,9 +97,7 @@ class Solver:
     def _solve(self, work: Work, places: range) -> Done:
         if self._run is None:
             settings = self._settings
-            prior = load_prior(
-                settings.generator, settings.label, settings.seed, settings.precision
-            )
+            prior = prior_of(settings)
             with masks_of_nobody(settings, prior) as settings:
                 self._run = Run.create(settings, prior, self._width)
             self._named = named_inputs(self._settings)
