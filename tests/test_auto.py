@@ -17,7 +17,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
         progress(1, 2)
         image = np.asarray(measurement)
         one = np.ones(len(keys))
-        assert (auto.restarts, batch_size) == (5, 16)
+        assert (auto.restarts, auto.combine, batch_size) == (5, "nearest", 16)
         return Choice(
             *(image, np.full_like(image, 0.1), np.array([OK, NOT_FINITE])),
             method=("deeper",) * len(keys),
@@ -29,8 +29,8 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
         )
 
     monkeypatch.setattr(batch.solve, "reconstruct_auto", chosen)
-    line = "invert --images photos --auto --samples 5 --generator gen --steps 2,2 --out {out}"
-    done = solve(line)
+    line = "invert --images photos --auto --samples 5 --combine nearest --generator gen --out {out}"
+    done = solve(line + " --steps 2,2")
     assert done.code == 1  # nothing that was held out can be met for the second
     assert done.err.endswith("1 of 2 images failed: why is in metrics.csv\n")
     out = tmp_path / "out"

@@ -91,6 +91,8 @@ BAD = {
     "invert --range max 1" + ONE: "--range max: expected a number first, what is black",
     "invert --range 0 x" + ONE: "argument --range: 'x': expected a number, or max",
     "invert --keep-samples" + TWO_ROUNDS: "--keep-samples: expected with --samples, of at least 2",
+    "invert --combine nearest"
+    + TWO_ROUNDS: "--combine nearest: expected with --auto, or --samples",
     "blur" + ONE: "one of the arguments --sigma --motion --kernel is required",
     "blur --sigma 1 --angle 30" + ONE: r"blur sigma angle: expected sigma \| motion \[angle\]",
     "mri --acceleration 16 --centre x" + ONE: "centre x: expected a number",

@@ -123,6 +123,35 @@ def test_it_is_better_than_the_image_and_than_the_measurement(off, grey):
     assert np.mean((found - truth) ** 2) == pytest.approx(expected, rel=0.1)
 
 
+def test_what_is_off_in_one_place_moves_there():
+    """Better than any one number for the whole image."""
+    shape, sigma = (32, 32, 3), 0.1
+    draw = np.random.default_rng(0).standard_normal
+    off = np.where(np.arange(32) < 16, 0.3, 0.0)[:, None, None]
+    truth = np.zeros(shape)
+    x = (off * draw(shape)).astype(np.float32)
+    operator = ops.denoising(shape, sigma * 127.5)
+    y = (sigma * draw(shape)).astype(np.float32)
+    found = np.asarray(consistent(operator, y, x))
+    of_one_number = min(np.mean((x + g * (y - x) - truth) ** 2) for g in np.linspace(0, 1, 101))
+    assert np.mean((found - truth) ** 2) < 0.7 * of_one_number
+    assert np.mean((found - x)[20:] ** 2) < 0.05 * sigma**2
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_noise_that_all_channels_share_counts_once(same):
+    """As a noisy grey file has it."""
+    shape, off, sigma = (32, 32, 3), 0.1, 0.2
+    draw = np.random.default_rng(0).standard_normal
+    x = (off * draw((32, 32, 1)) * np.ones(3)).astype(np.float32)
+    y = (sigma * draw((32, 32, 1 if same else 3)) * np.ones(3)).astype(np.float32)
+    operator = ops.denoising(shape, sigma * 127.5)
+    grey = jax.jit(functools.partial(ops.make_consistent, grey=True))
+    found = np.asarray(grey(operator, y, x))
+    noise = sigma**2 / (1 if same else 3)
+    assert np.mean(found**2) == pytest.approx(off**2 * noise / (off**2 + noise), rel=0.15)
+
+
 def test_an_image_that_was_fitted_has_a_part_of_the_noise_already():
     shape, off, sigma = (32, 32, 3), 0.1, 0.15
     draw = np.random.default_rng(0).standard_normal

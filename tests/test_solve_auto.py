@@ -25,7 +25,18 @@ from small import (
 import ilo_jax
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, box_inpainting, custom, denoising, inpainting
-from ilo_jax.solve import NOT_FINITE, OK, Auto, DeadZone, Mse, Term, csgm, ilo, reconstruct_auto
+from ilo_jax.solve import (
+    COMBINE,
+    NOT_FINITE,
+    OK,
+    Auto,
+    DeadZone,
+    Mse,
+    Term,
+    csgm,
+    ilo,
+    reconstruct_auto,
+)
 from ilo_jax.solve.auto import EFFORTS, _restarts, _weights
 from ilo_jax.solve.candidates import (
     CANDIDATES,
@@ -274,3 +285,9 @@ def test_usual_radii_of_the_embedded_generator_are_near_the_chosen_ones():
     found = [float(usual[cut][r]) for r, cut in enumerate((1, 3, 5), 1)]
     factor = np.array(found) / [300, 100, 30]
     assert ((factor > 1 / 3) & (factor < 3)).all()
+
+
+def test_the_nearest_restart_is_one_of_them():
+    images = np.asarray([0, 1, 1.5, 9], np.float32)[:, None, None, None] * np.ones((4, 4, 1))
+    np.testing.assert_array_equal(COMBINE["nearest"](images), images[2])
+    np.testing.assert_array_equal(COMBINE["mean"](images), images.mean(0))

@@ -132,6 +132,10 @@ def test_every_restart_is_kept_and_gone_on_from(solve, tmp_path, inputs):
     assert not np.array_equal(*images)
     mean = np.load(out / "arrays" / "a.npy")
     np.testing.assert_allclose(mean, np.mean(images, 0), atol=1e-6)
+    nearest = line.replace("{out}", "{tmp}/nearest") + " --combine nearest --save-arrays"
+    assert solve(nearest).code == 0
+    kept = np.load(tmp_path / "nearest" / "arrays" / "a.npy")
+    assert any(np.array_equal(kept, image) for image in images)
     # Each restart from its own.
     path = str(out / "variables" / "a" / "1.npz")  # as a user has it, who edits it, say
     save_variables(path, load_variables(path, prior), images[0], np.load(path)["error"])

@@ -73,7 +73,8 @@ def solve_batch(run: Run, batch: list[Sample], size: int, reporter: Reporter) ->
         for of_step in zip(*(part.frames for part in parts), strict=True)
     ]
     source, steps = (image, result), list(parts[0].errors)
-    return Found(image.mean(1), image.std(1), finite, source, steps, errors, frames)
+    combined = np.stack([solve.COMBINE[run.settings.combine](of_image) for of_image in image])
+    return Found(combined, image.std(1), finite, source, steps, errors, frames)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,6 +127,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         measured=args.measured,
         save_variables=args.save_variables,
         samples=args.samples,
+        combine=args.combine,
         consistent=args.consistent,
         auto=args.auto,
         reproducible=args.reproducible,

@@ -9,7 +9,7 @@ from ilo_jax.app.animation import FORMATS
 from ilo_jax.app.options import READERS
 from ilo_jax.app.task import Option, Task
 from ilo_jax.files.generators import EMBEDDED_DEFAULT
-from ilo_jax.solve import EFFORTS, PRESETS, TERMS
+from ilo_jax.solve import COMBINE, EFFORTS, PRESETS, TERMS
 from ilo_jax.solve.methods import Preset
 from ilo_jax.solve.methods.numbers import join
 from ilo_jax.stylegan2 import PRECISIONS
@@ -238,6 +238,14 @@ def add_endings(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="restarts of each image: their mean is the result, their spread is drawn beside it "
         "(default: %(default)s)",
+    )
+    method.add_argument(
+        "--combine",
+        choices=COMBINE,
+        default="mean",
+        help="the result of several restarts: their mean, which has the least squared error, or "
+        "the one that is nearest to it, which is sharp and has the better LPIPS (default: "
+        "%(default)s)",
     )
     method.add_argument(
         "--keep-samples",

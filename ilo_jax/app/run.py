@@ -142,7 +142,7 @@ class Run:
             _check_auto(settings, method)
             auto = EFFORTS[settings.auto]
             restarts = max(auto.restarts, settings.samples)
-            auto = dataclasses.replace(auto, restarts=restarts)
+            auto = dataclasses.replace(auto, restarts=restarts, combine=settings.combine)
         if settings.video or settings.reproducible:
             width = 1
         elif width == "auto":
@@ -279,6 +279,8 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
         raise InputError("--samples: expected without --video, which goes on from one solution")
     if settings.keep_samples and (settings.samples == 1 or settings.auto):
         raise InputError("--keep-samples: expected with --samples, of at least 2, without --auto")
+    if settings.combine == "nearest" and settings.samples == 1 and not settings.auto:
+        raise InputError("--combine nearest: expected with --auto, or --samples of at least 2")
     return operator
 
 

@@ -62,7 +62,8 @@ class Settings:
       earlier: an earlier image, around whose variables to look; None without.
       save_variables: whether each image's variables are kept.
       video: frames in order; None for independent images.
-      samples: restarts of each image, whose mean is the result.
+      samples: restarts of each image.
+      combine: name in `COMBINE`, what is made of restarts.
       consistent: whether results are moved to the nearest image of the same measurement.
       range: numbers of the files that are black and white, the second one None for the largest;
         None for what the type of the numbers says.
@@ -101,6 +102,7 @@ class Settings:
     save_variables: bool = False
     video: Video | None = None
     samples: int = 1
+    combine: str = "mean"
     consistent: bool = False
     range: tuple[float, float | None] | None = None
     key: str | None = None

@@ -6,18 +6,19 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops.base import LinearOperator, Measurement, Operator, count_where, draw
+from ilo_jax.ops.base import LinearOperator, Measurement, Operator, draw
 from ilo_jax.ops.batch import map_images
+from ilo_jax.ops.error_variance import Fit, error_variance
 from ilo_jax.ops.information import PROBE, Determined
 from ilo_jax.ops.noise import noiseless
 from ilo_jax.ops.noise_gaussian import can_be_consistent
 
 _CONVERGED = 1e-5
 """Of the gradient, to its first."""
-
-_FITTED = 0.5
-"""Of the noise in what a measurement determines, what an image has that was fitted to it: 0.42 to
-0.50 of it where radiographs have noise of sigma 5 to 25 (`benchmarks.consistency`)."""
+_FEW = 30
+"""Iterations that suffice for a variance."""
+_ROUNDS = 4
+_TINY = jnp.finfo(jnp.float32).tiny
 
 
 def make_consistent(
@@ -31,12 +32,14 @@ def make_consistent(
     determined: Determined | None = None,
 ) -> jax.Array:
     """`x + A^+ (y - A x)`: the nearest image whose noiseless measurement is `y`; where the operator
-    has noise of variance `s`, `x + A^T (A A^T + s / t I)^-1 (y - A x)`, the best estimate if `x`
-    is off by white noise of variance `t`.
+    has noise of variance `s`, `x + T A^T (A T A^T + s I)^-1 (y - A x)`, the best linear estimate if
+    `x` is off by noise of variance `T`, a number a pixel where images are measured and one number
+    elsewhere.
 
     How far it is off the residual says, as James and Stein have it: `|y - A x|^2` is on average
-    `t |A|^2` and what there is of noise. Where it is not above the noise nothing moves. By
-    conjugate gradients for least squares (CGLS), which need no matrix, nor that `A` has full rank.
+    `t |A|^2` and what there is of noise (`error_variance`). Where it is not above the noise nothing
+    moves. By conjugate gradients for least squares (CGLS), which need no matrix, nor that `A` has
+    full rank.
 
     Args:
       operator: one that `can_be_consistent`.
@@ -63,65 +66,54 @@ def make_consistent(
     def allowed(image: jax.Array) -> jax.Array:
         return jnp.broadcast_to(jnp.mean(image, -1, keepdims=True), x.shape) if grey else image
 
-    def back(r: Measurement) -> jax.Array:
-        return allowed(linear.adjoint(r))
-
-    def mean_square(r: Measurement) -> jax.Array:
-        return operator.squared_error(r, jax.tree.map(jnp.zeros_like, r), where)
-
     def chosen(y: Measurement) -> Measurement:
         return y if where is None else jax.tree.map(lambda w, y: w * y, where, y)
 
     x = allowed(x)
     residual = chosen(jax.tree.map(lambda y, p: y - p, measurement, linear(x)))
-    left, in_residual = _noise_left(operator, measurement, determined, x.size // _channels(x, grey))
-    probe = jnp.sign(allowed(draw(jax.random.normal, jax.random.key(PROBE), x.shape)))
-    least = jnp.finfo(jnp.float32).tiny
-    scale = jnp.maximum(mean_square(linear(probe)), least)
-    off = (mean_square(residual) - in_residual) / scale
-    ridge = left / jnp.maximum(off, least) / _channels(x, grey)
+    off, noise = jnp.float32(1), jnp.float32(0)
+    if operator.is_noisy:
+        fit = Fit(operator, linear, measurement, where, grey, determined)
+        off, noise = error_variance(fit, residual)
+    spread = jnp.sqrt(off)
 
-    gradient = back(residual)
-    first = jnp.sum(gradient**2)
+    def solved(residual: Measurement, spread: jax.Array, most: int | jax.Array) -> jax.Array:
+        """`z` of least `|A T^(1/2) z - r|^2 + s |z|^2`."""
 
-    def unfinished(state: tuple) -> jax.Array:
-        i, *_, size = state
-        return (i < iterations) & (size > _CONVERGED**2 * first)
+        def back(r: Measurement) -> jax.Array:
+            return spread * allowed(linear.adjoint(r))
 
-    def descend(state: tuple) -> tuple:
-        i, moved, residual, direction, size = state
-        measured = chosen(linear(direction))
-        square = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(measured))
-        square += ridge * jnp.sum(direction**2)
-        length = size / jnp.maximum(square, least)
-        moved += length * direction
-        residual = jax.tree.map(lambda r, m: r - length * m, residual, measured)
-        gradient = back(residual) - ridge * moved
-        now = jnp.sum(gradient**2)
-        return i + 1, moved, residual, gradient + now / size * direction, now
+        gradient = back(residual)
+        first = jnp.sum(gradient**2)
 
-    start = (jnp.int32(0), jnp.zeros_like(x), residual, gradient, first)
-    moved = jax.lax.while_loop(unfinished, descend, start)[1]
-    return x + jnp.where(off > 0, moved, 0)
+        def unfinished(state: tuple) -> jax.Array:
+            i, *_, size = state
+            return (i < most) & (size > _CONVERGED**2 * first)
 
+        def descend(state: tuple) -> tuple:
+            i, z, residual, direction, size = state
+            measured = chosen(linear(spread * direction))
+            square = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(measured))
+            square += noise * jnp.sum(direction**2)
+            length = size / jnp.maximum(square, _TINY)
+            z += length * direction
+            residual = jax.tree.map(lambda r, m: r - length * m, residual, measured)
+            gradient = back(residual) - noise * z
+            now = jnp.sum(gradient**2)
+            return i + 1, z, residual, gradient + now / size * direction, now
 
-def _channels(x: jax.Array, grey: bool) -> int:
-    """How many values of an image are one."""
-    return x.shape[-1] if grey else 1
+        start = (jnp.int32(0), jnp.zeros_like(x), residual, gradient, first)
+        return jax.lax.while_loop(unfinished, descend, start)[1]
 
+    def more_likely(_: jax.Array, spread: jax.Array) -> jax.Array:
+        z = solved(residual, spread, _FEW)
+        free = jnp.vdot(probe, solved(chosen(linear(spread * probe)), spread, _FEW))
+        return spread * jnp.sqrt(jnp.where(free > 0, jnp.sum(z**2) / free, 1))
 
-def _noise_left(
-    operator: Operator, measurement: Measurement, determined: Determined | None, values: int
-) -> tuple[jax.Array, jax.Array]:
-    """Variance of the noise that is not in an image of so many values yet: of what it can have in
-    it, and on average of the entries."""
-    variance = jnp.float32(operator.noise_variance)
-    if determined is None:
-        return variance, variance
-    entries = count_where(measurement, operator.observed)
-    in_image = _FITTED * determined.share
-    fitted = in_image / jnp.maximum(determined.noiseless, jnp.finfo(jnp.float32).tiny)
-    return variance * (1 - fitted), variance * jnp.maximum(1 - in_image * values / entries, 0)
+    if operator.is_noisy:
+        probe = jnp.sign(allowed(draw(jax.random.normal, jax.random.key(PROBE), x.shape)))
+        spread = jax.lax.fori_loop(0, _ROUNDS, more_likely, spread)
+    return x + spread * solved(residual, spread, iterations)
 
 
 @jax.jit(static_argnames="grey")

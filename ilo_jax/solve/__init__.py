@@ -7,6 +7,7 @@ over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 
 from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
 from ilo_jax.solve.chain import chain
+from ilo_jax.solve.combine import COMBINE
 from ilo_jax.solve.consistent import consistent
 from ilo_jax.solve.loop import Problem, Search, Solution
 from ilo_jax.solve.losses import (
@@ -64,6 +65,7 @@ from ilo_jax.solve.variables import Variables, code, compose, image, sample
 from ilo_jax.solve.variational import Variational, variational
 
 __all__ = [
+    "COMBINE",
     "EFFORTS",
     "NOT_FINITE",
     "OK",

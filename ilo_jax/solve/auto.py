@@ -35,6 +35,7 @@ from ilo_jax.solve.candidates import (
     with_usual_radii,
 )
 from ilo_jax.solve.checks import image_keys
+from ilo_jax.solve.combine import COMBINE
 from ilo_jax.solve.consistent import consistent as to_measurement
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK
@@ -50,9 +51,10 @@ class Auto:
         out.
       length: of the steps of a plain run, how many each of them and each restart has.
       fraction: of the measurement, held out while methods are tried.
-      restarts: whose mean is the result; where they stop early, as many more as there are steps
-        left for.
+      restarts: of which the result is one image; where they stop early, as many more as there are
+        steps left for.
       most: of restarts of an image.
+      combine: name in `COMBINE`, what is made of the restarts.
     """
 
     candidates: tuple[str, ...] = tuple(CANDIDATES)
@@ -60,6 +62,7 @@ class Auto:
     fraction: float = 0.2
     restarts: int = 4
     most: int = 16
+    combine: str = "mean"
 
     @property
     def cost(self) -> float:
@@ -77,8 +80,9 @@ class Choice(NamedTuple):
     """What was chosen for each of `B` images, and what came of it.
 
     Attributes:
-      image: `[B, H, W, C]`, the mean of the restarts; moved to the nearest image of the same
-        measurement, as far as that is known, where it helped to meet what was held out.
+      image: `[B, H, W, C]`, the restarts' mean or what `Auto.combine` says; moved to the nearest
+        image of the same measurement, as far as that is known, where it helped to meet what was
+        held out.
       spread: `[B, H, W, C]`, standard deviation of the restarts.
       status: `[B]`, `OK` or `NOT_FINITE`: no image of a trial or of a restart had a finite error.
       method: the best candidate, one of `CANDIDATES`.
@@ -185,6 +189,8 @@ def reconstruct_auto(
         steps = np.where(can_judge, trial.found_at[:, 0] + 1, steps)
         if consistent is not None:
             tried_image = jnp.clip(trial.image[error.argmin(0), 0, each], -1, 1)
+            if prior.facts.grey:  # but for rounding, which is more than a step may change
+                tried_image = jnp.mean(tried_image, -1, keepdims=True) * jnp.ones_like(tried_image)
             moved = consistent(tried_image, jax.tree.map(lambda h: 1 - h, held_out))
             before, after = (
                 _errors(operator, measurement, x, held_out) for x in (tried_image, moved)
@@ -208,7 +214,8 @@ def reconstruct_auto(
         progress=functools.partial(report, runs, total - runs),
     )
     of_image = [again.image == i for i in range(images)]
-    image = np.stack([np.clip(found.image[mine], -1, 1).mean(0) for mine in of_image])
+    combine = COMBINE[auto.combine]
+    image = np.stack([combine(np.clip(found.image[mine], -1, 1)) for mine in of_image])
     spread = np.stack([found.image[mine].std(0) for mine in of_image])
     finite = np.stack([np.isfinite(found.error[mine]).all() for mine in of_image])
     held_out_error = error[best, each]
