@@ -33,12 +33,12 @@ def run_blocks(page: pathlib.Path) -> dict:
 @pytest.mark.slow
 def test_the_python_blocks_of_the_readme_run_in_order():
     names = run_blocks(ROOT / "README.md")
-    assert names["image"].shape == names["in_range"].shape == (1, 64, 64, 3)
+    assert names["image"].shape == (1, 64, 64, 3)
+    assert names["status"] == [0]
 
 
 def test_the_readme_is_read_in_three_minutes():
-    prose = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(prose.split()) <= 600
+    assert len((ROOT / "README.md").read_text().split()) <= 600
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
