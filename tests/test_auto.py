@@ -26,6 +26,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
             round=one.astype(int),
             steps=one.astype(int) * 2,
             held_out_error=one * 0.1,
+            trials=({"deeper": [(2, 0.2), (4, 0.1)]},) * len(keys),
         )
 
     monkeypatch.setattr(batch.solve, "reconstruct_auto", chosen)
@@ -38,7 +39,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
     assert stored == {
         **{"method": "deeper", "restarts": {"deeper": 5}},
         **{"radii": [5], "round": 1, "steps": 2},
-        "held_out_error": 0.1,
+        **{"held_out_error": 0.1, "trials": {"deeper": [[2, 0.2], [4, 0.1]]}},
     }
     assert (out / "spread" / "a.png").exists()
     assert not (out / "chosen" / "b.json").exists()

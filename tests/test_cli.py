@@ -90,7 +90,7 @@ def test_every_task_writes_what_the_contract_says(task, solve, tmp_path, inputs)
         assert sheet.height > 2 * 128
     assert done.out.count("\n") == 1
     assert f"2 images, PSNR {stored['psnr_db']['mean']:.2f} ±" in done.out
-    assert str(out / "contact_sheet.png") in done.out
+    assert done.out.endswith(f": {out / 'report.html'}\n")
     assert done.err == "images 1-2 of 2\n"
 
 

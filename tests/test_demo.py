@@ -58,6 +58,9 @@ def test_the_demo_compares_the_methods_on_its_tasks(solve, tmp_path, inputs, mon
             assert f"{stored['psnr_db']['mean']:.2f}" in done.out
     assert "not for diagnosis" in done.out
     assert f"contact sheet: {out / 'contact_sheet.png'}\n" in done.out
+    assert f"reports: {out / '*' / 'report.html'}\n" in done.out
+    folders = {path.parent.name for path in out.glob("*/report.html")}
+    assert folders == {f"{task}-{method}" for task in tasks for method in ("csgm", "ilo")}
     assert f"the first picture: {out / 'contact_sheet.png'}\n" in done.err
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 128

@@ -188,7 +188,7 @@ def test_digests_are_of_names_and_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("grey", "colour", "channels"), [(True, 0, 1), (True, 0.5, 3), (False, 0, 3)]
+    ("grey", "colour", "channels"), [(True, 0, 1), (True, 0.01, 1), (True, 0.5, 3), (False, 0, 3)]
 )
 def test_noise_on_a_grey_image_is_shown_in_grey(grey, colour, channels):
     truth = np.zeros((4, 4, 3), np.float32)

@@ -11,7 +11,8 @@ from outputs import rows
 from PIL import Image
 
 from ilo_jax import ops
-from ilo_jax.app.run import Run, load_prior
+from ilo_jax.app.prior import load_prior
+from ilo_jax.app.run import Run
 from ilo_jax.app.samples import read_sample
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError

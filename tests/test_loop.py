@@ -113,6 +113,8 @@ def test_the_best_is_the_least_of_all_steps_and_the_last_is_not():
     method = rounds_of(Round(12, inputs=WHOLE, rate=5.0))
     errors, state = [], after(method, 0)
     for _ in range(12):
+        if errors:  # of one term, the squared error
+            np.testing.assert_allclose(state.search.loss, errors[-1], rtol=1e-3)
         found = measure(OPERATOR, render(MLP, state.search.x))
         errors.append(np.mean((found - measured()) ** 2, -1))
         state = step(state)

@@ -29,7 +29,7 @@ from ilo_jax.app.page.classical import biharmonic_image
 from ilo_jax.app.page.command import main
 from ilo_jax.app.page.pictures import archive, shown
 from ilo_jax.app.page.search import Look, classical, doubts, measure, search
-from ilo_jax.app.run import load_prior
+from ilo_jax.app.prior import load_prior
 from ilo_jax.app.samples import ERROR_SCALE
 from ilo_jax.files.images import from_uint8
 from ilo_jax.ops import inpainting

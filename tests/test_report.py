@@ -40,9 +40,9 @@ def test_a_run_leaves_a_report(solve, tmp_path):
         for row in csv.DictReader(file):
             assert f"<td>{row['name']}</td>" in page
             assert f"<td>{float(row['psnr_db']):.4g}</td>" in page
-    assert re.findall(r'id="ends">(.*?)</script>', page) == ["[12, 22]"]
-    curves = json.loads(re.findall(r'id="curves">(.*?)</script>', page)[0])
-    assert {name: [len(c) for c in of_image] for name, of_image in curves.items()} == {
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page)[0])
+    assert (data["ends"], data["trials"]) == ([12, 22], {})
+    assert {name: [len(c) for c in of_image] for name, of_image in data["curves"].items()} == {
         "a": [3, 3],
         "b": [3, 3],
     }
@@ -59,6 +59,7 @@ def test_the_error_of_each_restart_goes_down(solve, tmp_path):
         assert [row["step"] for row in of_run] == ["10", "20", "22"]
         errors = [float(row["error"]) for row in of_run]
         assert errors[0] >= errors[1] >= errors[2] > 0
+        assert all(float(row["loss"]) >= float(row["error"]) for row in of_run)
     assert by_run["a", "1"][2]["error"] != by_run["a", "2"][2]["error"]
 
 
@@ -86,14 +87,14 @@ def test_a_finished_run_leaves_its_report_alone(solve, tmp_path):
 def test_what_failed_is_told_and_names_are_no_markup(tmp_path):
     name = "<script>alert(1)</script>\udcff"
     past = History(tmp_path / "history.csv")
-    past.add(name, [10, 20], np.array([[np.inf, 0.5]]), ())
+    past.add(name, [10, 20], np.array([[[np.inf, np.inf], [0.7, 0.5]]]), ())
     shown = Shown(Row(name, 30.0, None, 0.1, 1.0, "0"), {"ILO": np.zeros((8, 8, 1), np.float32)})
     failed = Row("c", None, None, None, None, "0", "cannot be read")
     page = report("t", {}, {"images": 9}, [shown], [failed], past, "").decode()
     assert "<script>alert" not in page
     assert "cannot be read" in page
     assert "8 more are in metrics.csv" in page
-    assert "[[10, null], [20, 0.5]]" in page
+    assert "[[10, null, null], [20, 0.7, 0.5]]" in page
 
 
 @pytest.fixture
@@ -125,7 +126,10 @@ def test_five_hundred_images_in_a_browser(browser, tmp_path):
         pictures = {n: numbers.uniform(-1, 1, (64, 64, 1)).astype(np.float32) for n in names}
         shown.append(Shown(Row(f"image {i}", float(i % 37), 0.5, 0.1, 1.0, "0"), pictures))
         past.add(
-            f"image {i}", [10, 20, 30], np.array([[3.0, 2.0, 1.0]]), {s.row.name for s in shown}
+            f"image {i}",
+            [10, 20, 30],
+            np.array([[[4.0, 3.0], [5.0, 2.0], [2.0, 1.0]]]),
+            {s.row.name for s in shown},
         )
     path = tmp_path / "report.html"
     path.write_bytes(
@@ -154,9 +158,33 @@ def test_five_hundred_images_in_a_browser(browser, tmp_path):
     under = browser.find_element(By.ID, "under").get_attribute("src")
     browser.find_elements(By.CSS_SELECTOR, "#metrics tbody tr")[3].click()
     assert browser.find_element(By.ID, "under").get_attribute("src") != under
-    assert browser.find_elements(By.CSS_SELECTOR, "#curve path")
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#curve .round")) == 1
+    charts = browser.find_elements(By.CSS_SELECTOR, "#curves svg")
+    titles = [chart.find_element(By.CLASS_NAME, "title").text for chart in charts]
+    assert titles == ["loss", "least measurement error so far"]
+    assert all(len(chart.find_elements(By.TAG_NAME, "path")) == 1 for chart in charts)
+    assert all(len(chart.find_elements(By.CLASS_NAME, "round")) == 2 for chart in charts)
     assert browser.get_log("browser") == []
+
+
+def test_what_auto_chose_is_told_with_its_curves(tmp_path):
+    chosen = {
+        **{"method": "deeper", "restarts": {"as it is": 1, "deeper": 3}, "radii": [300.0, 30.25]},
+        **{"round": 2, "steps": 90, "held_out_error": 0.0123},
+        "trials": {"deeper": [[50, 0.5], [100, 0.0123]]},
+    }
+    picture = {"ILO": np.zeros((8, 8, 1), np.float32)}
+    shown = Shown(Row("a", 30.0, None, 0.1, 1.0, "0"), picture, chosen)
+    past = History(tmp_path / "history.csv")
+    page = report("t", {"steps": [50, 50]}, {"images": 1}, [shown], [], past, "").decode()
+    assert (
+        'data-chosen="chosen: deeper; 90 steps in 3 rounds; l1 radius 300; l1 radius 30.25; '
+        'restarts: 1 as it is, 3 deeper; error of what was held out 0.0123"'
+    ) in page
+    (text,) = re.findall(r'id="data">(.*?)</script>', page)
+    assert json.loads(text) == {
+        **{"curves": {}, "ends": [50, 100]},
+        "trials": {"a": chosen["trials"]},
+    }
 
 
 def test_large_pictures_are_reduced(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 import ilo_jax
 from ilo_jax.app.methods import of_frames
-from ilo_jax.app.run import Run, load_prior, usual_width
+from ilo_jax.app.prior import load_prior, usual_width
+from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings, Video
 from ilo_jax.errors import InputError
 from ilo_jax.solve import PRESETS, DeadZone, Geocross, Mse, Reference

@@ -69,7 +69,7 @@ def test_together_they_are_the_run_of_one_command(run_shards, solve, tmp_path):
     done = solve("summarize {out}")
     assert (done.code, done.err) == (0, "")
     found = psnr(tmp_path / "whole")
-    assert done.out == f"5 images, PSNR {found} dB: {run_shards}/contact_sheet.png\n"
+    assert done.out == f"5 images, PSNR {found} dB: {run_shards}/report.html\n"
     assert pictures(run_shards) == pictures(tmp_path / "whole")
     assert timeless(rows(run_shards)) == timeless(rows(tmp_path / "whole"))
     (one,), (other,) = (timeless([summary(out)]) for out in (run_shards, tmp_path / "whole"))

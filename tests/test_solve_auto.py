@@ -135,6 +135,18 @@ def test_the_chosen_image_meets_what_was_measured():
     np.testing.assert_allclose(found[inside], np.asarray(truth())[inside], atol=1e-3)
 
 
+def test_what_was_held_out_is_known_after_each_round():
+    found = reference()
+    assert METHOD.max_steps == 24
+    for i in range(IMAGES):
+        trials = found.trials[i]
+        assert list(trials) == list(AUTO.candidates)
+        assert all([end for end, _ in curve] == [12, 24] for curve in trials.values())
+        assert all(first >= last > 0 for (_, first), (_, last) in trials.values())
+        assert min(curve[-1][1] for curve in trials.values()) == found.held_out_error[i]
+        assert trials[found.method[i]][-1][1] == found.held_out_error[i]
+
+
 @pytest.mark.slow
 def test_an_image_without_a_finite_error_is_told():
     y = without(measured(), 1)
@@ -180,6 +192,7 @@ def test_where_nothing_can_be_held_out_the_method_runs_as_it_is():
     assert np.isfinite(found.held_out_error).tolist() == [True, False, True]
     assert (found.method[1], found.steps[1]) == ("as it is", 24)
     assert found.of_image(1)["held_out_error"] is None
+    assert [len(trials) for trials in found.trials] == [2, 0, 2]
     pixel = inpainting(SHAPE, mask[1])
     alone = reconstruct_auto(MLP, pixel, measure(pixel, truth()), KEYS, METHOD, auto)
     np.testing.assert_allclose(alone.image[1], found.image[1], atol=5e-3)

@@ -157,7 +157,7 @@ def swept(monkeypatch):
             error = np.full(shape, 0.5, np.float32)
             error[: 1 if self.failing else 0] = np.inf
             image = np.broadcast_to(np.asarray(measurement), (*shape, 8, 8, 3)) * np.float32(0.9)
-            return Runs(image, error, np.zeros(shape, int))
+            return Runs(image, error, np.zeros(shape, int), error[..., None])
 
     fake = Swept()
     monkeypatch.setattr(sweep_module.solve, "sweep", fake)

@@ -93,14 +93,15 @@ def test_tensorboard_reads_what_a_run_writes(solve, tmp_path):
         assert event.step == 22
     for name in "ab":
         for restart in ("1", "2"):
-            events = found.Scalars(f"error/{name}/{restart}")
             history = [
                 r
                 for r in table(out / "history.csv")
                 if (r["name"], r["restart"]) == (name, restart)
             ]
-            assert [event.step for event in events] == [int(r["step"]) for r in history]
-            values = [float(r["error"]) for r in history]
-            np.testing.assert_allclose([event.value for event in events], values, rtol=1e-5)
+            for curve in ("loss", "error"):
+                events = found.Scalars(f"{curve}/{name}/{restart}")
+                assert [event.step for event in events] == [int(r["step"]) for r in history]
+                values = [float(r[curve]) for r in history]
+                np.testing.assert_allclose([event.value for event in events], values, rtol=1e-5)
         (image,) = found.Images(f"image/{name}")
         assert (image.width, image.height) == (8, 8)

@@ -31,15 +31,15 @@ from ilo_jax.solve.reconstruct import CHUNK
 class Found:
     """Of `n` images: image and spread `[n, H, W, C]`, whether each is finite, and what they come
     from: of `--auto` the choice, else the images of the restarts, `[n, K, H, W, C]`, and the result
-    of all runs, those of an image one after the other. The errors `[n, K, T]` and, with
-    `--animate`, the frames `[T, n, H, W, C]`, uint8, are those after `steps`."""
+    of all runs, those of an image one after the other. The curves `[n, K, T, 2]`, loss and least
+    error, and, with `--animate`, the frames `[T, n, H, W, C]`, uint8, are those after `steps`."""
 
     image: np.ndarray
     spread: np.ndarray
     finite: np.ndarray
     source: Choice | tuple[np.ndarray, Result]
     steps: Sequence[int] = ()
-    errors: np.ndarray | None = None
+    curves: np.ndarray | None = None
     frames: Sequence[np.ndarray] = ()
 
 
@@ -66,24 +66,25 @@ def solve_batch(run: Run, batch: list[Sample], size: int, reporter: Reporter) ->
         image = solve.consistent(run.prior, operator, measurement, image)
     image = np.asarray(image).reshape(len(batch), restarts, *image.shape[1:])
     finite = (np.asarray(result.status) == solve.OK).reshape(len(batch), restarts).all(1)
-    errors = np.concatenate([np.stack(list(part.errors.values()), 1) for part in parts])
-    errors = errors[: len(runs)].reshape(len(batch), restarts, -1)
+    curves = np.concatenate([np.stack(list(part.curves.values()), 1) for part in parts])
+    curves = curves[: len(runs)].reshape(len(batch), restarts, -1, 2)
     frames = [
         np.concatenate(of_step)[: len(runs)].reshape(image.shape).mean(1).round().astype(np.uint8)
         for of_step in zip(*(part.frames for part in parts), strict=True)
     ]
-    source, steps = (image, result), list(parts[0].errors)
+    source, steps = (image, result), list(parts[0].curves)
     combined = np.stack([solve.COMBINE[run.settings.combine](of_image) for of_image in image])
-    return Found(combined, image.std(1), finite, source, steps, errors, frames)
+    return Found(combined, image.std(1), finite, source, steps, curves, frames)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """What came of a program: the result in NumPy, the least error so far, `[n]`, by the steps
-    taken, and with `--animate` the best images so far, `[n, H, W, C]`, uint8, after the same."""
+    """What came of a program: the result in NumPy, loss and least error so far, `[n, 2]`, by the
+    steps taken, and with `--animate` the best images so far, `[n, H, W, C]`, uint8, after the
+    same."""
 
     result: Result
-    errors: dict[int, np.ndarray]
+    curves: dict[int, np.ndarray]
     frames: list[np.ndarray]
 
 
@@ -117,15 +118,16 @@ def _solve_program(
         center=None if run.earlier is None else initial,
         mesh=mesh,
     )
-    errors, frames = dict[int, np.ndarray](), []
+    curves, frames = dict[int, np.ndarray](), []
     for taken in range(0, total, CHUNK):
         state, steps = kept_steps(state, CHUNK, mesh), min(taken + CHUNK, total)
-        best = state.search.best
-        errors[steps] = np.asarray(best.error)  # JAX runs ahead of its results; the bar must not
+        search = state.search
+        # JAX runs ahead of its results; the bar must not.
+        curves[steps] = np.stack([search.loss, search.best.error], -1)
         if run.settings.animate:
-            frames.append(to_uint8(np.asarray(best.image)))
+            frames.append(to_uint8(np.asarray(search.best.image)))
         reporter.progress(before + steps)
-    return _Part(jax.tree.map(np.asarray, solve.finish(state)), errors, frames)
+    return _Part(jax.tree.map(np.asarray, solve.finish(state)), curves, frames)
 
 
 def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> Found:
@@ -191,9 +193,9 @@ def write_batch(
         )
         _keep(run, results, sample, found, i)
         if boards is not None:
-            errors = None if found.errors is None else found.errors[i]
+            curves = None if found.curves is None else found.curves[i]
             metrics = {metric: getattr(rows[-1], metric) for metric in METRICS}
-            boards.add(name, image, metrics, found.steps, errors)
+            boards.add(name, image, metrics, found.steps, curves)
     results.add(rows, [found.image[i] if found.finite[i] else None for i in batch])
 
 
@@ -214,8 +216,8 @@ def _keep(run: Run, results: Results, sample: Sample, found: Found, i: int) -> N
         image = found.image[i]
         image = image if sample.units is None else from_image(image, sample.units)
         results.add_array(name, image, settings.save_arrays)
-    if found.errors is not None:
-        results.add_history(name, found.steps, found.errors[i])
+    if found.curves is not None:
+        results.add_history(name, found.steps, found.curves[i])
     if settings.animate:
         frames = [*(of_batch[i] for of_batch in found.frames), to_uint8(found.image[i])]
         results.add_animation(name, settings.animate, frames)

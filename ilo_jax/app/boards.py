@@ -34,18 +34,19 @@ class Boards:
         image: np.ndarray,
         metrics: Mapping[str, float | None],
         steps: Sequence[int],
-        errors: np.ndarray | None,
+        curves: np.ndarray | None,
     ) -> None:
-        """Writes an image `[H, W, C]` in [-1, 1], its metrics, and the errors `[K, len(steps)]` of
-        its restarts, if there are any."""
+        """Writes an image `[H, W, C]` in [-1, 1], its metrics, and of its restarts loss and error,
+        `[K, len(steps), 2]`, if there are any."""
         last = steps[-1] if steps else 0
         self._writer.add_image(f"image/{name}", to_uint8(image), last, dataformats="HWC")
         for metric, value in metrics.items():
             if value is not None:
                 self._writer.add_scalar(f"{metric}/{name}", value, last)
-        restarts = [] if errors is None else list(errors)
+        restarts = [] if curves is None else list(curves)
         for k, of_restart in enumerate(restarts):
-            tag = f"error/{name}" if len(restarts) == 1 else f"error/{name}/{k + 1}"
-            for step, error in zip(steps, of_restart, strict=True):
-                self._writer.add_scalar(tag, float(error), step)
+            run = name if len(restarts) == 1 else f"{name}/{k + 1}"
+            for step, (loss, error) in zip(steps, of_restart, strict=True):
+                self._writer.add_scalar(f"loss/{run}", float(loss), step)
+                self._writer.add_scalar(f"error/{run}", float(error), step)
         self._writer.flush()

@@ -22,9 +22,9 @@ from ilo_jax.app.inputs import tell
 from ilo_jax.app.lock import locked
 from ilo_jax.app.metrics import NOT_FINITE, OK
 from ilo_jax.app.pipeline import Pipeline, padded
+from ilo_jax.app.prior import load_prior, usual_width
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.results import is_whole, read_png
-from ilo_jax.app.run import load_prior, usual_width
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
 from ilo_jax.files import generators

@@ -10,9 +10,10 @@ from rich.console import Console
 from ilo_jax.app import arguments
 from ilo_jax.app.film import film_of, write_film
 from ilo_jax.app.lock import locked
+from ilo_jax.app.prior import prior_of
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.reconstruct import reconstruct
-from ilo_jax.app.run import Run, prior_of
+from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Earlier, Settings, Video
 from ilo_jax.app.shards import Done, Shard
 from ilo_jax.app.tasks import TASKS
@@ -166,8 +167,8 @@ def told(
         psnr, count = summary["psnr_db"], summary["images"]
         quality = "" if psnr["mean"] is None else f", PSNR {_with_deviation(psnr, count)} dB"
         images_done = "1 image" if count == 1 else f"{count} images"
-        sheet = Path(out) / "contact_sheet.png"
-        print(f"{title}{images_done}{quality}: {sheet if sheet.exists() else out}")
+        report = Path(out) / "report.html"
+        print(f"{title}{images_done}{quality}: {report if report.exists() else out}")
     if failed:
         print(f"{failed} of {files} images failed: why is in {table}", file=sys.stderr)
     return 1 if failed else 0

@@ -71,6 +71,7 @@ def demo(out: Path, seed: int, console: Console) -> None:
     if notice:
         printer.print(notice)
     printer.print(f"contact sheet: {sheet}", soft_wrap=True)
+    printer.print(f"reports: {out / '*' / 'report.html'}", soft_wrap=True)
     printer.print(
         "next, your images: ilo-jax superres --factor 4 --images photos/ --out results",
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""`history.csv`: how the measurement error of each image went down."""
+"""`history.csv`: how loss and measurement error of each image went down."""
 
 import csv
 import io
@@ -9,14 +9,14 @@ import numpy as np
 
 from ilo_jax.files.atomic import append, write_atomically
 
-COLUMNS = ("name", "restart", "step", "error")
+COLUMNS = ("name", "restart", "step", "loss", "error")
 
 
 class History:
     """A file that grows; its rows are not kept in memory, since there are many.
 
-    Columns: the image's name, its restart from 1, the steps taken over all rounds, and the least
-    measurement error so far, over what is held out where anything is.
+    Columns: the image's name, its restart from 1, the steps taken over all rounds, what the last of
+    them minimized, and the least measurement error so far.
     """
 
     def __init__(self, path: Path):
@@ -24,12 +24,12 @@ class History:
         self._checked = False
 
     def add(
-        self, name: str, steps: Sequence[int], errors: np.ndarray, others: Collection[str]
+        self, name: str, steps: Sequence[int], curves: np.ndarray, others: Collection[str]
     ) -> None:
         """Writes rows of an image.
 
         Args:
-          errors: `[K, len(steps)]`, of each restart.
+          curves: `[K, len(steps), 2]`, loss and error of each restart.
           others: names whose rows in the file are valid; all others go, such as those of an image
             that is computed again.
 
@@ -37,9 +37,9 @@ class History:
           InputError: they cannot be written.
         """
         rows = [
-            (name, k + 1, step, f"{error:.6g}")
-            for k, of_restart in enumerate(errors)
-            for step, error in zip(steps, of_restart, strict=True)
+            (name, k + 1, step, f"{loss:.6g}", f"{error:.6g}")
+            for k, of_restart in enumerate(curves)
+            for step, (loss, error) in zip(steps, of_restart, strict=True)
         ]
         self.add_lines(_text(rows), others)
 
@@ -60,14 +60,14 @@ class History:
             content = other.read_bytes()
             append(self.path, content[content.find(b"\n") + 1 :])
 
-    def of(self, names: Collection[str]) -> dict[str, list[list[tuple[int, float]]]]:
-        """Of each restart of the named images, `(step, error)`."""
-        found: dict[str, list[list[tuple[int, float]]]] = {}
-        for name, restart, step, error in self._rows(names):
+    def of(self, names: Collection[str]) -> dict[str, list[list[tuple[int, float, float]]]]:
+        """Of each restart of the named images, `(step, loss, error)`."""
+        found: dict[str, list[list[tuple[int, float, float]]]] = {}
+        for name, restart, step, loss, error in self._rows(names):
             restarts = found.setdefault(name, [])
             while len(restarts) < int(restart):
                 restarts.append([])
-            restarts[int(restart) - 1].append((int(step), float(error)))
+            restarts[int(restart) - 1].append((int(step), float(loss), float(error)))
         return found
 
     def _rows(self, names: Collection[str]) -> Iterator[list[str]]:

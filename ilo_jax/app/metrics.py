@@ -101,12 +101,21 @@ def _distance(network: lpips.Lpips, truth: jax.Array, image: jax.Array) -> jax.A
     return lpips.distance(p, q)
 
 
+GREY = 0.03
+"""Difference of channels, on average, up to which an image is grey to look at. Those of `chest64`
+differ by 0.01, and by a little more where they were pulled towards colours."""
+
+
+def colourfulness(image: np.ndarray) -> float:
+    """Of an image `[H, W, C]`: how much its channels differ, on average."""
+    return float(np.mean(np.ptp(image, -1)))
+
+
 def loses_colour(truth: np.ndarray, image: np.ndarray) -> bool:
-    """Whether an image `[H, W, 3]` in colour has a grey reconstruction: its generator makes others.
-    Those of `chest64` have channels that differ by 0.01 on average, and by a little more where they
-    were pulled towards colours."""
-    before, after = (float(np.mean(x.max(-1) - x.min(-1))) for x in (truth, image))
-    return before > 0.1 and after < max(0.03, before / 10)
+    """Whether an image `[H, W, 3]` in colour has a grey reconstruction: its generator makes
+    others."""
+    before = colourfulness(truth)
+    return before > 0.1 and colourfulness(image) < max(GREY, before / 10)
 
 
 def statistics(values: Sequence[float | None]) -> dict[str, float | str | None]:

@@ -34,7 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
         "Layer Optimization over a StyleGAN2. Without a task: a demo of five tasks on the embedded "
         "generator of 64x64 chest radiographs (research data, not for diagnosis).",
         epilog="'TASK --help' shows the options of a task. For example: "
-        "%(prog)s superres --factor 4 --images scans/*.png --out results",
+        "%(prog)s superres --factor 4 --images scans/*.png --out results. A generator of your own: "
+        "python -m convert_weights --help. A page to try it on: python -m ilo_jax.app.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
@@ -77,8 +78,8 @@ def _add_task(subparsers: Any, task: Task, prog: str) -> None:
     add_measurement(parser, task)
     add_files(
         parser,
-        "results: images/NAME.png, metrics.csv, summary.json, contact_sheet.png; "
-        "the same command goes on where it was interrupted",
+        "results: images/NAME.png, metrics.csv, and report.html to look at them; the same command "
+        "goes on where it was interrupted",
     )
     add_measured(parser)
     add_method(parser)

@@ -11,7 +11,7 @@
     DIR/spread/NAME.png    with --samples or --auto: standard deviation of the restarts
     DIR/chosen/NAME.json   with --auto: the image's setting
     DIR/metrics.csv        one row an image, in natural order
-    DIR/history.csv        without --auto: how each image's error went down
+    DIR/history.csv        without --auto: how each image's loss and error went down
     DIR/summary.json       when all are done: settings, and mean and std of each metric
     DIR/contact_sheet.png  when all are done
     DIR/report.html        when all are done: pictures, metrics, curves and settings in one page
@@ -126,11 +126,11 @@ class Results:
         """Saves the image of a restart, from 0."""
         write_png(self._file("samples", name, restart, ".png"), image)
 
-    def add_history(self, name: str, steps: Sequence[int], errors: np.ndarray) -> None:
-        """Saves errors `[K, len(steps)]` of an image's restarts, before its row is added."""
-        self.history.add(name, steps, errors, self._rows)
+    def add_history(self, name: str, steps: Sequence[int], curves: np.ndarray) -> None:
+        """Saves curves `[K, len(steps), 2]` of an image's restarts, before its row is added."""
+        self.history.add(name, steps, curves, self._rows)
 
-    def add_choice(self, name: str, chosen: Mapping[str, float | list[float]]) -> None:
+    def add_choice(self, name: str, chosen: Mapping[str, Any]) -> None:
         """Saves what `--auto` chose for an image."""
         make_folder(self.out / "chosen")
         write_atomically(self.out / "chosen" / f"{name}.json", as_json(chosen))

@@ -12,7 +12,7 @@ import numpy as np
 from ilo_jax import ops
 from ilo_jax.app.inputs import Inputs
 from ilo_jax.app.measurements import in_units, read_measurement, units_of_input
-from ilo_jax.app.metrics import Row
+from ilo_jax.app.metrics import GREY, Row, colourfulness
 from ilo_jax.app.run import Run
 from ilo_jax.app.units import limits_of, phase_note
 from ilo_jax.errors import InputError
@@ -163,7 +163,7 @@ def picture_of(sample: Sample, grey: bool) -> np.ndarray:
     """
     picture = np.asarray(sample.operator.picture(sample.measurement))
     truth = sample.truth
-    if grey and truth is not None and np.ptp(truth, -1).max() == 0:
+    if grey and truth is not None and colourfulness(truth) < GREY:
         picture = picture.mean(-1, keepdims=True)
     return np.clip(picture, -1, 1)
 

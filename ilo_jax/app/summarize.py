@@ -15,9 +15,10 @@ from ilo_jax.app.finish import finish
 from ilo_jax.app.folder import check_same_run, make_folder, read_run
 from ilo_jax.app.lock import locked
 from ilo_jax.app.metrics import COLUMNS
+from ilo_jax.app.prior import prior_of
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.results import Results
-from ilo_jax.app.run import Run, prior_of
+from ilo_jax.app.run import Run
 from ilo_jax.app.shards import FOLDER, Shard, shard_of, whole
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError

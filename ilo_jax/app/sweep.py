@@ -23,8 +23,9 @@ from ilo_jax.app.lock import locked
 from ilo_jax.app.methods import method_of, weights_of
 from ilo_jax.app.metrics import NOT_FINITE, OK, cell, evaluate
 from ilo_jax.app.pipeline import Pipeline
+from ilo_jax.app.prior import prior_of
 from ilo_jax.app.progress import ProgressReporter
-from ilo_jax.app.run import Run, prior_of
+from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Reader, Sample, batch_operator, stack
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.table import Table

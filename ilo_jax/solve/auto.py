@@ -93,6 +93,8 @@ class Choice(NamedTuple):
       steps: over all rounds, `[B]`.
       held_out_error: what the best candidate had on what was held out, `[B]`; not finite where
         nothing can be held out, and the method was run as it is.
+      trials: of each image and candidate, the steps to the end of each round and the least error
+        that it had by then on what was held out; none where nothing was.
     """
 
     image: np.ndarray
@@ -104,6 +106,7 @@ class Choice(NamedTuple):
     round: np.ndarray
     steps: np.ndarray
     held_out_error: np.ndarray
+    trials: tuple[dict[str, list[tuple[int, float]]], ...]
 
     def of_image(self, i: int) -> dict[str, Any]:
         """What was chosen for one image, without pictures; radii where there are any."""
@@ -115,6 +118,7 @@ class Choice(NamedTuple):
             "round": self.round[i].item(),
             "steps": self.steps[i].item(),
             "held_out_error": error if np.isfinite(error) else None,
+            "trials": self.trials[i],
         }
 
 
@@ -171,6 +175,7 @@ def reconstruct_auto(
     error = np.full((len(methods), images), np.inf, np.float32)  # on what is held out
     error[0] = np.nan
     steps, moves = np.full(error.shape, total_steps), np.zeros(images, bool)
+    trials: list[dict[str, list[tuple[int, float]]]] = [{} for _ in each]
     consistent = None
     if can_be_consistent(operator):
         consistent = functools.partial(to_measurement, prior, operator, measurement)
@@ -187,6 +192,9 @@ def reconstruct_auto(
         )
         error = np.where(can_judge, trial.error[:, 0], error)
         steps = np.where(can_judge, trial.found_at[:, 0] + 1, steps)
+        for i in np.flatnonzero(can_judge):
+            errors = trial.round_error[:, 0, i]
+            trials[i] = {n: _curve(m, e) for n, m, e in zip(names, methods, errors, strict=True)}
         if consistent is not None:
             tried_image = jnp.clip(trial.image[error.argmin(0), 0, each], -1, 1)
             if prior.facts.grey:  # but for rounding, which is more than a step may change
@@ -239,7 +247,16 @@ def reconstruct_auto(
         round=(np.cumsum(np.asarray(chosen.steps), 1) < steps[:, None]).sum(1),
         steps=steps,
         held_out_error=held_out_error,
+        trials=tuple(trials),
     )
+
+
+def _curve(method: Method, errors: np.ndarray) -> list[tuple[int, float]]:
+    """Of the rounds that have steps, where they end, and finite errors `[rounds]`."""
+    steps = np.asarray(method.steps)
+    ends = np.cumsum(steps)
+    kept = (steps > 0) & np.isfinite(errors)
+    return [(end.item(), error.item()) for end, error in zip(ends[kept], errors[kept], strict=True)]
 
 
 def _restarts(auto: Auto, shares: np.ndarray, steps: np.ndarray, total: int) -> Grid:

@@ -50,6 +50,8 @@ class Search(flax.struct.PyTreeNode):
       center: where the round began; the middle of its balls.
       goals: by cut, the code whose nearest point in the range of G1 line 5 looks for.
       optimizer: the optimizer's state.
+      loss: what the last step went down from: the objective, in rounds of line 5 the distance to
+        the range of G1; infinite before the first step.
       best: the best image so far, and `best_x`, the variables that it comes from.
       rounds: leaves `[rounds]`, the best image at the end of each.
       key: of what is drawn in the steps.
@@ -59,6 +61,7 @@ class Search(flax.struct.PyTreeNode):
     center: Variables
     goals: dict[int, jax.Array]
     optimizer: Any
+    loss: jax.Array
     best: Solution
     best_x: Variables
     rounds: Solution
@@ -112,6 +115,7 @@ def start(prior: Prior, method: Method, key: jax.Array, initial: Variables | Non
         center=x,
         goals=zeros(prior, tuple(method.back)),
         optimizer=method.optimizer.init(x),  # pyright: ignore[reportArgumentType]
+        loss=jnp.float32(jnp.inf),
         best=best,
         best_x=x,
         rounds=jax.tree.map(lambda leaf: jnp.stack([leaf] * method.rounds), best),
@@ -195,7 +199,7 @@ def descend(
             functools.partial(range_distance, problem.prior, now.back, search.goals),
             loss,
         )
-    (_, found), gradient = jax.value_and_grad(loss, has_aux=True)(x)
+    (value, found), gradient = jax.value_and_grad(loss, has_aux=True)(x)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes types
         updates, optimizer = now.optimizer.update(
             _masked(now.free, gradient),  # pyright: ignore[reportArgumentType]
@@ -207,7 +211,7 @@ def descend(
     if now.noise is not None:
         moved = disturbed(moved, now.noise, jax.random.fold_in(key, _DISTURB))
     moved = constrain(problem, now, moved, search)
-    return x, found, search.replace(x=moved, optimizer=optimizer)
+    return x, found, search.replace(x=moved, optimizer=optimizer, loss=value)
 
 
 def disturbed(x: Variables, noise: Variables, key: jax.Array) -> Variables:

@@ -27,11 +27,13 @@ class Runs(NamedTuple):
       image: `[..., H, W, C]`, the one with the least `error`.
       error: the measurement error, over the entries held out if there are any.
       found_at: its step, counted over all rounds.
+      round_error: `[..., rounds]`, the least error up to the end of each round.
     """
 
     image: np.ndarray
     error: np.ndarray
     found_at: np.ndarray
+    round_error: np.ndarray
 
 
 def stack(methods: Sequence[Method]) -> Method:
@@ -131,7 +133,9 @@ def sweep_runs(
             held_out=jax.tree.map(lambda h, b=b: h[b], held_out),
             mesh=batch_mesh(size),
         )
-        found.append(Runs(*map(np.asarray, (result.image, result.error, result.found_at))))
+        round_error = jnp.stack([best.error for best in result.rounds], -1)
+        parts = (result.image, result.error, result.found_at, round_error)
+        found.append(Runs(*map(np.asarray, parts)))
         if progress is not None:
             progress(min(first + size, total), total)
     return Runs(*(np.concatenate(parts)[:total] for parts in zip(*found, strict=True)))

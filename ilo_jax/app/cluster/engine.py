@@ -17,8 +17,9 @@ from ilo_jax.app.cluster.tally import Tally
 from ilo_jax.app.cluster.work import Done
 from ilo_jax.app.cluster.worker import Solver, masks_of_nobody, named_inputs, one_device
 from ilo_jax.app.metrics import OK
+from ilo_jax.app.prior import prior_of
 from ilo_jax.app.results import Results
-from ilo_jax.app.run import Run, prior_of
+from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
 

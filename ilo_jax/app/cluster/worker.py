@@ -22,8 +22,9 @@ from ilo_jax.app.inputs import Inputs, inputs_of
 from ilo_jax.app.memory import is_out_of_memory
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.pipeline import program_size
+from ilo_jax.app.prior import prior_of
 from ilo_jax.app.results import Results
-from ilo_jax.app.run import Run, prior_of
+from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Reader, Sample
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.starts import with_start

@@ -17,7 +17,7 @@ from ilo_jax.app.cli import begin_process, start_quickly
 from ilo_jax.app.demo import SAMPLES
 from ilo_jax.app.groups import add_generator
 from ilo_jax.app.help import Parser
-from ilo_jax.app.run import load_prior
+from ilo_jax.app.prior import load_prior
 from ilo_jax.errors import InputError
 from ilo_jax.files.find import find_images
 from ilo_jax.files.generators import EMBEDDED_DEFAULT

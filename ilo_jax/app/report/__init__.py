@@ -47,14 +47,20 @@ def report(
     notice: str,
 ) -> bytes:
     """The page: gallery, comparison of any two pictures of an image, a table that sorts, curves of
-    the error with the ends of rounds, the settings, and what failed and why.
+    loss and error with the ends of rounds, or of what `--auto` held out, the settings, and what
+    failed and why.
 
     Args:
       images: at most `MOST` of those that `summary` counts.
     """
     import jinja2  # where a report is written only
 
-    curves = history.of({image.row.name for image in images})
+    names = {image.row.name for image in images}
+    data = {
+        "curves": {_text(name): _thinned(c) for name, c in history.of(names).items()},
+        "trials": {_text(i.row.name): i.chosen.get("trials", {}) for i in images if i.chosen},
+        "ends": list(itertools.accumulate(settings.get("steps", ()))),
+    }
     folder = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True
@@ -66,8 +72,7 @@ def report(
         images=[_described(image) for image in images],
         failed=[_named(row) for row in failed],
         omitted=summary["images"] - len(images),
-        curves=_in_script({_text(name): _thinned(c) for name, c in curves.items()}),
-        ends=_in_script(list(itertools.accumulate(settings.get("steps", ())))),
+        data=_in_script(data),
         notice=notice,
         style=(folder / "page.css").read_text(),
         script=(folder / "page.js").read_text(),
@@ -88,8 +93,21 @@ def _described(image: Shown) -> dict[str, Any]:
     return _named(image.row) | {
         "metrics": {k: "" if v is None else f"{v:.4g}" for k, v in metrics.items()},
         "pictures": json.dumps({label: _address(p) for label, p in image.pictures.items()}),
-        "chosen": image.chosen,
+        "chosen": "" if image.chosen is None else _chosen(image.chosen),
     }
+
+
+def _chosen(choice: Mapping[str, Any]) -> str:
+    """What `--auto` chose, in words."""
+    rounds, error = choice["round"] + 1, choice["held_out_error"]
+    parts = [
+        f"chosen: {choice['method']}",
+        f"{choice['steps']} steps in {rounds} round{'s' * (rounds > 1)}",
+        *(f"l1 radius {radius:.4g}" for radius in choice["radii"]),
+        "restarts: " + ", ".join(f"{n} {name}" for name, n in choice["restarts"].items()),
+        "nothing held out" if error is None else f"error of what was held out {error:.4g}",
+    ]
+    return "; ".join(parts)
 
 
 def _named(row: Row) -> dict[str, Any]:
@@ -113,11 +131,11 @@ def _address(picture: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()
 
 
-def _thinned(curves: list[list[tuple[int, float]]]) -> list[list[tuple[int, float | None]]]:
+def _thinned(curves: list[list[tuple[int, float, float]]]) -> list[list[list[float | None]]]:
     """With fewer points; JSON has no infinity."""
     found = []
     for curve in curves:
         stride = -(-len(curve) // _POINTS)
         kept = curve[::-1][::stride][::-1]
-        found.append([(step, error if np.isfinite(error) else None) for step, error in kept])
+        found.append([[v if np.isfinite(v) else None for v in point] for point in kept])
     return found

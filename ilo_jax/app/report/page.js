@@ -1,6 +1,5 @@
 "use strict";
-const curves = JSON.parse(document.getElementById("curves").textContent);
-const ends = JSON.parse(document.getElementById("ends").textContent);
+const { curves, trials, ends } = JSON.parse(document.getElementById("data").textContent);
 const rows = [...document.querySelectorAll("#metrics tbody tr")];
 const find = (id) => document.getElementById(id);
 const left = find("left"), right = find("right"), split = find("split");
@@ -27,21 +26,48 @@ function compare() {
 }
 
 function draw(name) {
-  const width = 480, height = 260, edge = 46, known = (curves[name] || []).map((c) => c.filter((p) => p[1] > 0));
-  const points = known.flat();
-  find("curve").toggleAttribute("hidden", points.length === 0);
-  if (points.length === 0) return;
-  const last = Math.max(...points.map((p) => p[0])), logs = points.map((p) => Math.log10(p[1]));
-  const low = Math.min(...logs), high = Math.max(...logs, low + 0.1);
-  const x = (step) => edge + (step / last) * (width - edge - 8);
-  const y = (error) => 8 + ((high - Math.log10(error)) / (high - low)) * (height - edge);
-  const path = (c) => "M" + c.map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join("L");
-  const round = (end) => `<line class="round" x1="${x(end).toFixed(1)}" x2="${x(end).toFixed(1)}" y1="8" y2="${height - edge + 8}"/>`;
-  find("curve").innerHTML = (ends.at(-1) === last ? ends.slice(0, -1) : []).map(round).join("") + known.map((c) => `<path d="${path(c)}"/>`).join("")
-    + `<text x="2" y="16">${(10 ** high).toPrecision(2)}</text>`
-    + `<text x="2" y="${height - edge + 8}">${(10 ** low).toPrecision(2)}</text>`
-    + `<text x="${edge}" y="${height - 12}">measurement error by step; lines end rounds</text>`
-    + `<text x="${width - 40}" y="${height - 12}">${last}</text>`;
+  const restarts = curves[name] || [], candidates = trials[name] || {};
+  const column = (i) => Object.fromEntries(restarts.map((c, k) => [`restart ${k + 1}`, c.map((p) => [p[0], p[i]])]));
+  find("curves").replaceChildren(...[
+    chart("loss", column(1), ends),
+    chart("least measurement error so far", column(2), ends),
+    chart("least error so far of what is held out", candidates, [...new Set(Object.values(candidates).flat().map((p) => p[0]))]),
+  ].filter((found) => found));
+}
+
+// Lines [[step, value], ...] by label, on a logarithmic scale unless a value is negative.
+function chart(title, lines, ends) {
+  const width = 400, height = 190, [top, right, bottom, left] = [24, 8, 22, 52];
+  const points = Object.values(lines).flat().filter((p) => p[1] !== null), linear = points.some((p) => p[1] < 0);
+  const shown = points.filter((p) => linear || p[1] > 0);
+  if (shown.length === 0) return null;
+  const scale = linear ? (v) => v : Math.log10, back = linear ? (v) => v : (v) => 10 ** v;
+  const values = shown.map((p) => scale(p[1])), last = Math.max(...shown.map((p) => p[0]));
+  const low = Math.min(...values), high = Math.max(...values, low + 0.1);
+  const x = (step) => (left + (step / last) * (width - left - right)).toFixed(1);
+  const y = (value) => (top + ((high - scale(value)) / (high - low)) * (height - top - bottom)).toFixed(1);
+  const number = (v) => v !== 0 && Math.abs(v) < 0.001 ? v.toExponential(1) : v.toPrecision(2);
+  const hue = (i) => `hsl(${(220 + i * 137) % 360} 70% 50%)`;
+  const known = Object.entries(lines).map(([label, line]) => [label, line.filter((p) => shown.includes(p))]).filter((l) => l[1].length);
+  const round = (end) => `<line class="round" x1="${x(end)}" x2="${x(end)}" y1="${top}" y2="${height - bottom}"/><text x="${x(end)}" y="${height - 6}" text-anchor="end">${end}</text>`;
+  const line = ([, c], i) => c.length === 1 ? `<circle cx="${x(c[0][0])}" cy="${y(c[0][1])}" r="2" fill="${hue(i)}"/>` : `<path stroke="${hue(i)}" d="M${c.map((p) => `${x(p[0])},${y(p[1])}`).join("L")}"/>`;
+  const figure = document.createElement("figure"), caption = document.createElement("figcaption");
+  figure.innerHTML = `<svg viewBox="0 0 ${width} ${height}" role="img">`
+    + `<text class="title" x="${left}" y="14"></text>` + ends.filter((end) => end <= last).map(round).join("") + known.map(line).join("")
+    + `<text x="${left - 4}" y="${top + 8}" text-anchor="end">${number(back(high))}</text>`
+    + `<text x="${left - 4}" y="${height - bottom}" text-anchor="end">${number(back(low))}</text></svg>`;
+  figure.querySelector(".title").textContent = title;
+  figure.firstChild.setAttribute("aria-label", `${title}, by step`);
+  if (known.length > 1) {
+    caption.append(...known.map(([label], i) => {
+      const span = document.createElement("span");
+      span.textContent = label;
+      span.style.color = hue(i);
+      return span;
+    }));
+    figure.append(caption);
+  }
+  return figure;
 }
 
 function show(row) {
