@@ -1,16 +1,19 @@
-"""A Ray cluster of two nodes, in network namespaces of the test's own, one of which is lost."""
+"""A Ray cluster of two nodes, in network namespaces of the test's own; whatever in it dies."""
 
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
-from outputs import pictures
+from outputs import pictures, rows
+from PIL import Image
 from test_ray import LINE, place, ray_there, run, timeless  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.slow
@@ -99,17 +102,22 @@ def began(out: pathlib.Path) -> set[str]:
     return {json.loads(line)["node"] for line in lines if line.endswith("\n")}
 
 
-def test_a_node_is_lost_and_the_bytes_stay(place, nodes):  # noqa: F811
-    line = f"{LINE} --steps 300,300 --batch-size 1"  # the first node must not do all of it
-    plain = run(f"{line} --out plain")
-    assert plain.returncode == 0, plain.stderr
-    words = [sys.executable, "-m", "ilo_jax.solve", *line.split(), "--out", "out"]
-    driver = subprocess.Popen(
-        ["ip", "netns", "exec", nodes[0], *words, "--ray", f"{HEAD}:{PORT}"],
+def drive(node: str, line: str) -> subprocess.Popen:
+    """The command on a node of the cluster."""
+    words = [sys.executable, "-m", "ilo_jax.solve", *line.split()]
+    return subprocess.Popen(
+        ["ip", "netns", "exec", node, *words, "--ray", f"{HEAD}:{PORT}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_a_node_is_lost_and_the_bytes_stay(place, nodes):  # noqa: F811
+    line = f"{LINE} --steps 300,300 --batch-size 1"  # the first node must not do all of it
+    plain = run(f"{line} --out plain")
+    assert plain.returncode == 0, plain.stderr
+    driver = drive(nodes[0], f"{line} --out out")
     deadline = time.monotonic() + 400  # both import and compile
     while len(began(place / "out")) < 2:
         assert driver.poll() is None, driver.communicate()
@@ -122,3 +130,55 @@ def test_a_node_is_lost_and_the_bytes_stay(place, nodes):  # noqa: F811
     assert "ray" not in err.lower()  # nothing of the engine's own is on the screen
     assert pictures(place / "out") == pictures(place / "plain")
     assert timeless(place / "out") == timeless(place / "plain")
+
+
+IMAGES, KILLS = 120, 20
+
+
+def test_twenty_workers_a_node_and_two_drivers_are_killed(place, nodes):  # noqa: F811
+    random = np.random.default_rng(0)
+    for i, pixels in enumerate(random.integers(0, 256, (IMAGES, 8, 8, 3), np.uint8)):
+        Image.fromarray(pixels).save(place / "photos" / f"im{i:02d}.png")
+    line = f"{LINE} --steps 100,100"
+    plain = run(f"{line} --out plain")
+    assert plain.returncode == 0, plain.stderr
+
+    out = place / "out"
+    driver, there = drive(nodes[0], f"{line} --out out"), 0
+    deadline = time.monotonic() + 3000
+    for kill in range(KILLS):
+        while len(list(out.glob("images/*.png"))) <= there or not kill_one(nodes, random):
+            assert driver.poll() is None, driver.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        there = len(list(out.glob("images/*.png")))
+        if kill == KILLS // 2:  # and what it had begun counts for nobody
+            kill_all(nodes[1])
+        if kill in (KILLS // 4, 3 * KILLS // 4):
+            driver.kill()
+            driver.communicate()
+            driver = drive(nodes[0], f"{line} --out out")
+    driver.communicate(timeout=580)
+    # An image that was alone in a batch with two of those workers has a row that says so until now.
+    done = drive(nodes[0], f"{line} --out out")
+    said, err = done.communicate(timeout=580)
+    assert done.returncode == 0, err
+    assert said == plain.stdout.replace("plain/", "out/")
+    assert pictures(out) == pictures(place / "plain")
+    assert timeless(out) == timeless(place / "plain")
+    assert len(rows(out)) == len({row["name"] for row in rows(out)}) == IMAGES
+
+
+def kill_one(names: list[str], random: np.random.Generator) -> bool:
+    """One of the workers that solve, on any node; whether there was one."""
+    found = []
+    for process in (process for name in names for process in processes(name)):
+        try:
+            if process.name().startswith("ray::MapWorker") and process.status() != "zombie":
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    if not found:
+        return False
+    os.kill(found[random.integers(len(found))].pid, signal.SIGKILL)
+    return True
