@@ -8,12 +8,13 @@ import pytest
 from rich.console import Console
 
 import ilo_jax
-from ilo_jax.app.cluster import worker
+from ilo_jax.app.cluster import reading, worker
 from ilo_jax.app.cluster.attempts import MOST, Attempts
+from ilo_jax.app.cluster.reading import COLUMN
 from ilo_jax.app.cluster.sources import Source
 from ilo_jax.app.cluster.tally import Tally
 from ilo_jax.app.cluster.work import Done, Work
-from ilo_jax.app.cluster.worker import COLUMN, KILLED, Solver
+from ilo_jax.app.cluster.worker import KILLED, Solver
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
@@ -162,13 +163,13 @@ def test_what_is_solved_of_a_batch_has_the_same_bytes(inputs, tmp_path, monkeypa
     )
     run = Run.create(settings, ilo_jax.load("gen"), 4)
     files = find_images(["many"])[:4]
-    named = worker.named_inputs(settings)
+    named = reading.named_inputs(settings)
 
     def solved(known, places, whole=False):
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         work = Work("key", tuple(map(str, files)), known, whole=whole)
-        return worker._solve_into(run, work, places, folder, named)
+        return worker.solve_into(run, work, places, folder, named)
 
     whole = solved({}, range(4))
     assert [row.name for row in whole.rows] == list("abcd")
@@ -224,13 +225,13 @@ def test_masks_of_a_column_are_those_of_a_folder(inputs, tmp_path, monkeypatch):
 
     def solved(mask, work):
         settings = Settings("inpaint", {"mask": mask}, "ilo", 0, (2, 2), generator="gen")
-        with worker.masks_of_nobody(settings, prior) as made:
+        with reading.masks_of_nobody(settings, prior) as made:
             run = Run.create(made, prior, 2)
         folder = tmp_path / mask.rpartition("/")[2]
         (folder / "results").mkdir(parents=True)
-        run, work = worker.laid_out(run, work, folder / "inputs")
-        named = worker.named_inputs(settings)
-        return worker._solve_into(run, work, range(2), folder / "results", named)
+        run, work = reading.laid_out(run, work, folder / "inputs")
+        named = reading.named_inputs(settings)
+        return worker.solve_into(run, work, range(2), folder / "results", named)
 
     shutil.move(masks, tmp_path / "own")
     expected = solved(str(tmp_path / "own"), Work("key", tuple(map(str, files))))

@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import socket
 import tarfile
 import time
 
@@ -51,6 +52,26 @@ def bucket(monkeypatch, arrow):
     system.mkdir("bucket")
     yield system
     s3fs.S3FileSystem.clear_instance_cache()
+    running.stop()
+
+
+@pytest.fixture
+def google(monkeypatch, arrow):
+    """A file system of Google's kind with the bucket `bucket`."""
+    server = pytest.importorskip(
+        "gcp_storage_emulator.server", reason="gcp-storage-emulator is in ilo_jax[slow]"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    # What it asks for, another kind of bucket, the emulator does not know.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    gcsfs = pytest.importorskip("gcsfs", reason="gcsfs is in ilo_jax[slow]")
+    running = server.create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    running.start()
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    yield gcsfs.GCSFileSystem()
+    gcsfs.GCSFileSystem.clear_instance_cache()
     running.stop()
 
 
@@ -199,6 +220,32 @@ def test_tables_in_and_out_of_a_store_are_the_run_over_files(place, ray_there, b
     changed = {path for path, tag in tags.items() if bucket.info(path)["ETag"] != tag}
     assert len(tags) == 5
     assert len(changed) <= 1
+
+
+@pytest.mark.slow
+def test_files_in_and_parts_out_of_a_bucket_of_google(place, ray_there, google):  # noqa: F811
+    files = sorted((place / "photos").iterdir())
+    for file in files[6:]:
+        file.unlink()
+    for file in files[:6]:
+        google.pipe_file(f"bucket/files/{file.name}", file.read_bytes())
+    plain = run(f"invert {OPTIONS} --images photos --out plain")
+    assert plain.returncode == 0, plain.stderr
+    line = f"invert {OPTIONS} --images gs://bucket/files --out gs://bucket/out --ray"
+    done = run(line)
+    assert done.returncode == 0, done.stderr
+    google.invalidate_cache()
+    found = {}
+    for path in google.find("bucket/out"):
+        if path.endswith(".parquet"):
+            with google.open(path) as file:
+                found |= {f"{row['key']}.png": row["image"] for row in read(file)}
+    assert found == pictures(place / "plain")
+    again = run(line)
+    assert (again.returncode, again.stderr.count("6 of 6 were there already")) == (0, 1)
+    refused = run(f"invert {OPTIONS} --images gs://bucket/out --out other --ray")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert refused.stderr.startswith("error: gs://bucket/out: no images; expected files in .png")
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ from outputs import table
 from small import IMAGES, KEYS, MLP, OPERATOR, SHAPE, run, shared, truth
 
 import ilo_jax
-from ilo_jax.app import sweep as sweep_module
+from ilo_jax.app.grid import Plan, Sweep
 from ilo_jax.app.settings import Settings
+from ilo_jax.app.shards import shard_of
 from ilo_jax.solve import Runs, csgm, ilo, sweep
 
 looks_at_files = True
@@ -69,7 +70,8 @@ def test_a_grid_is_all_combinations(prior):
         "cuts": [(0.0, 2.0)],
         "geocross": [(0.0,)],
     }
-    points, methods = sweep_module.grid(settings(), prior, axes)
+    plan = Plan.create(settings(), prior, Sweep(axes, 1))
+    points, methods = plan.points, plan.methods
     assert len(points) == len(methods) == 8
     assert points[5] == {
         **{"lr": (0.1, 0.2), "radii": (5.0,), "steps": (4.0, 4.0)},
@@ -83,7 +85,7 @@ def test_a_grid_is_all_combinations(prior):
     # Weights that were chosen stay.
     axes = {"mse": [(2.0,)]}
     chosen = settings(weights={"mse": (1.0,), "dead_zone": (3.0,)})
-    _, (method,) = sweep_module.grid(chosen, prior, axes)
+    (method,) = Plan.create(chosen, prior, Sweep(axes, 1)).methods
     np.testing.assert_array_equal(method.objective.weights, [[2, 2], [3, 3]])
 
 
@@ -160,7 +162,7 @@ def swept(monkeypatch):
             return Runs(image, error, np.zeros(shape, int), error[..., None])
 
     fake = Swept()
-    monkeypatch.setattr(sweep_module.solve, "sweep", fake)
+    monkeypatch.setattr(ilo_jax.solve, "sweep", fake)
     return fake
 
 
@@ -214,8 +216,59 @@ def test_command_leaves_out_what_failed_and_tries_it_again(solve, tmp_path, swep
         done = solve(line)
         assert (done.code, swept.calls) == (1, calls)
         assert "skipped: mixed/text.png: not an image" in done.err
-        assert done.err.endswith("2 runs failed: not finite\n")
+        assert done.err.endswith("4 of 6 runs failed: why is in sweep.csv\n")
         assert "best: lr=0.2" in done.out
         rows = table(tmp_path / "1" / "sweep.csv")
-        assert [row["status"] for row in rows] == ["not finite", "ok"] * 2
+        assert [row["status"] for row in rows[:4]] == ["not finite", "ok"] * 2
+        assert all("text.png: not an image" in row["status"] for row in rows[4:])
+        assert [row["lr"] for row in rows] == ["0.05", "0.2"] * 3
         assert rows[0]["psnr_db"] == ""
+
+
+def test_shards_of_a_sweep_are_the_sweep_of_one_command(solve, tmp_path, swept):
+    line = SWEEP.format(images="many")
+    swept.failing = True
+    assert solve(f"{line}whole").code == 1
+    for index in range(3):  # the first has no image
+        done = solve(f"{line}out --shard {index}/3")
+        assert done.code == (0 if "no images" in done.out else 1)
+        assert done.out.startswith(f"shard {index}/3: ")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "text.png").write_text("hello")
+    done = solve(f"{line}bad_out --shard 0/1".replace("many", str(tmp_path / "bad")))
+    assert (done.code, done.out.count("\n")) == (1, 1)
+    assert done.out.startswith("shard 0/1: 2 runs failed: ")
+    done = solve("summarize {out}")
+    assert (done.code, done.err) == (1, "5 of 10 runs failed: why is in sweep.csv\n")
+    found = f"10 runs; best: lr=0.2, PSNR {best(tmp_path)} dB"
+    assert done.out == f"{found}: {tmp_path}/out/sweep.csv\n"
+    files = {path.name for path in (tmp_path / "whole").iterdir()}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files | {"shards"}
+    for name in ("sweep.csv", "sweep.png"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    index = shard_of("a", 3)
+    one, other = (tmp_path / f"out/shards/{i}-of-3/sweep.csv" for i in (index, (index + 1) % 3))
+    one.rename(other)
+    refused = solve("summarize {out}")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert f"has image a, which is of shard {index}/3: they overlap" in refused.err
+
+
+def best(path) -> str:
+    found = [float(row["psnr_db"]) for row in table(path / "whole" / "sweep.csv") if row["psnr_db"]]
+    return f"{np.mean(found):.2f}"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--out out --ray --shard 0/2", "--shard: expected without --ray"),
+        ("--out out --ray --batch-size auto", "--batch-size auto: expected a number with --ray"),
+        ("--out s3://a/b --ray", "--out s3://a/b: expected a folder, for sweep.csv is one file"),
+        ("--out out --images s3://a/b", "an address such as s3://...: expected with --ray"),
+    ],
+)
+def test_machines_that_do_not_go_with_a_sweep(options, expected, solve):
+    done = solve(f"sweep invert --images photos --generator gen --grid lr=0.1 {options}")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"error: {expected}")

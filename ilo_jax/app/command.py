@@ -29,8 +29,7 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
       InputError: bad input, or no image has a result.
     """
     settings = settings_of(args)
-    shard: Shard | None = getattr(args, "shard", None)
-    address: str | None = getattr(args, "ray", None)
+    shard, address = machines_of(args)
     for name, given in (("--shard", shard), ("--ray", address)):
         if given and args.video:
             raise InputError(f"{name}: expected without --video, whose frames follow one another")
@@ -40,18 +39,31 @@ def run_task(args: argparse.Namespace, console: Console) -> int:
     ):
         if address and given:
             raise InputError(f"{name}: expected without --ray")
-    if address and shard:
-        raise InputError("--shard: expected without --ray, which divides the images itself")
-    if address and getattr(args, "batch_size", None) == "auto":
-        raise InputError("--batch-size auto: expected a number with --ray, the same on all workers")
     if address:
         from ilo_jax.app.cluster.command import run_on_cluster
 
         return run_on_cluster(args, settings, address, console)
-    if args.parquet or "://" in args.out or any("://" in image for image in args.images):
+    if args.parquet or "://" in args.out:
         raise InputError("--parquet, or an address such as s3://...: expected with --ray")
     with film_of(args.images, args.video) as film:
         return _run_here(args, settings, shard, console, film)
+
+
+def machines_of(args: argparse.Namespace) -> tuple[Shard | None, str | None]:
+    """The part of the images, and the address of a cluster, if there is one.
+
+    Raises:
+      InputError: they do not go with each other, or with what else is asked for.
+    """
+    shard: Shard | None = getattr(args, "shard", None)
+    address: str | None = getattr(args, "ray", None)
+    if address and shard:
+        raise InputError("--shard: expected without --ray, which divides the images itself")
+    if address and getattr(args, "batch_size", None) == "auto":
+        raise InputError("--batch-size auto: expected a number with --ray, the same on all workers")
+    if not address and any("://" in image for image in args.images):
+        raise InputError("an address such as s3://...: expected with --ray")
+    return shard, address
 
 
 def _run_here(

@@ -137,6 +137,7 @@ def _add_sweep(subparsers: Any) -> None:
             metavar="K",
             help="of each image and setting (default: %(default)s)",
         )
+        add_machines(swept, whole=False)
         swept.shorten([option.name for option in task.options])
 
 

@@ -3,7 +3,7 @@
 import argparse
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from rich.console import Console
 from ilo_jax.app.command import settings_of, told
 from ilo_jax.app.config import with_config
 from ilo_jax.app.finish import finish
-from ilo_jax.app.folder import check_same_run, make_folder, read_run
+from ilo_jax.app.folder import check_same_run, make_folder, open_folder, read_run
+from ilo_jax.app.grid import columns_of
 from ilo_jax.app.lock import locked
 from ilo_jax.app.metrics import COLUMNS
 from ilo_jax.app.prior import prior_of
@@ -20,10 +21,13 @@ from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.shards import FOLDER, Shard, shard_of, whole
+from ilo_jax.app.sweep import TABLE as SWEEP
+from ilo_jax.app.sweep_report import finish_sweep
 from ilo_jax.app.table import Table
 from ilo_jax.errors import InputError
 from ilo_jax.files.atomic import TEMPORARY
 from ilo_jax.files.find import find_images
+from ilo_jax.files.generators import load
 
 
 def run_summarize(args: argparse.Namespace, console: Console) -> int:
@@ -39,7 +43,9 @@ def run_summarize(args: argparse.Namespace, console: Console) -> int:
         raise InputError(f"{out}: no folder; expected the --out of --shard")
     shards = whole(out)
     described = _described(out, shards)
-    _check_rows(out, shards)
+    if "grid" in described:
+        return _summarize_sweep(args, out, shards, described, console)
+    _check_rows(out, shards, "metrics.csv", COLUMNS, "name")
     folders = [shard.folder(out) for shard in shards]
     with locked(out, args.take_over), ProgressReporter(console) as reporter:
         results = Results.open(out, described, beside=(FOLDER,))
@@ -48,16 +54,42 @@ def run_summarize(args: argparse.Namespace, console: Console) -> int:
         results.merge(folder / "metrics.csv" for folder in folders)
         results.history.gather(folder / "history.csv" for folder in folders)
         run, paths = _command(args, out, shards)
-        known = results.finished() | results.failed()
-        here = [file for file in paths if file.stem in known]
-        if len(here) < len(paths):
-            new = next(file for file in paths if file.stem not in known)
-            reporter.say(
-                f"{len(paths) - len(here)} images are in no shard, {new} the first: the shards' "
-                "commands compute them"
-            )
+        here = _tried(paths, results.finished() | results.failed(), reporter)
         summary, failed = finish(run, here, results, reporter.say, computed=True)
     return told(summary, out, len(failed), len(here))
+
+
+def _summarize_sweep(
+    args: argparse.Namespace,
+    out: Path,
+    shards: Sequence[Shard],
+    described: Mapping[str, Any],
+    console: Console,
+) -> int:
+    """As `run_summarize`, where each has a table of runs."""
+    grid, columns = described["grid"], columns_of(described["grid"])
+    rows = _check_rows(out, shards, SWEEP, columns, "image")
+    notice = load(described["generator"]).facts.notice
+    with locked(out, args.take_over), ProgressReporter(console) as reporter:
+        open_folder(out, described, beside=(FOLDER,))
+        table = Table(out / SWEEP, columns, [])
+        table.replace(rows)
+        images, recursive = _named(args, out, shards)
+        paths = find_images(images, recursive=recursive)
+        _tried(paths, {row["image"] for row in rows}, reporter)
+        return finish_sweep(out, grid, table, notice)
+
+
+def _tried(paths: Sequence[Path], known: Container[str], reporter: ProgressReporter) -> list[Path]:
+    """Files that are in a shard; says how many are in none."""
+    here = [file for file in paths if file.stem in known]
+    if len(here) < len(paths):
+        new = next(file for file in paths if file.stem not in known)
+        reporter.say(
+            f"{len(paths) - len(here)} images are in no shard, {new} the first: the shards' "
+            "commands compute them"
+        )
+    return here
 
 
 def _described(out: Path, shards: Sequence[Shard]) -> Mapping[str, Any]:
@@ -83,16 +115,26 @@ def _run_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _check_rows(out: Path, shards: Sequence[Shard]) -> None:
-    """Every image is in the shard of its name, and so in one only."""
+def _check_rows(
+    out: Path, shards: Sequence[Shard], table: str, columns: Sequence[str], name: str
+) -> list[Mapping[str, str]]:
+    """The rows of all tables.
+
+    Args:
+      name: of the column of images, each of which is in the shard of its name, and so in one only.
+    """
+    found: list[Mapping[str, str]] = []
     for shard in shards:
-        for row in Table.open(shard.folder(out) / "metrics.csv", COLUMNS).rows:
-            own = Shard(shard_of(row["name"], shard.count), shard.count)
+        rows = Table.open(shard.folder(out) / table, columns).rows
+        for row in rows:
+            own = Shard(shard_of(row[name], shard.count), shard.count)
             if own != shard:
                 raise InputError(
-                    f"{shard.folder(out)}: has image {row['name']}, which is of shard {own}: they "
+                    f"{shard.folder(out)}: has image {row[name]}, which is of shard {own}: they "
                     "overlap; expected each image in its own"
                 )
+        found += rows
+    return found
 
 
 def _command(
@@ -102,15 +144,20 @@ def _command(
     from ilo_jax.app.parser import make_parser  # which knows of this command
 
     described = shards[0].folder(out) / "run.json"
-    done = [found for shard in shards if (found := shard.done(out))]
-    images = args.images or list(dict.fromkeys(path for one in done for path in one.images))
+    images, recursive = _named(args, out, shards)
     line = ["--config", str(described), "--images", *images, "--out", str(out)]
     parser = make_parser()
     settings = settings_of(parser.parse_args(with_config(line, parser)))
-    recursive = any(one.recursive for one in done)
     paths = find_images(images, settings.measured, recursive)
     prior = prior_of(settings)
     return Run.create(settings, prior), paths
+
+
+def _named(args: argparse.Namespace, out: Path, shards: Sequence[Shard]) -> tuple[list[str], bool]:
+    """The images as the shards' commands named them, and whether folders in them count."""
+    done = [found for shard in shards if (found := shard.done(out))]
+    images = args.images or list(dict.fromkeys(path for one in done for path in one.images))
+    return images, any(one.recursive for one in done)
 
 
 def _link(folder: Path, out: Path) -> None:

@@ -88,6 +88,7 @@ def _quiet(ray: Any) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.enable_auto_log_stats = False
+    ray._private.worker._worker_logs_enabled = False  # as Ray's debugger does; they are in its logs
     for handler in logging.getLogger("ray.data").handlers:
         if type(handler) is not logging.FileHandler:
             handler.setLevel(logging.CRITICAL)

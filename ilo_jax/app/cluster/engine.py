@@ -11,11 +11,13 @@ import jax
 
 from ilo_jax.app.cluster.attempts import Attempts
 from ilo_jax.app.cluster.parts import Parts
+from ilo_jax.app.cluster.reading import masks_of_nobody, named_inputs
 from ilo_jax.app.cluster.sources import Source
 from ilo_jax.app.cluster.stages import Expand, Fetch, Write
 from ilo_jax.app.cluster.tally import Tally
 from ilo_jax.app.cluster.work import Done
-from ilo_jax.app.cluster.worker import Solver, masks_of_nobody, named_inputs, one_device
+from ilo_jax.app.cluster.worker import Solver, one_device
+from ilo_jax.app.grid import Sweep
 from ilo_jax.app.metrics import OK
 from ilo_jax.app.prior import prior_of
 from ilo_jax.app.results import Results
@@ -42,12 +44,18 @@ class Job:
       settings: as asked for.
       sources: of the images.
       attempts: the file where attempts are noted, on the driver's machine.
+      sweep: what is done with each image, instead of a task.
+      at_once: images of a batch; None for the run's width.
+      parts: of a batch, each for a worker.
     """
 
     run: Run
     settings: Settings
     sources: Sequence[Source]
     attempts: Path
+    sweep: Sweep | None = None
+    at_once: int | None = None
+    parts: int = 1
 
 
 def create_run(ray: Any, settings: Settings, width: int | None) -> Run:
@@ -89,13 +97,13 @@ def into_folder(ray: Any, job: Job, out: Path, tally: Tally) -> tuple[Results, b
     results = Results.open(out, job.run.description | {"inputs": named_inputs(job.settings)})
     known = {name: row.input for name, row in results.finished().items()}
     computed = False
-    for done in _solved(ray, job, known, None):
+    for done in solved(ray, job, [known], None):
         _tell(done, tally)
         if done.rows:
             computed = True
             results.adopt(done.rows, done.files, done.history)
     results.sort()
-    _end(job, tally)
+    end(job, tally)
     return results, computed
 
 
@@ -108,9 +116,9 @@ def into_parts(ray: Any, job: Job, parts: Parts, tally: Tally) -> tuple[dict[str
     """
     described = job.run.description | {"inputs": named_inputs(job.settings)}
     parts.begin(described)
-    for done in _solved(ray, job, {}, parts):
+    for done in solved(ray, job, [{}], parts):
         _tell(done, tally)
-    _end(job, tally)
+    end(job, tally)
     summary, statuses = parts.summarize(described)
     return summary, statuses.total() - statuses[OK]
 
@@ -122,16 +130,23 @@ def _tell(done: Done, tally: Tally) -> None:
     tally.add(len(done.rows) - failed, failed, done.same)
 
 
-def _end(job: Job, tally: Tally) -> None:
+def end(job: Job, tally: Tally) -> None:
+    """Everything has been tried."""
     job.attempts.unlink(missing_ok=True)  # what failed is tried again by the same command
     if tally.same:
         total = tally.done + tally.failed + tally.same
         tally.say(f"{tally.same} of {total} were there already")
 
 
-def _solved(ray: Any, job: Job, known: Mapping[str, str], parts: Parts | None) -> Iterator[Done]:
-    """What became of each batch, as it comes; with `parts`, it is written there, and comes without
-    its files."""
+def solved(
+    ray: Any, job: Job, known: Sequence[Mapping[str, str]], parts: Parts | None
+) -> Iterator[Done]:
+    """What became of each batch, as it comes.
+
+    Args:
+      known: for each part of a batch, digests of what is there already, by name.
+      parts: where it is written, and comes without its files then.
+    """
     count = max(1, int(ray.cluster_resources().get(_kind(ray), 1)))
     pool = ray.data.ActorPoolStrategy(
         min_size=1,
@@ -145,12 +160,12 @@ def _solved(ray: Any, job: Job, known: Mapping[str, str], parts: Parts | None) -
     rows = [{"source": pickle.dumps(source)} for source in job.sources]
     here = {"batch_size": 1, "num_cpus": _LITTLE}
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
-    data = data.map_batches(Expand(job.run.width), **here)
+    data = data.map_batches(Expand(job.at_once or job.run.width, job.parts), **here)
     data = data.map_batches(Fetch(ray.put(known), parts), **here)
     # Ray restarts workers and gives them their batch again, for ever.
     data = data.map_batches(
         Solver,
-        fn_constructor_args=(job.settings, job.run.width, _ledger(ray, job.attempts)),
+        fn_constructor_args=(job.settings, job.run.width, _ledger(ray, job.attempts), job.sweep),
         batch_size=1,
         compute=pool,
         **_needs(ray),
@@ -162,7 +177,8 @@ def _solved(ray: Any, job: Job, known: Mapping[str, str], parts: Parts | None) -
             yield pickle.loads(row["done"])
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, InputError):
-            raise error.cause from error
+            line, *_ = str(error.cause).splitlines()  # behind which Ray writes its advice
+            raise InputError(line) from error
         raise
 
 

@@ -49,17 +49,18 @@ class Source:
                 files = self.files[start : start + width]
                 yield Work(combined(*(Path(file).stem for file in files)), files)
             return
-        rows = self._listed() if self._is_folder else self._rows(width)
+        rows = self._listed() if self.is_folder else self._rows(width)
         for number, group in enumerate(_grouped(rows, width)):
             names, contents, masks = zip(*group, strict=True)
-            if self._is_folder:
+            if self.is_folder:
                 yield Work(combined(*names), names, urls=contents)
             else:
                 key = combined(self.url, number, *names)
                 yield Work(key, names, contents=contents, masks=masks if self.masks else None)
 
     @property
-    def _is_folder(self) -> bool:
+    def is_folder(self) -> bool:
+        """Of a store."""
         return not self.url.lower().endswith(TABLES)
 
     @property
@@ -125,7 +126,7 @@ def sources_of(images: Sequence[str], measured: bool, recursive: bool, masks: bo
         with reaching(source.url):
             if not system.exists(path):
                 raise InputError(f"{source.url}: is not there; expected a table or a folder")
-    if found:
+    if found and not found[0].is_folder:  # which is listed once, by a worker
         next(found[0].works(1))  # the first one has what is expected
     return found
 

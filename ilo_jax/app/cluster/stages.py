@@ -20,15 +20,18 @@ _AT_ONCE = 16
 
 @dataclasses.dataclass(frozen=True)
 class Expand:
-    """From sources to batches of at most `width` images."""
+    """From sources to batches of at most `width` images, each in so many `parts`."""
 
     width: int
+    parts: int = 1
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for content in batch["source"]:
             source: Source = pickle.loads(content)
             for work in source.works(self.width):
-                yield {"work": _one(work)}
+                for part in range(self.parts):
+                    key = f"{work.key}.{part}" if self.parts > 1 else work.key
+                    yield {"work": _one(dataclasses.replace(work, key=key, part=part))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Fetch:
     """Reads what nobody has read yet, and looks up what is there already.
 
     Attributes:
-      known: reference to the digests of all finished images by name.
+      known: reference to the digests of all finished images by name, for each part of a batch.
       parts: where they are, if not in a folder.
     """
 
@@ -55,7 +58,7 @@ class Fetch:
         else:
             import ray  # pyright: ignore[reportMissingImports]
 
-            everything: Mapping[str, str] = ray.get(self.known)
+            everything: Mapping[str, str] = ray.get(self.known)[work.part]
             names = (name_of(file) for file in work.files)
             known = {name: everything[name] for name in names if name in everything}
         whole = self.parts is not None

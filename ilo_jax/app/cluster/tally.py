@@ -14,10 +14,16 @@ class Tally:
     """Counts images, and shows rate, done, failed, left: on a terminal always, in a log each half
     minute."""
 
-    def __init__(self, console: Console, total: int | None, clock: Callable[[], float] = time.time):
-        """Args: total: images; None where nobody knows."""
+    def __init__(
+        self,
+        console: Console,
+        total: int | None,
+        clock: Callable[[], float] = time.time,
+        what: str = "images",
+    ):
+        """Args: total: images; None where nobody knows. what: is counted."""
         self.done = self.failed = self.same = 0
-        self._total, self._clock = total, clock
+        self._total, self._clock, self._what = total, clock, what
         self._began, self._written = clock(), -math.inf
         self._bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), console=console)
         self._task = self._bar.add_task(str(self), total=None)
@@ -51,7 +57,11 @@ class Tally:
     def __str__(self) -> str:
         tried = self.done + self.failed
         rate = tried / max(self._clock() - self._began, 1e-9)
-        parts = [f"{rate:.3g} images/s", f"{self.done + self.same} done", f"{self.failed} failed"]
+        parts = [
+            f"{rate:.3g} {self._what}/s",
+            f"{self.done + self.same} done",
+            f"{self.failed} failed",
+        ]
         if self._total is not None:
             parts.append(f"{self._total - tried - self.same} left")
         return ", ".join(parts)

@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pickle
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,19 @@ import numpy as np
 
 from ilo_jax.app.batch import solve_batch, write_batch
 from ilo_jax.app.cluster.attempts import MOST
+from ilo_jax.app.cluster.reading import Said, laid_out, masks_of_nobody, named_inputs, read_batches
+from ilo_jax.app.cluster.runs import runs_into
 from ilo_jax.app.cluster.work import Done, Work
+from ilo_jax.app.grid import Plan, Sweep
 from ilo_jax.app.history import COLUMNS
-from ilo_jax.app.inputs import Inputs, inputs_of
 from ilo_jax.app.memory import is_out_of_memory
 from ilo_jax.app.metrics import Row
 from ilo_jax.app.pipeline import program_size
 from ilo_jax.app.prior import prior_of
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
-from ilo_jax.app.samples import Reader, Sample
 from ilo_jax.app.settings import Settings
-from ilo_jax.app.starts import with_start
 from ilo_jax.errors import one_line
-from ilo_jax.files.images import write_png
-from ilo_jax.priors import Prior
-
-COLUMN = "column"
-"""As `--mask`: each image's own is beside it, in the column or the field `mask`."""
 
 KILLED = f"its worker was killed {MOST} times"
 
@@ -41,14 +37,17 @@ KILLED = f"its worker was killed {MOST} times"
 class Solver:
     """Weights and programs are loaded once; then batches, one after the other."""
 
-    def __init__(self, settings: Settings, width: int, attempts: Any):
+    def __init__(self, settings: Settings, width: int, attempts: Any, sweep: Sweep | None = None):
         """Args:
-        width: images at a time.
+        width: images at a time; of a sweep, runs.
         attempts: an actor, `Attempts`.
+        sweep: what is done with each image, instead of a task.
         """
         one_device()
         self._settings, self._width, self._attempts = settings, width, attempts
+        self._sweep = sweep
         self._run: Run | None = None
+        self._into: Callable[..., Done] = solve_into
         self._named: dict[str, str] = {}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +56,8 @@ class Solver:
         for content in batch["work"]:
             work: Work = pickle.loads(content)
             done = self._attempt(work, range(len(work.files)), work.key)
-            done = dataclasses.replace(done, key=work.key, device=jax.devices()[0].device_kind)
+            kind = jax.devices()[0].device_kind
+            done = dataclasses.replace(done, key=work.key, part=work.part, device=kind)
             found.append(pickle.dumps(done))
         return {"done": np.array(found, object)}
 
@@ -101,11 +101,13 @@ class Solver:
             prior = prior_of(settings)
             with masks_of_nobody(settings, prior) as settings:
                 self._run = Run.create(settings, prior, self._width)
+            if self._sweep is not None:
+                self._into = functools.partial(runs_into, Plan.create(settings, prior, self._sweep))
             self._named = named_inputs(self._settings)
         with tempfile.TemporaryDirectory(prefix="ilo_jax_") as folder:
             run, work = laid_out(self._run, work, Path(folder) / "inputs")
             (Path(folder) / "results").mkdir()
-            done = _solve_into(run, work, places, Path(folder) / "results", self._named)
+            done = self._into(run, work, places, Path(folder) / "results", self._named)
             return _without(f"{folder}/inputs/", done)
 
 
@@ -121,83 +123,29 @@ def one_device() -> None:
     start_quickly()
 
 
-def named_inputs(settings: Settings) -> dict[str, str]:
-    """As `inputs_of`; masks in a column are those of single images."""
-    options = {name: value for name, value in settings.options.items() if value != COLUMN}
-    return inputs_of(dataclasses.replace(settings, options=options))
-
-
-def _solve_into(run: Run, work: Work, places: range, folder: Path, named: dict[str, str]) -> Done:
+def solve_into(run: Run, work: Work, places: range, folder: Path, named: dict[str, str]) -> Done:
     """In a folder of its own, as a run does, and out of it again."""
     results = Results.open(folder, run.description)
-    reporter = _Said()
-    files = [Path(file) for file in work.files]
-    inputs = Inputs(run, files, named)
-    wanted = [i for i in places if inputs.digest(files[i]) != work.known.get(files[i].stem)]
-    if work.whole and wanted:
-        wanted = list(places)
+    said = Said()
 
     def failed(file: Path, digest: str, reason: str) -> None:
         results.add([Row(file.stem, None, None, None, None, digest, reason)], [None])
 
-    reader = Reader(run, inputs, reporter.say, failed)
-    place_of = {files[i]: i for i in wanted}
-    read = reader.read([files[i] for i in wanted], lambda sample: with_start(run, sample, None))
-    samples = {place_of[sample.file]: sample for sample in read}
-    kinds: dict[Any, dict[int, Sample]] = {}
-    for place, sample in samples.items():
-        kinds.setdefault(jax.tree.structure(sample.operator), {})[place] = sample
-    for alike in kinds.values():
-        runs = len(files) * run.restarts
+    batches, same = read_batches(run, work, places, named, said, failed)
+    for batch in batches:
+        runs = len(batch.samples) * run.restarts
         size = program_size(runs, 1 if run.settings.reproducible else run.width * run.restarts, 1)
-        # What is not solved leaves its place to another: where an image is in a program, and how
-        # large that is, may change its last digits.
-        filler = _filler(run, next(iter(alike.values())))
         began = time.perf_counter()
-        found = solve_batch(run, [alike.get(i, filler) for i in range(len(files))], size, reporter)
-        seconds = (time.perf_counter() - began) / len(alike)
-        write_batch(run, results, alike, found, seconds, reporter)
+        found = solve_batch(run, batch.samples, size, said)
+        seconds = (time.perf_counter() - began) / len(batch.wanted)
+        write_batch(run, results, batch.wanted, found, seconds, said)
     return Done(
         tuple(results.finished().values()) + tuple(results.failed().values()),
         {str(path.relative_to(folder)): path.read_bytes() for path in _inside(folder)},
         _lines(folder / "history.csv"),
-        tuple(reporter.lines),
-        len(places) - len(wanted),
+        said=tuple(said.lines),
+        same=same,
     )
-
-
-def laid_out(run: Run, work: Work, folder: Path) -> tuple[Run, Work]:
-    """With what was read laid out as files, so that there is one way to read an image."""
-    if work.contents is None:
-        return run, work
-    folder.mkdir()
-    files = [folder / name for name in work.files]
-    for file, content in zip(files, work.contents, strict=True):
-        if content is not None:
-            file.write_bytes(content)
-    if work.masks is not None:
-        masks = folder / "masks"
-        masks.mkdir()
-        for file, content in zip(files, work.masks, strict=True):
-            (masks / f"{file.stem}.png").write_bytes(content)
-        run = dataclasses.replace(run, settings=with_masks(run.settings, masks))
-    return run, dataclasses.replace(work, files=tuple(map(str, files)))
-
-
-def with_masks(settings: Settings, folder: Path) -> Settings:
-    """The masks of a column, in files."""
-    return dataclasses.replace(settings, options={**settings.options, "mask": str(folder)})
-
-
-@contextlib.contextmanager
-def masks_of_nobody(settings: Settings, prior: Prior) -> Iterator[Settings]:
-    """Where masks are in a column, a folder of one: a run is made before any image is read."""
-    if settings.options.get("mask") != COLUMN:
-        yield settings
-        return
-    with tempfile.TemporaryDirectory(prefix="ilo_jax_") as folder:
-        write_png(Path(folder) / "any.png", np.ones((*prior.image_shape[:2], 1), np.float32))
-        yield with_masks(settings, Path(folder))
 
 
 def _without(folder: str, done: Done) -> Done:
@@ -209,13 +157,6 @@ def _without(folder: str, done: Done) -> Done:
         ),
         said=tuple(line.replace(folder, "") for line in done.said),
     )
-
-
-def _filler(run: Run, sample: Sample) -> Sample:
-    """The same, in a place of its own: an operator that is not shared stays one of each image."""
-    if sample.operator is run.operator:
-        return sample
-    return dataclasses.replace(sample, operator=jax.tree.map(lambda x: x, sample.operator))
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -234,19 +175,3 @@ def _node() -> str:
     import ray  # pyright: ignore[reportMissingImports]
 
     return ray.get_runtime_context().get_node_id()
-
-
-class _Said:
-    """A `Reporter` whose lines go with the batch."""
-
-    def __init__(self):
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def batch(self, done: int, count: int, total: int, rounds: Sequence[int]) -> None:
-        pass
-
-    def progress(self, steps: int) -> None:
-        pass

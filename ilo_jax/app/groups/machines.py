@@ -5,8 +5,8 @@ import argparse
 from ilo_jax.app import arguments
 
 
-def add_machines(parser: argparse.ArgumentParser) -> None:
-    """More than one machine."""
+def add_machines(parser: argparse.ArgumentParser, whole: bool = True) -> None:
+    """More than one machine. Args: whole: whether results may be Parquet, in a store, too."""
     machines = parser.add_argument_group("many machines")
     machines.add_argument(
         "--shard",
@@ -21,8 +21,11 @@ def add_machines(parser: argparse.ArgumentParser) -> None:
         const="local",
         metavar="HOST:PORT",
         help="a worker on each device of a Ray cluster, or of this machine if none is named; nodes "
-        "may come and go; --images and --out may be in object stores, images in Parquet or tars",
+        f"may come and go; --images {'and --out ' if whole else ''}may be in object stores, images "
+        "in Parquet or tars",
     )
+    if not whole:
+        return
     machines.add_argument(
         "--parquet",
         action="store_true",
