@@ -16,6 +16,7 @@ from ilo_jax import lpips
 from ilo_jax.app.animation import check_format
 from ilo_jax.app.extras import need
 from ilo_jax.app.folder import without_infinity
+from ilo_jax.app.measurements import coils_of
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import (
     describe,
@@ -26,6 +27,7 @@ from ilo_jax.app.methods import (
     without_reference,
 )
 from ilo_jax.app.options import (
+    asks_for_estimate,
     asks_for_file,
     asks_for_zeros,
     build_operator,
@@ -219,6 +221,20 @@ class Run:
         of_measured = file if self.settings.measured else None
         return build_operator(key, task, options, shape, file.stem, measured, of_measured)
 
+    def operator_to_read(self, file: Path) -> Operator:
+        """One of the shape of the measurement in a file: of as many coils as that has, where their
+        maps are estimated.
+
+        Raises:
+          InputError: the file cannot be read.
+        """
+        task, options = TASKS[self.settings.task], self.settings.options
+        if not asks_for_estimate(task, options):
+            return self.operator
+        shape, key = self.prior.image_shape, _operator_key(self.settings)
+        coils = coils_of(file, shape[-1], self.settings)
+        return build_operator(key, task, options, shape, file.stem, coils=coils)
+
     def image_key(self, file: Path) -> jax.Array:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""
         key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
@@ -252,6 +268,8 @@ def operator_of(settings: Settings, prior: Prior) -> Operator:
     operator = build_operator(_operator_key(settings), task, settings.options, prior.image_shape)
     if asks_for_zeros(task, settings.options) and not settings.measured:
         raise InputError("--mask zeros: expected with --measured, whose zeros they are")
+    if asks_for_estimate(task, settings.options) and not settings.measured:
+        raise InputError("--maps estimate: expected with --measured, in whose k-space they are")
     if asks_for_file(task, settings.options) and not settings.measured:
         raise InputError("--quality: expected 1 to 100, or --measured, whose files have tables")
     if settings.units != "image" and settings.save_arrays is None:

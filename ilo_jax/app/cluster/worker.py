@@ -24,7 +24,7 @@ from ilo_jax.app.metrics import Row
 from ilo_jax.app.pipeline import program_size
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run, prior_of
-from ilo_jax.app.samples import Reader, Sample
+from ilo_jax.app.samples import Reader, Sample, kind_of
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.starts import with_start
 from ilo_jax.errors import one_line
@@ -145,7 +145,7 @@ def _solve_into(run: Run, work: Work, places: range, folder: Path, named: dict[s
     samples = {place_of[sample.file]: sample for sample in read}
     kinds: dict[Any, dict[int, Sample]] = {}
     for place, sample in samples.items():
-        kinds.setdefault(jax.tree.structure(sample.operator), {})[place] = sample
+        kinds.setdefault(kind_of(sample), {})[place] = sample
     for alike in kinds.values():
         runs = len(files) * run.restarts
         size = program_size(runs, 1 if run.settings.reproducible else run.width * run.restarts, 1)
