@@ -63,11 +63,14 @@ def read_matrix(path: Path | str) -> np.ndarray:
     """A matrix, of an array `[m, n]` or of SciPy's `save_npz`: float32.
 
     Raises:
-      InputError: too large, complex, not finite, or not to be read.
+      InputError: of another rank, too large, complex, not finite, or not to be read.
     """
     with open_arrays(path) as stored:
         sparse = {"format", "shape", "data"} <= stored.keys()
-    return _as(path, _read_sparse(path)) if sparse else _read(path, ("matrix", "A"))
+    matrix = _as(path, _read_sparse(path)) if sparse else _read(path, ("matrix", "A"))
+    if matrix.ndim != 2:
+        raise InputError(f"{path}: shape {matrix.shape}; expected a matrix (m, n)")
+    return matrix
 
 
 def _read_sparse(path: Path | str) -> np.ndarray:
