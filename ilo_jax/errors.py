@@ -10,5 +10,10 @@ class CheckpointError(InputError):
 
 
 def one_line(error: object) -> str:
-    """What an error of the system, or any other, says, in one line; empty if it says nothing."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
+    """What an error of the system, or any other, says, in one line, which is cut where it is long;
+    empty if it says nothing."""
+    said = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return said if len(said) <= _MOST else f"{said[:_MOST]}..."
+
+
+_MOST = 300  # letters: some errors quote a file's bytes

@@ -90,6 +90,14 @@ BYTES = {
         npy().replace(b"'shape': (5, 4, 6)", b"'shape': open('x')"),
         "cannot be read .*; expected",
     ),
+    "header that does not end": (
+        npy().replace(b"'shape': (5, 4, 6), }", b"'shape': (5, 4, 6),  "),
+        "cannot be read .*; expected",
+    ),
+    "member of another name": (
+        member(npy()).replace(b"x.npy", b"y.npy", 1),
+        "cannot be read .{,340}; exp",
+    ),
     "truncated npz": (member(npy())[:-30], "cannot be read .*; expected"),
     "bomb in npz": (member(npy(shape=(2**29,)) + bytes(2**22)), "bytes; expected at most"),
     "npz without arrays": (member(b"hello", "x.txt"), "arrays none; expected measurement"),
@@ -221,7 +229,16 @@ def test_a_mask_of_columns_is_that_of_all_rows(tmp_path):
     np.testing.assert_array_equal(found, np.broadcast_to(MASK[0, :, None], (4, 6, 1)))
 
 
+FINITE, REAL = "values that are not finite; expected finite", "complex.*; expected real numbers"
 BAD_ARRAYS = {
+    "complex mask": (masks.read_mask, MASK * 1j, REAL),
+    "complex sampling": (masks.read_sampling, MASK * (1 + 0j), REAL),
+    "complex alpha": (masks.read_alpha, MASK * 0.5j, REAL),
+    "alpha beyond 1": (masks.read_alpha, MASK * 2, "values from 0.0 to 2.0; expected 0 to 1"),
+    "huge alpha": (masks.read_alpha, MASK * 1e300, FINITE),
+    "huge maps": (masks.read_maps, np.full((1, 4, 6), 1e300), FINITE),
+    "maps with NaN": (masks.read_maps, STACK * np.nan, FINITE),
+    "one number as maps": (masks.read_maps, np.float32(1), r"shape \(\); expected \(coils, 4, 6\)"),
     "mask of another size": (masks.read_mask, MASK.T, r"shape \(6, 4\); expected \(4, 6\)"),
     "mask of columns": (masks.read_mask, MASK[0], r"shape \(6,\); expected \(4, 6\)"),
     "grey mask": (masks.read_mask, MASK / 2, "values other than 0 and 1"),
@@ -269,7 +286,11 @@ def test_bad_matrices_are_refused(tmp_path):
         ({**sparse, "shape": [1, 2]}, "cannot be read"),
         ({**sparse, "shape": [1, -2]}, "expected at most|cannot be read"),
         ({"format": np.array(b"xyz"), "data": np.ones(1), "shape": [1, 2]}, "cannot be read"),
-        ({"matrix": np.ones((1, 2)) * 1j}, "a complex matrix; expected real"),
+        ({"matrix": np.ones((1, 2)) * 1j}, REAL),
+        ({**sparse, "indices": [1], "shape": [1, 2], "data": np.ones(1) * 1j}, REAL),
+        ({"matrix": np.full((1, 2), 1e300)}, FINITE),
+        ({"matrix": np.array([["a"]])}, "array of <U1; expected numbers"),
+        ({"matrix": np.zeros((1, 2), "M8[s]")}, r"array of datetime64\[s\]; expected numbers"),
     ):
         write_npz(path, {k: np.asarray(a) for k, a in arrays_of.items()})
         with pytest.raises(InputError, match=f"x.npz: .*{expected}"):

@@ -10,6 +10,7 @@ import safetensors.numpy
 from forge import saved, stylegan2
 
 from convert_weights import container
+from convert_weights.__main__ import main
 from convert_weights.arrays import tensor
 from convert_weights.convert import read_network
 from convert_weights.formats import nvidia_torch
@@ -122,6 +123,29 @@ def test_other_networks_are_refused_by_what_is_other(tmp_path, value, message):
         read_network(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+NO_IMAGES = {
+    "grey and alpha": (stylegan2(colours=2), "a generator of images of 2 channels; expected 1"),
+    "colour and alpha": (stylegan2(colours=4), "a generator of images of 4 channels; expected 1"),
+    "no square": (
+        STATE | {"input.input": np.ones((1, 6, 4, 2), np.float32)},
+        "a generator of images that are not square: its constant has shape [6, 4, 2]; expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NO_IMAGES)
+def test_what_the_loop_has_no_images_of_is_refused_at_the_door(kind, tmp_path, capsys):
+    state, message = NO_IMAGES[kind]
+    path = tmp_path / "file.pt"
+    path.write_bytes(saved({"g_ema": state}))
+    preview = ["--preview", str(tmp_path / "p.png")]
+    assert main([str(path), str(tmp_path / "out"), *preview]) == 2
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    assert f"{path}: {message}" in told.err
+    assert [p.name for p in tmp_path.iterdir()] == ["file.pt"]
 
 
 def test_damaged_safetensors_are_refused_in_one_line(tmp_path):

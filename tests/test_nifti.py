@@ -114,6 +114,24 @@ def test_bad_volumes_are_refused_in_one_line(kind, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_doubts_are_a_note_and_nothing_else_is_said(tmp_path, capfd):
+    (tmp_path / "x.nii").write_bytes(header(qform_code=191))
+    note = read_image(tmp_path / "x.nii", SHAPE, LIMITS)[1]
+    assert note is not None
+    assert "doubtful file (qform_code 191 not valid" in note
+    assert capfd.readouterr() == ("", "")
+
+
+def test_black_and_white_are_numbers_that_can_be_told_apart(tmp_path):
+    path = tmp_path / "x.nii"
+    image = nibabel.Nifti1Image(ANATOMY.astype(float) * 1e300, np.eye(4))
+    save(image, path)
+    with pytest.raises(InputError, match="black 0 and white 1e-44; expected numbers that differ"):
+        read_image(path, SHAPE, Limits(0, 1e-44))
+    found = read_image(path, SHAPE, Limits(0, 1.0), 3)[0]
+    np.testing.assert_array_equal(found > 0, seen(3) > 3 / 7)  # where it was above 0
+
+
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "_MOST_BYTES", 2**20)
     path = tmp_path / "x.nii"

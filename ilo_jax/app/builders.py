@@ -12,6 +12,9 @@ from ilo_jax.files.jpeg import Compression
 
 Shape = tuple[int, ...]
 
+Maps = np.ndarray | Callable[[np.ndarray], np.ndarray] | None
+"""Sensitivities of coils, or what finds them where a mask samples; None of a single coil."""
+
 
 def _count(image_shape: Shape, measurements: float) -> int:
     """The number of measurements that a fraction of an image's values is, at least 1."""
@@ -106,14 +109,14 @@ def mri(
     centre: float | None = None,
     spokes: int | None = None,
     mask: np.ndarray | None = None,
-    maps: np.ndarray | None = None,
+    maps: Maps = None,
 ) -> ops.UndersampledFourier:
     if acceleration is not None:
-        return ops.cartesian_mri(key, image_shape, acceleration, centre, maps)
-    if spokes is not None:
-        return ops.radial_mri(image_shape, spokes, maps)
+        mask = np.asarray(ops.cartesian_mask(key, image_shape, acceleration, centre))
+    elif spokes is not None:
+        mask = np.asarray(ops.radial_mask(image_shape, spokes))
     assert mask is not None
-    return ops.masked_mri(image_shape, mask, maps)
+    return ops.masked_mri(image_shape, mask, maps(mask) if callable(maps) else maps)
 
 
 def compose(

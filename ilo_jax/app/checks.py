@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax import lpips
-from ilo_jax.app.options import asks_for_file, asks_for_zeros
+from ilo_jax.app.options import asks_for_estimate, asks_for_file, asks_for_zeros
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.task import Task
 from ilo_jax.errors import InputError
@@ -24,6 +24,8 @@ def check_settings(settings: Settings, task: Task, operator: Operator) -> None:
     """
     if asks_for_zeros(task, settings.options) and not settings.measured:
         raise InputError("--mask zeros: expected with --measured, whose zeros they are")
+    if asks_for_estimate(task, settings.options) and not settings.measured:
+        raise InputError("--maps estimate: expected with --measured, in whose k-space they are")
     if asks_for_file(task, settings.options) and not settings.measured:
         raise InputError("--quality: expected 1 to 100, or --measured, whose files have tables")
     if settings.units != "image" and settings.save_arrays is None:

@@ -6,6 +6,7 @@ measurements, of which one is taken.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.app.options import links
+from ilo_jax.app.options import asks_for_estimate, links
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.app.units import (
     check_units,
     converted,
     expect_same,
+    expect_sampled,
     fingerprint,
     limits_of,
     resolved,
@@ -80,9 +82,7 @@ def read_measurement(path: Path, operator: Operator, settings: Settings) -> Meas
         others = {name: array for name, array in stored.items() if name != _FINGERPRINT}
         if len(wanted) > 1 and not wanted.keys() <= others.keys():
             raise InputError(f"{path}: expected arrays {', '.join(wanted)}")
-        if settings.key is not None and settings.key not in others:
-            raise InputError(f"{path}: arrays {', '.join(others)}; expected {settings.key}")
-        of_one = NAMES if settings.key is None else (settings.key,)
+        of_one = _names(path, others, settings)
         leaves = [
             _read_leaf(
                 path,
@@ -95,8 +95,29 @@ def read_measurement(path: Path, operator: Operator, settings: Settings) -> Meas
             for name, leaf in wanted.items()
         ]
         found = None if mark is None else mark.read(None)
+    if asks_for_estimate(TASKS[settings.task], settings.options):
+        coils = len(leaves[0])
+        notes.append(f"{coils} coil{'s' if coils > 1 else ''}")
     notes = [f"{path.name}: {'; '.join(notes)}"] if notes else []
     return Measured(jax.tree.unflatten(jax.tree.structure(form), leaves), notes, False, 0.0, found)
+
+
+def coils_of(path: Path, channels: int, settings: Settings) -> int:
+    """How many coils have measured what is in a file: `[coils, H, W]`, `[slices, coils, H, W]`, or
+    with `--slice` `[slices, H, W]` of one.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    if not is_array_file(path):
+        return 1  # which is refused when it is read
+    with open_arrays(path) as stored:
+        others = {name: array for name, array in stored.items() if name != _FINGERPRINT}
+        shape = pick(path, others, _names(path, others, settings)).shape
+    axes = shape[:-1] if shape[-1:] == (channels,) else shape
+    slices = len(axes) == 4 or (len(axes) == 3 and settings.slice is not None)
+    of_one = axes[1:] if slices else axes
+    return of_one[0] if len(of_one) == 3 else 1
 
 
 def in_units(path: Path, operator: Operator, measured: Measured, settings: Settings) -> Measurement:
@@ -107,8 +128,12 @@ def in_units(path: Path, operator: Operator, measured: Measured, settings: Setti
         said for an operator that is not linear.
     """
     y, limits = measured.value, limits_of(settings)
+    estimated = asks_for_estimate(TASKS[settings.task], settings.options)
     if measured.fingerprint is not None:  # in the operator's units
-        expect_same(path, operator, measured.fingerprint)
+        if estimated:  # maps that are near those of the one that measured
+            expect_sampled(path, operator, y)
+        else:
+            expect_same(path, operator, measured.fingerprint)
     elif any("observed" in o for _, o in links(TASKS[settings.task], settings.options)):
         # That mask is drawn here: it is not the one of the file.
         raise InputError("--observed with --measured: expected --mask FILE, the pixels observed")
@@ -149,6 +174,15 @@ def save_measurement(path: Path, operator: Operator, measurement: Measurement) -
     write_npz(path, {**arrays, _FINGERPRINT: np.asarray(fingerprint(operator))})
 
 
+def _names(path: Path, stored: Mapping[str, Stored], settings: Settings) -> tuple[str, ...]:
+    """Of a measurement of one array."""
+    if settings.key is None:
+        return NAMES
+    if settings.key not in stored:
+        raise InputError(f"{path}: arrays {', '.join(stored)}; expected {settings.key}")
+    return (settings.key,)
+
+
 def _read_leaf(
     path: Path,
     stored: Stored,
@@ -162,6 +196,9 @@ def _read_leaf(
     has_channels = k_space or operator.measures_image
     grey = has_channels and stored.shape[-1:] != shape[-1:]
     wanted = shape[:-1] if grey else shape
+    if k_space and len(shape) == 4 and shape[0] == 1:  # of one coil, which needs no axis
+        extra = len(stored.shape) - len(wanted) + 1
+        wanted = wanted[1:] if extra == 0 or (extra == 1 and stored.shape[0] != 1) else wanted
     item = _item(path, stored.shape, wanted, settings.slice, notes)
     array = stored.read(item)
     if k_space != np.iscomplexobj(array):
@@ -171,8 +208,7 @@ def _read_leaf(
         array = _cropped(path, array, wanted, settings.crop, -2 if grey else -3)
     if array.shape != wanted:
         raise InputError(f"{path}: shape {array.shape}; expected {wanted}")
-    if grey:
-        array = np.broadcast_to(array[..., None], shape)
+    array = np.broadcast_to(array[..., None] if grey else array, shape)
     if k_space:
         array = np.stack([np.real(array), np.imag(array)], -1)
     with np.errstate(over="ignore"):  # to infinity, which is refused

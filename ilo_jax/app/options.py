@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ilo_jax import ops
+from ilo_jax.app.builders import Maps
 from ilo_jax.app.task import Task
 from ilo_jax.app.tasks import TASKS
 from ilo_jax.errors import InputError
@@ -27,6 +29,9 @@ ZEROS = "zeros"
 ONE = "one"
 """Instead of maps: one coil, which sees all of the image alike."""
 
+ESTIMATE = "estimate"
+"""Instead of maps: those in the middle of each measurement's own k-space."""
+
 FILE = "file"
 """Instead of a quality: the tables of each file that was measured."""
 
@@ -41,12 +46,15 @@ class Place(NamedTuple):
       name: of the image whose operator it is; None for any, where only sizes matter.
       measured: the image's measurement, where it was read from a file.
       file: that file.
+      coils: how many have measured, where their maps are estimated; as many maps stand for those
+        of a measurement that is still to be read.
     """
 
     image_shape: Shape
     name: str | None = None
     measured: Any = None
     file: Path | None = None
+    coils: int = 1
 
 
 def build_operator(
@@ -57,17 +65,18 @@ def build_operator(
     name: str | None = None,
     measured: Any = None,
     file: Path | None = None,
+    coils: int = 1,
 ) -> Operator:
     """Reads what the options name, such as files, and builds the operator.
 
     Args:
       options: of one of the task's forms; those with a default may be missing.
-      name, measured, file: see `Place`.
+      name, measured, file, coils: see `Place`.
 
     Raises:
       InputError: a bad value, or options that do not go together.
     """
-    place = Place(image_shape, name, measured, file)
+    place = Place(image_shape, name, measured, file, coils)
     values = task.complete(options)
     for option in task.options:
         if option.name in values:
@@ -124,14 +133,14 @@ def read_kernel(path: str) -> np.ndarray:
 class Reader(NamedTuple):
     """How help shows a type of option, `(given, place)` to what `build` takes, of what the option
     only names, the digest, from the text of the command line to what is given, whether it may be a
-    folder of one file for each image, and a word instead of a file."""
+    folder of one file for each image, and words instead of a file."""
 
     metavar: str
     read: Callable[[Any, Place], Any]
     digest: Callable[[str], str] | None = None
     given: Callable[[str], Any] = str
     by_image: bool = False
-    word: str | None = None
+    words: tuple[str, ...] = ()
 
 
 def named(task: Task, options: Mapping[str, Any]) -> Iterator[tuple[str, Reader]]:
@@ -140,7 +149,7 @@ def named(task: Task, options: Mapping[str, Any]) -> Iterator[tuple[str, Reader]
         for option in one.options:
             reader = READERS[option.type]
             given = chosen.get(option.name)
-            if reader.digest is not None and given not in (None, reader.word):
+            if reader.digest is not None and given not in (None, *reader.words):
                 yield given, reader
 
 
@@ -153,13 +162,19 @@ def own_folders(task: Task, options: Mapping[str, Any]) -> list[str]:
 
 def differs_by_image(task: Task, options: Mapping[str, Any]) -> bool:
     """Whether each image has an operator of its own."""
-    by_measurement = asks_for_zeros(task, options) or asks_for_file(task, options)
+    asks = (asks_for_zeros, asks_for_estimate, asks_for_file)
+    by_measurement = any(asked(task, options) for asked in asks)
     return by_measurement or bool(own_folders(task, options))
 
 
 def asks_for_zeros(task: Task, options: Mapping[str, Any]) -> bool:
     """Whether an operator is what a measurement's zeros say."""
     return any(options.get("mask") == ZEROS for _, options in links(task, options))
+
+
+def asks_for_estimate(task: Task, options: Mapping[str, Any]) -> bool:
+    """Whether an operator's maps are found in a measurement."""
+    return any(options.get("maps") == ESTIMATE for _, options in links(task, options))
 
 
 def asks_for_file(task: Task, options: Mapping[str, Any]) -> bool:
@@ -202,8 +217,24 @@ def _sampling(given: str, place: Place) -> np.ndarray:
     return (sampled != 0).any((0, -1, -2))[..., None].astype(np.float32)
 
 
-def _maps(given: str, place: Place) -> np.ndarray | None:
-    return None if given == ONE else _of_image(masks.read_maps)(given, place)
+def _maps(given: str, place: Place) -> Maps:
+    if given == ONE:
+        return None
+    if given != ESTIMATE:
+        return _of_image(masks.read_maps)(given, place)
+    if place.measured is None:
+        return np.ones((place.coils, *place.image_shape[:2], 1), np.complex64)
+    parts = np.asarray(place.measured)
+    k_space = (parts[..., 0] + 1j * parts[..., 1]).mean(-1)  # coils see all channels alike
+
+    def estimated(mask: np.ndarray) -> np.ndarray:
+        try:
+            return ops.estimate_maps(k_space * mask[..., 0])
+        except InputError as error:
+            told = str(error).removeprefix("k_space: ")
+            raise InputError(f"{place.file}: --maps {ESTIMATE}: {told}") from error
+
+    return estimated
 
 
 def _compression(given: int | str, place: Place) -> Compression:
@@ -216,7 +247,7 @@ def _compression(given: int | str, place: Place) -> Compression:
 def _builders(text: str, place: Place) -> list[Callable[[jax.Array, Shape], Operator]]:
     def builder(task: Task, options: Mapping[str, Any]) -> Callable[[jax.Array, Shape], Operator]:
         return lambda key, image_shape: build_operator(
-            key, task, options, image_shape, place.name, place.measured, place.file
+            key, task, options, image_shape, place.name, place.measured, place.file, place.coils
         )
 
     return [builder(*link) for link in parse_chain(text)]
@@ -249,8 +280,8 @@ READERS = {
     ),
     "mask": Reader("PATH", _of_image(masks.read_mask), digest_of, by_image=True),
     "alpha": Reader("PATH", _of_image(masks.read_alpha), digest_of, by_image=True),
-    "sampling": Reader("PATH", _sampling, digest_of, by_image=True, word=ZEROS),
-    "maps": Reader("PATH", _maps, digest_of, by_image=True, word=ONE),
+    "sampling": Reader("PATH", _sampling, digest_of, by_image=True, words=(ZEROS,)),
+    "maps": Reader("PATH", _maps, digest_of, by_image=True, words=(ONE, ESTIMATE)),
     "matrix": Reader("FILE", lambda path, _: masks.read_matrix(path), digest_of),
     "kernel": Reader("FILE", lambda path, _: read_kernel(path), digest_of),
     "function": Reader("MODULE:FUNCTION", lambda text, _: load_function(text), digest_of_function),

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from ilo_jax.app.batch import Found, solve_batch, steps_of_choice, write_batch
@@ -18,7 +17,7 @@ from ilo_jax.app.metrics import Row
 from ilo_jax.app.pipeline import Pipeline, Reporter
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
-from ilo_jax.app.samples import Reader, Sample
+from ilo_jax.app.samples import Reader, Sample, kind_of
 from ilo_jax.app.starts import frame_before, method_from, with_start
 
 
@@ -100,7 +99,7 @@ def _solve_missing(
         write=write,
         begin=begin,
         name=lambda sample: sample.file,
-        kind=lambda sample: jax.tree.structure(sample.operator),
+        kind=kind_of,
         runs=run.restarts,
         width=width,
         at_once=1 if run.settings.video else None,

@@ -14,6 +14,7 @@ from ilo_jax.app.animation import check_format
 from ilo_jax.app.checks import check_auto, check_lpips, check_settings, check_terms
 from ilo_jax.app.description import description_of
 from ilo_jax.app.extras import need
+from ilo_jax.app.measurements import coils_of
 from ilo_jax.app.memory import images_that_fit
 from ilo_jax.app.methods import (
     has_reference,
@@ -23,6 +24,7 @@ from ilo_jax.app.methods import (
     without_reference,
 )
 from ilo_jax.app.options import (
+    asks_for_estimate,
     build_operator,
     differs_by_image,
     own_folders,
@@ -179,6 +181,20 @@ class Run:
         shape, key = self.prior.image_shape, _operator_key(self.settings)
         of_measured = file if self.settings.measured else None
         return build_operator(key, task, options, shape, file.stem, measured, of_measured)
+
+    def operator_to_read(self, file: Path) -> Operator:
+        """One of the shape of the measurement in a file: of as many coils as that has, where their
+        maps are estimated.
+
+        Raises:
+          InputError: the file cannot be read.
+        """
+        task, options = TASKS[self.settings.task], self.settings.options
+        if not asks_for_estimate(task, options):
+            return self.operator
+        shape, key = self.prior.image_shape, _operator_key(self.settings)
+        coils = coils_of(file, shape[-1], self.settings)
+        return build_operator(key, task, options, shape, file.stem, coils=coils)
 
     def image_key(self, file: Path) -> jax.Array:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""

@@ -1,7 +1,7 @@
 """From image files to measurements, and to what a contact sheet shows of them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,14 @@ def read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     sample, note = _read_sample(run, file)
     if run.settings.units != "input":
         return sample, note
-    units = units_of_input(file, run.operator, run.settings)
+    units = units_of_input(file, run.operator_to_read(file), run.settings)
     return dataclasses.replace(sample, units=units), note
 
 
 def _read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     reference, settings = run.reference(file), run.settings
     if settings.measured:
-        found = read_measurement(file, run.operator, settings)
+        found = read_measurement(file, run.operator_to_read(file), settings)
         operator = run.operator_of(file, found.value)
         measurement = _finite(file, in_units(file, operator, found, settings))
         if found.is_image:
@@ -188,6 +188,12 @@ def batch_operator(samples: Sequence[Sample]) -> Operator:
     if all(sample.operator is first for sample in samples):
         return first
     return ops.stack([sample.operator for sample in samples])
+
+
+def kind_of(sample: Sample) -> Hashable:
+    """Of samples that may be in one batch: operators of one structure, with arrays of one shape."""
+    leaves, structure = jax.tree.flatten(sample.operator)
+    return structure, tuple(map(np.shape, leaves))
 
 
 def stack(trees: Sequence[Any]) -> Any:

@@ -8,7 +8,8 @@ MAPS = Option(
     "maps",
     "maps",
     "sensitivities of coils, complex [coils, H, W], in an array file or a folder of one for each "
-    "image; one: a single coil that is 1 everywhere",
+    "image; estimate: from the middle of each measured k-space; one: a single coil that is 1 "
+    "everywhere",
     default="one",
 )
 MEASUREMENTS = Option(

@@ -31,7 +31,7 @@ def check_units(path: Path, operator: Operator, y: Measurement, settings: Settin
       InputError: zero where the operator samples, or in other units that are not said.
     """
     if operator.measures_k_space:
-        _expect_sampled(path, operator, y)
+        expect_sampled(path, operator, y)
     if settings.range is None:
         _expect_units(path, operator, y)
 
@@ -51,7 +51,7 @@ def phase_note(path: Path, operator: Operator, y: Any) -> str | None:
         return None
     return (
         f"{path.name}: k-space of a complex image, while the generator's are real: expected --maps "
-        "with its phase"
+        "estimate, or maps with its phase"
     )
 
 
@@ -87,7 +87,7 @@ def fingerprint(operator: Operator) -> jax.Array:
     return entries[random.integers(entries.size, size=_ENTRIES)]
 
 
-def _expect_sampled(path: Path, operator: Operator, y: np.ndarray) -> None:
+def expect_sampled(path: Path, operator: Operator, y: np.ndarray) -> None:
     axes = (*range(y.ndim - 4), -2, -1)
     mask = np.asarray(operator.restrict(jnp.ones_like(y))).any(axes)
     missing = int((mask & ~(y != 0).any(axes)).sum())

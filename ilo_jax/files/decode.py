@@ -253,11 +253,11 @@ def _watched() -> Iterator[list[str]]:
     lines: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: lines.append(one_line(record.getMessage()))
-    loggers = [logging.getLogger(name) for name in ("PIL", "tifffile", "imagecodecs", "pydicom")]
-    propagated = [logger.propagate for logger in loggers]
+    names = ("PIL", "tifffile", "imagecodecs", "pydicom", "nibabel.global")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(logger.handlers, logger.propagate) for logger in loggers]
     for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
+        logger.handlers, logger.propagate = [handler], False
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -266,9 +266,8 @@ def _watched() -> Iterator[list[str]]:
             yield lines
         lines += [one_line(warning.message) for warning in caught]
     finally:
-        for logger, propagate in zip(loggers, propagated, strict=True):
-            logger.removeHandler(handler)
-            logger.propagate = propagate
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
 
 
 def _listed(names: list[str]) -> str:

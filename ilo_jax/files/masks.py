@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ilo_jax.errors import InputError
+from ilo_jax.errors import InputError, one_line
 from ilo_jax.files import images
 from ilo_jax.files.arrays import MOST_BYTES, is_array_file, open_arrays, pick
 from ilo_jax.files.regular import read_regular
@@ -50,27 +50,27 @@ def read_maps(path: Path | str, image_shape: Shape) -> np.ndarray:
     Raises:
       InputError: another size, all of it zero, or not to be read.
     """
-    maps = _read(path, ("maps", "sensitivities"))
+    maps = _read(path, ("maps", "sensitivities"), np.complex64)
     size = image_shape[0], image_shape[1]
     if maps.ndim not in (2, 3) or maps.shape[-2:] != size or not maps.size:
         raise InputError(f"{path}: shape {maps.shape}; expected (coils, {size[0]}, {size[1]})")
     if not maps.any():
         raise InputError(f"{path}: all zero; expected maps of what coils see")
-    return maps.reshape(-1, *size, 1).astype(np.complex64)
+    return maps.reshape(-1, *size, 1)
 
 
 def read_matrix(path: Path | str) -> np.ndarray:
     """A matrix, of an array `[m, n]` or of SciPy's `save_npz`: float32.
 
     Raises:
-      InputError: too large, complex, or not to be read.
+      InputError: of another rank, too large, complex, not finite, or not to be read.
     """
     with open_arrays(path) as stored:
         sparse = {"format", "shape", "data"} <= stored.keys()
-    matrix = _read_sparse(path) if sparse else _read(path, ("matrix", "A"))
-    if np.iscomplexobj(matrix):
-        raise InputError(f"{path}: a complex matrix; expected real numbers")
-    return matrix.astype(np.float32)
+    matrix = _as(path, _read_sparse(path)) if sparse else _read(path, ("matrix", "A"))
+    if matrix.ndim != 2:
+        raise InputError(f"{path}: shape {matrix.shape}; expected a matrix (m, n)")
+    return matrix
 
 
 def _read_sparse(path: Path | str) -> np.ndarray:
@@ -87,14 +87,24 @@ def _read_sparse(path: Path | str) -> np.ndarray:
         matrix: Any = scipy.sparse.load_npz(io.BytesIO(read_regular(path, MOST_BYTES)))
         if matrix.format in ("csr", "csc", "bsr"):  # SciPy writes wherever indices say
             matrix.check_format(full_check=True)
-        return np.asarray(matrix.astype(np.float64).toarray())
-    except (ValueError, KeyError, IndexError, TypeError, NotImplementedError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a sparse matrix") from error
+        wide = np.result_type(matrix.dtype, np.float64)  # SciPy has none of 16 bits
+        return np.asarray(matrix.astype(wide).toarray())
+    except Exception as error:  # SciPy raises whatever it runs into
+        reason = one_line(error)
+        raise InputError(f"{path}: cannot be read ({reason}); expected a sparse matrix") from error
 
 
-def _read(path: Path | str, names: tuple[str, ...]) -> np.ndarray:
+def _read(path: Path | str, names: tuple[str, ...], dtype: type = np.float32) -> np.ndarray:
     with open_arrays(path) as stored:
-        array = pick(path, stored, names).read(None)
+        return _as(path, pick(path, stored, names).read(None), dtype)
+
+
+def _as(path: Path | str, array: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+    """Finite numbers of a type."""
+    if np.iscomplexobj(array) and dtype is not np.complex64:
+        raise InputError(f"{path}: {array.dtype}; expected real numbers")
+    with np.errstate(over="ignore"):  # to infinity, which is refused
+        array = array.astype(dtype)
     if not np.isfinite(array).all():
         raise InputError(f"{path}: values that are not finite; expected finite numbers")
     return array
@@ -112,4 +122,4 @@ def _checked(
         raise InputError(f"{path}: values other than 0 and 1; expected a mask of them")
     if not mask.any():
         raise InputError(f"{path}: nothing is observed; expected a mask with ones")
-    return mask.reshape(*size, 1).astype(np.float32)
+    return mask.reshape(*size, 1)

@@ -83,8 +83,9 @@ def part(
     samples: Samples, scale: Scale, rows: slice, columns: slice
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Float32 `[h, w, C]` and alpha `[h, w, 1]` or None, in [0, 1]; 1 is white, but full ink."""
-    values = samples.values[rows, columns].astype(np.float32) - np.float32(scale.black)
-    values = np.clip(values / np.float32(scale.white - scale.black), 0, 1)
+    with np.errstate(over="ignore"):  # to infinity, which is clipped
+        values = samples.values[rows, columns].astype(np.float32) - np.float32(scale.black)
+        values = np.clip(values / np.float32(scale.white - scale.black), 0, 1)
     if samples.white_is_zero:
         values = 1 - values
     if samples.alpha is None:
@@ -100,11 +101,19 @@ def _scale_within(samples: Samples, limits: Limits, low: float, high: float) -> 
     black, white = limits.black, high if limits.white is None else limits.white
     if not np.isfinite([low, high]).all() or not black < white:
         raise InputError(f"values from {low:g} to {high:g}; expected some above {black:g}")
+    if not _LEAST_RANGE < white - black < 1 / _LEAST_RANGE:
+        raise InputError(
+            f"black {black:g} and white {white:g}; expected numbers that differ by "
+            f"{_LEAST_RANGE:g} to {1 / _LEAST_RANGE:g}"
+        )
     beyond = _share_beyond(samples.values, black, white)
     note = f"{beyond:.2%} of the values beyond {black:g} to {white:g}, clipped" if beyond else None
     full = np.iinfo(samples.values.dtype).max if samples.values.dtype.kind in "ui" else 1
     opaque = 2**samples.bits - 1 if samples.values.dtype.kind == "u" else full
     return Scale(white, _opaque(samples.alpha, opaque), note, black)
+
+
+_LEAST_RANGE = 1e-37  # float32 tells them apart
 
 
 def _share_beyond(values: np.ndarray, black: float, white: float) -> float:

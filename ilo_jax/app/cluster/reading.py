@@ -13,7 +13,7 @@ import numpy as np
 from ilo_jax.app.cluster.work import Work
 from ilo_jax.app.inputs import Inputs, inputs_of
 from ilo_jax.app.run import Run
-from ilo_jax.app.samples import Reader, Sample
+from ilo_jax.app.samples import Reader, Sample, kind_of
 from ilo_jax.app.settings import Settings
 from ilo_jax.app.starts import with_start
 from ilo_jax.files.images import write_png
@@ -62,7 +62,7 @@ def read_batches(
     samples = {place_of[sample.file]: sample for sample in read}
     kinds: dict[Any, dict[int, Sample]] = {}
     for place, sample in samples.items():
-        kinds.setdefault(jax.tree.structure(sample.operator), {})[place] = sample
+        kinds.setdefault(kind_of(sample), {})[place] = sample
     batches = []
     for alike in kinds.values():
         filler = _filler(run, next(iter(alike.values())))
