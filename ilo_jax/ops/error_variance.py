@@ -120,7 +120,7 @@ def _by_pixel(
 
 def _window_sums(a: jax.Array, side: Sequence[int], pad: int = 0) -> jax.Array:
     """`[h, w]`, of windows that lie in it or, padded, overlap it."""
-    padding = [(pad * (n - 1),) * 2 for n in side]
+    padding = [(pad * (n - 1), pad * (n - 1)) for n in side]
     return jax.lax.reduce_window(a, jnp.float32(0), jax.lax.add, tuple(side), (1, 1), padding)
 
 
