@@ -287,7 +287,9 @@ def _weights(
         operator: Operator, y: Measurement, held_out: Measurement, error: jax.Array
     ) -> jax.Array:
         entries = count_where(y, held_out)
-        variance = jnp.maximum(jnp.asarray(operator.noise_variance), jnp.finfo(jnp.float32).tiny)
+        # The truth's own error is the noise's variance: what is below it knows better.
+        variance = jnp.minimum(jnp.asarray(operator.noise_variance), jnp.min(error))
+        variance = jnp.maximum(variance, jnp.finfo(jnp.float32).tiny)
         above = jnp.where(jnp.isfinite(error), error - jnp.min(error), jnp.inf)
         return jax.nn.softmax(-entries * above / (4 * variance))
 
