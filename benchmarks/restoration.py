@@ -152,12 +152,12 @@ def by_preset(name: str) -> Solver:
     return solve
 
 
-def by_auto(effort: str) -> Solver:
+def by_auto(effort: str, combine: str = "mean") -> Solver:
     """The automatic choice around ILO."""
 
     def solve(prior: Prior, degraded: Degraded, keys: jax.Array, length: float) -> np.ndarray:
         auto = EFFORTS[effort]
-        auto = dataclasses.replace(auto, length=auto.length * length)
+        auto = dataclasses.replace(auto, length=auto.length * length, combine=combine)
         measurement, operator = degraded
         method = PRESETS["ilo"].make(prior)
         return reconstruct_auto(prior, operator, measurement, keys, method, auto).image
@@ -169,6 +169,7 @@ METHODS: Mapping[str, Solver] = {
     **{name: by_preset(name) for name in PRESETS},
     "--auto quick": by_auto("quick"),
     "--auto": by_auto("full"),
+    "--auto --combine nearest": by_auto("full", "nearest"),
 }
 DEFAULT = ("csgm", "ilo", "--auto")
 
