@@ -166,7 +166,7 @@ sys.addaudithook(watch)  # stays, as all of them do
 
 def refused(name: str, path: pathlib.Path) -> bool:
     """Whether a file is; all else that may go wrong is raised."""
-    own = (str(path.parent / "frames"), os.environ["JAX_COMPILATION_CACHE_DIR"])
+    own = (str(path.parent / "frames"), os.devnull, os.environ["JAX_COMPILATION_CACHE_DIR"])
     seen.clear()
     try:
         KINDS[name].read(path)

@@ -153,6 +153,21 @@ def test_nothing_of_what_libraries_say_is_shown(tmp_path, caplog, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("named", [5, 32946])  # LZW, Deflate
+def test_nothing_of_what_libtiff_writes_is_shown(named, tmp_path, capfd):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb")
+    plain, packed = (struct.pack("<HHIHH", 259, 3, 1, kind, 0) for kind in (1, named))
+    content = path.read_bytes()
+    assert content.count(plain) == 1
+    path.write_bytes(content.replace(plain, packed))
+    with pytest.raises(InputError, match=r"x.tif: cannot be read \("):
+        read_image(path, SHAPE)
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"
+
+
 @given(data=st.data(), suffix=st.sampled_from(["png", "jpg", "tif", "gif", "webp", "bmp"]))
 def test_a_damaged_file_is_read_or_refused_but_nothing_else(data, suffix, tmp_path_factory):
     path = tmp_path_factory.mktemp("damaged") / f"x.{suffix}"

@@ -119,6 +119,7 @@ def read(path, options, slice=None):
     to_read = build_operator(jax.random.key(0), task, options, SHAPE, "a", coils=coils)
     found = read_measurement(path, to_read, settings)
     operator = build_operator(jax.random.key(0), task, options, SHAPE, "a", found.value, path)
+    assert isinstance(operator, ops.ParallelFourier)
     y = np.asarray(in_units(path, operator, found, settings))
     return operator, y @ [1, 1j], "".join(found.notes)
 

@@ -11,6 +11,7 @@ from outputs import interrupt_second_batch, pictures, rows, summary
 from small import CUTS, MLP
 
 import ilo_jax
+from ilo_jax import stylegan2
 from ilo_jax.errors import InputError
 from ilo_jax.files.images import encode_png, to_pillow
 from ilo_jax.files.variables import load_variables, save_variables
@@ -117,6 +118,39 @@ def test_what_is_saved_gives_the_image_back(solve, tmp_path, inputs):
             np.testing.assert_array_equal(file["image"], image)
         assert encode_png(to_pillow(image)) == content
     assert sorted(p.name for p in (out / "variables").iterdir()) == ["a.npz", "b.npz"]
+
+
+def of_class(inputs):
+    prior = ilo_jax.load(inputs / "classes")
+    key = jax.random.fold_in(jax.random.key(0), 2)
+    return prior.replace(generator=stylegan2.with_label(prior.generator, 1, key))
+
+
+RUNS = {
+    "--method robust --steps 3,3,3": None,
+    "--method robust --steps 3,3,3 --samples 2 --keep-samples": None,
+    "--method sgilo --steps 2,2": None,
+    "--method langevin --steps 5": None,
+    "--precision bfloat16": lambda inputs: ilo_jax.load(inputs / "gen").with_precision("bfloat16"),
+    "--generator classes --label 1": of_class,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", RUNS)
+def test_variables_of_every_method_give_the_written_image(options, solve, tmp_path, inputs):
+    """W+, restarts, an image's class; on two images."""
+    line = f"{INVERT} --save-variables --weights mse=1 {options}"
+    assert solve(line).code == 0
+    prior = (RUNS[options] or (lambda inputs: ilo_jax.load(inputs / "gen")))(inputs)
+    variables = tmp_path / "out" / "variables"
+    files = sorted(variables.rglob("*.npz"))
+    assert len(files) == (4 if "samples" in options else 2)
+    for file in files:
+        found = ilo_jax.image_of(prior, load_variables(file, prior))
+        name = file.relative_to(variables).with_suffix(".png")
+        written = tmp_path / "out" / ("samples" if "samples" in options else "images") / name
+        assert encode_png(to_pillow(found)) == written.read_bytes()
 
 
 def test_every_restart_is_kept_and_gone_on_from(solve, tmp_path, inputs):

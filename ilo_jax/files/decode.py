@@ -3,9 +3,12 @@
 import dataclasses
 import io
 import logging
+import os
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -205,12 +208,34 @@ def _by_pillow(
         profile = image.info.get("icc_profile")
         if deep and keeps_16_bits():
             return Decoded(_deep_png(file, image), profile, getattr(image, "is_animated", False))
-        image.load()
+        with _without_libtiff() if kind == "TIFF" else nullcontext():
+            image.load()
         # An MPO is a JPEG with previews or the other eye's view, not an animation.
         several = kind not in ("MPO", "TIFF") and getattr(image, "is_animated", False)
         ImageOps.exif_transpose(image, in_place=True)
     note = "8 of its 16 bits (all with the library imagecodecs: pip install imagecodecs)"
     return Decoded(_numbers(image), profile, several, note=note if deep else None)
+
+
+@contextmanager
+def _without_libtiff() -> Iterator[None]:
+    """libtiff, inside of Pillow, writes what it finds wrong to the process's standard error, where
+    Python sees nothing of it; what cannot be read Pillow raises."""
+    if sys.stderr is None:  # closed: its number may be any file's
+        yield
+        return
+    with _REDIRECTED, open(os.devnull, "wb") as nothing:
+        sys.stderr.flush()
+        before = os.dup(2)
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
+_REDIRECTED = threading.Lock()  # or the second thread would restore what the first had set
 
 
 def _numbers(image: Image.Image) -> Image.Image | Samples:
