@@ -30,6 +30,11 @@ def save_eps(path: Path) -> None:
     pillow(RGB).save(path, format="EPS")
 
 
+def save_mp4(path: Path) -> None:
+    """Begins as HEIC does, and is not taken for one."""
+    path.write_bytes(b"\0\0\0\x1cftypisom\0\0\2\0isomiso2avc1mp41" + bytes(400))
+
+
 def save_truncated(path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     pillow(noise).save(path)
@@ -72,6 +77,7 @@ BAD_FILES = {
     "text": (save_text, "not an image"),
     "empty": (save_empty, "not an image"),
     "eps": (save_eps, "not an image"),
+    "mp4": (save_mp4, "not an image"),
     "truncated": (save_truncated, "cannot be read"),
     "missing": (save_nothing, "No such file"),
     "folder": (save_folder, "it is a folder"),

@@ -46,6 +46,7 @@ _MOST_BYTES = 400_000_000
 _MOST_FILE_BYTES = 2**30
 _MOST_READS = 1_000_000
 _HEAD = 348  # bytes that tell formats apart
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,10 +144,16 @@ def _decode(
         return dataclasses.replace(
             decoded, numbers=_with_bits(decoded.numbers, found.page), several=found.several
         )
-    if "HEIF" in formats and head[4:8] == b"ftyp" and b"avif" not in head[:40]:
+    if "HEIF" in formats and _is_heif(head):
         _learn_heic()
         return _by_pillow(file, ("HEIF",), limit)
     return _by_pillow(file, tuple(name for name in formats if name != "HEIF"), limit)
+
+
+def _is_heif(head: bytes) -> bool:
+    """By the brands of a file that begins as AVIF and MP4 do, too."""
+    brands = {head[i : i + 4] for i in range(8, 40, 4)}
+    return head[4:8] == b"ftyp" and b"avif" not in brands and not brands.isdisjoint(_HEIF_BRANDS)
 
 
 def _learn_heic() -> None:
