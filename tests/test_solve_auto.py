@@ -37,7 +37,7 @@ from ilo_jax.solve import (
     ilo,
     reconstruct_auto,
 )
-from ilo_jax.solve.auto import EFFORTS, _restarts, _weights
+from ilo_jax.solve.auto import EFFORTS
 from ilo_jax.solve.candidates import (
     CANDIDATES,
     candidates,
@@ -45,6 +45,7 @@ from ilo_jax.solve.candidates import (
     shortened,
     with_usual_radii,
 )
+from ilo_jax.solve.restarts import divided, exponential_weights
 
 numerics_elsewhere = True
 
@@ -225,7 +226,7 @@ def test_the_automatic_choice_is_measured_and_bounded():
 def test_the_earlier_it_stops_the_more_often_it_is_run_again():
     """For as many steps in all; those that stop last first, since a batch waits for them."""
     one = np.ones((1, 3), np.float32)
-    runs = _restarts(Auto(restarts=4, most=16), one, np.array([[60, 200, 1]]), 200)
+    runs = divided(one, np.array([[60, 200, 1]]), 4, 200, 16)
     assert runs.image.tolist() == [1] * 4 + [0] * 13 + [2] * 16
     assert runs.restart.tolist() == [*range(4), *range(13), *range(16)]
     assert not runs.method.any()
@@ -233,7 +234,7 @@ def test_the_earlier_it_stops_the_more_often_it_is_run_again():
 
 def test_restarts_are_by_methods_in_proportion_to_their_shares():
     shares = np.array([[0.25, 0, 0.2], [0.25, 1, 0.7], [0.5, 0, 0.1]], np.float32)
-    runs = _restarts(Auto(restarts=4, most=4), shares, np.full((3, 3), 10), 10)
+    runs = divided(shares, np.full((3, 3), 10), 4, 10, 4)
     by = [np.bincount(runs.method[runs.image == i], minlength=3).tolist() for i in range(3)]
     assert by == [[1, 1, 2], [0, 4, 0], [1, 3, 0]]
     for i in range(3):  # each from a start of its own
@@ -245,7 +246,7 @@ def test_the_more_noise_the_more_methods_count(sigma):
     operator = Noisy(SHAPE, Identity(SHAPE), jnp.float32(sigma), False)
     held = jnp.ones((2, *SHAPE[:2], 1))
     error = jnp.array([[0.10, 0.3], [0.11, 0.2], [jnp.inf, 0.3]])
-    weights = np.asarray(_weights(operator, measure(operator, truth()[:2]), held, error))
+    weights = np.asarray(exponential_weights(operator, measure(operator, truth()[:2]), held, error))
     np.testing.assert_allclose(weights.sum(0), 1, rtol=1e-5)
     entries = np.prod(SHAPE)
     variance = np.clip(sigma**2, 1e-30, 0.10)  # no more than what is left of the best

@@ -22,7 +22,6 @@ from ilo_jax.ops import (
     Operator,
     can_be_consistent,
     can_hold_out,
-    count_where,
     map_images,
 )
 from ilo_jax.priors import Prior, growth_factor
@@ -39,7 +38,8 @@ from ilo_jax.solve.combine import COMBINE
 from ilo_jax.solve.consistent import consistent as to_measurement
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK
-from ilo_jax.solve.sweep import Grid, align, stack, sweep, sweep_runs
+from ilo_jax.solve.restarts import divided, exponential_weights
+from ilo_jax.solve.sweep import align, stack, sweep, sweep_runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,9 +208,9 @@ def reconstruct_auto(
     best = np.where(can_judge, error.argmin(0), 0)
     shares = np.eye(len(methods), dtype=np.float32)[best].T
     if can_judge.any() and operator.is_noisy:
-        weights = _weights(operator, measurement, held_out, jnp.asarray(error))
+        weights = exponential_weights(operator, measurement, held_out, jnp.asarray(error))
         shares = np.where(can_judge, np.asarray(weights), shares)
-    again = _restarts(auto, shares, steps, total_steps)
+    again = divided(shares, steps, auto.restarts, total_steps, auto.most)
     found = sweep_runs(
         prior,
         operator,
@@ -257,43 +257,6 @@ def _curve(method: Method, errors: np.ndarray) -> list[tuple[int, float]]:
     ends = np.cumsum(steps)
     kept = (steps > 0) & np.isfinite(errors)
     return [(end.item(), error.item()) for end, error in zip(ends[kept], errors[kept], strict=True)]
-
-
-def _restarts(auto: Auto, shares: np.ndarray, steps: np.ndarray, total: int) -> Grid:
-    """Which restarts of each image, by methods in proportion to their shares `[methods, B]`, for as
-    many steps as `auto.restarts` of all have; those that stop late first, since a batch takes as
-    long as its longest run."""
-    on_average = np.maximum((shares * steps).sum(0), 1)
-    counts = np.clip(auto.restarts * total / on_average, auto.restarts, auto.most).astype(int)
-    image = np.repeat(np.arange(len(counts)), counts)
-    restart = np.concatenate([np.arange(n) for n in counts])
-    part = (restart + 0.5) / counts[image]
-    order = np.argsort(-shares, 0, kind="stable")
-    upto = np.cumsum(np.take_along_axis(shares, order, 0), 0)[:, image]
-    method = order[np.minimum((upto < part).sum(0), len(shares) - 1), image]
-    late_first = np.argsort(-steps[method, image], kind="stable")
-    return Grid(method[late_first], restart[late_first], image[late_first])
-
-
-@jax.jit
-def _weights(
-    operator: Operator, measurement: Measurement, held_out: Measurement, error: jax.Array
-) -> jax.Array:
-    """`[methods, B]`, of errors on what is held out: exponential weights (Leung & Barron, 2006).
-    Under noise the least error may be least by chance, so that all that are not worse by more than
-    chance count; without, all the weight is the best's."""
-
-    def one(
-        operator: Operator, y: Measurement, held_out: Measurement, error: jax.Array
-    ) -> jax.Array:
-        entries = count_where(y, held_out)
-        # The truth's own error is the noise's variance: what is below it knows better.
-        variance = jnp.minimum(jnp.asarray(operator.noise_variance), jnp.min(error))
-        variance = jnp.maximum(variance, jnp.finfo(jnp.float32).tiny)
-        above = jnp.where(jnp.isfinite(error), error - jnp.min(error), jnp.inf)
-        return jax.nn.softmax(-entries * above / (4 * variance))
-
-    return map_images(one, operator, measurement, held_out, error.T).T
 
 
 @jax.jit
