@@ -16,8 +16,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.lpips import Conv, Stage
 from ilo_jax.solve import Data, Mse, PerceptualEnlarged, brgm
 from ilo_jax.solve.losses.scales import _areas
-from ilo_jax.stylegan2 import StyleGAN2
-from ilo_jax.stylegan2.generator import MappingProxy
+from ilo_jax.stylegan2 import MappingProxy, StyleGAN2
 
 many_programs = True
 

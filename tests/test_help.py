@@ -35,6 +35,7 @@ def test_help_of_a_task_names_its_options(task, solve):
         ("inpaint --observd 0.1 --images a --out b", "no option --observd; did you mean --obs"),
         ("invert --imges=a", "no option --imges; did you mean --images?"),
         ("invert --method csgn --images a --out b", "no method 'csgn'; did you mean csgm?"),
+        ("invert --method ILO --images a --out b", "no method 'ILO'; did you mean ilo?"),
         ("sweep inpant --observed 0.1", "no task 'inpant'; did you mean inpaint?"),
     ],
 )

@@ -129,5 +129,5 @@ class Completion(argparse.Action):
 
 def meant(word: str, names: Iterable[str]) -> str:
     """The nearest of the names, as the end of a message; nothing where none is near."""
-    near = difflib.get_close_matches(word, [*names], 1, 0.7)
+    near = difflib.get_close_matches(word.lower(), [*names], 1, 0.7)
     return f"; did you mean {near[0]}?" if near else ""

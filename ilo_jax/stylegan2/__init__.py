@@ -4,11 +4,9 @@ from ilo_jax.stylegan2.config import GeneratorConfig, config_f
 from ilo_jax.stylegan2.generator import (
     PRECISIONS,
     Generator,
-    MappingProxy,
     Noises,
     apply_layers,
     derive,
-    fit_mapping_proxy,
     initial_state,
     map_latents,
     random_generator,
@@ -20,6 +18,7 @@ from ilo_jax.stylegan2.generator import (
 )
 from ilo_jax.stylegan2.networks import State, Styles
 from ilo_jax.stylegan2.prior import Inputs, StyleGAN2
+from ilo_jax.stylegan2.proxy import MappingProxy, fit_mapping_proxy
 from ilo_jax.stylegan2.shapes import generator_shapes
 
 __all__ = [

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.stylegan2.config import GeneratorConfig
-from ilo_jax.stylegan2.generator import Generator, MappingProxy
+from ilo_jax.stylegan2.generator import Generator
+from ilo_jax.stylegan2.proxy import MappingProxy
 
 
 def generator_shapes(config: GeneratorConfig) -> Generator:
