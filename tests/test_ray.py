@@ -61,7 +61,7 @@ def workers(driver: subprocess.Popen) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(driver.pid).children(recursive=True):
         try:
-            if process.name().startswith("ray::MapWorker") and process.status() != "zombie":
+            if "MapBatches(Solver)" in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
