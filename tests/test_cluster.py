@@ -1,5 +1,7 @@
 """What a cluster's driver and workers know, without a cluster."""
 
+import dataclasses
+import functools
 import pickle
 import shutil
 
@@ -140,6 +142,37 @@ def test_memory_that_runs_out_is_named(ledger, monkeypatch, capsys):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB")
 
     monkeypatch.setattr(machine, "_solve", no_room)
+    assert [row.status for row in machine.run("ab")[0].rows] == ["out of memory"] * 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Wide:
+    """Stands for a run, of which a worker knows the width alone."""
+
+    width: int
+
+
+def test_a_batch_that_does_not_fit_is_solved_in_halves_of_it(ledger, monkeypatch, capsys):
+    machine, tried = Machine(ledger), list[int]()
+
+    def into(run, work, places, folder, _):
+        tried.append(run.width)
+        if run.width > most:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB")
+        (folder / "new").mkdir()  # that of no other try
+        return Done(tuple(Row(work.files[i], None, None, None, 1.0, "") for i in places))
+
+    most, solve = 3, functools.partial(Solver._solve, machine)
+    for name, value in {"_solve": solve, "_run": Wide(8), "_into": into, "_named": {}}.items():
+        monkeypatch.setattr(machine, name, value, raising=False)
+    done, _ = machine.run("abcd")
+    assert ([row.name for row in done.rows], tried) == (list("abcd"), [8, 4, 2])
+    assert done.said == (
+        "out of memory with 8 at a time; going on with 4",
+        "out of memory with 4 at a time; going on with 2",
+    )
+    assert machine.run("abcd")[0].said == ()
+    most = 0
     assert [row.status for row in machine.run("ab")[0].rows] == ["out of memory"] * 2
 
 

@@ -61,7 +61,7 @@ def workers(driver: subprocess.Popen) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(driver.pid).children(recursive=True):
         try:
-            if process.name().startswith("ray::MapWorker") and process.status() != "zombie":
+            if "MapBatches(Solver)" in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
@@ -148,7 +148,7 @@ def look(x):
         if (image < -0.999).all():
             os.kill(os.getpid(), signal.SIGKILL)
         if (abs(image) < 0.01).all():
-            np.zeros(2**60, np.uint8)
+            raise MemoryError("too large")
         if (image > 0.999).all():
             image[:] = np.nan
     return x
@@ -178,7 +178,7 @@ def test_images_that_kill_fail_or_cannot_be_read_are_rows_with_a_reason(place, r
     reasons = {row["name"]: row["status"] for row in rows(place / "out") if row["status"] != "ok"}
     assert reasons.keys() == bad
     assert reasons["im02"] == "its worker was killed 2 times"
-    assert "Unable to allocate 1.00 EiB" in reasons["im07"]
+    assert "too large" in reasons["im07"]
     assert "not finite" in reasons["im11"]
     assert "im13.png" in reasons["im13"]
     assert "4 of 18 images failed" in done.stderr

@@ -174,7 +174,7 @@ def kill_one(names: list[str], random: np.random.Generator) -> bool:
     found = []
     for process in (process for name in names for process in processes(name)):
         try:
-            if process.name().startswith("ray::MapWorker") and process.status() != "zombie":
+            if "MapBatches(Solver)" in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.NoSuchProcess:
             continue

@@ -25,7 +25,7 @@ from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
 
-_CORE, _LITTLE = 0.95, 0.02
+_CORE, _LITTLE = 0.95, 0.01
 """Of a core, for a worker, and for what reads and writes beside it: a node has room for as many
 workers as it has cores."""
 
@@ -158,10 +158,17 @@ def solved(
     context.target_max_block_size = _BLOCK
     context.target_min_block_size = 1
     rows = [{"source": pickle.dumps(source)} for source in job.sources]
-    here = {"batch_size": 1, "num_cpus": _LITTLE}
+    # What reads and writes stays, too: processes of mere tasks Ray ends when they are idle for a
+    # second, and starting another costs as much as a batch.
+    beside: dict[str, Any] = {"batch_size": 1, "num_cpus": _LITTLE}
+    beside["compute"] = ray.data.ActorPoolStrategy(min_size=1, max_size=count)
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
-    data = data.map_batches(Expand(job.at_once or job.run.width, job.parts), **here)
-    data = data.map_batches(Fetch(ray.put(known), parts), **here)
+    # Where one source is most of what there is, many read what one lists: Ray joins what asks for
+    # the same.
+    lists = _LITTLE / 2 if any(source.is_folder for source in job.sources) else _LITTLE
+    expand = Expand(job.at_once or job.run.width, job.parts)
+    data = data.map_batches(expand, batch_size=1, num_cpus=lists)
+    data = data.map_batches(Fetch, fn_constructor_args=(ray.put(known), parts), **beside)
     # Ray restarts workers and gives them their batch again, for ever.
     data = data.map_batches(
         Solver,
@@ -171,7 +178,7 @@ def solved(
         **_needs(ray),
     )
     if parts is not None:
-        data = data.map_batches(Write(parts), **here)
+        data = data.map_batches(Write, fn_constructor_args=(parts,), **beside)
     try:
         for row in data.iter_rows():
             yield pickle.loads(row["done"])

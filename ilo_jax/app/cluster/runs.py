@@ -1,5 +1,6 @@
 """The runs of a sweep, as a worker does them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ilo_jax.app.cluster.reading import Said, read_batches
@@ -25,16 +26,22 @@ def parts_of(plan: Plan, width: int) -> list[range]:
 
 
 def runs_into(
-    plan: Plan, run: Run, work: Work, places: range, _: Path, named: dict[str, str]
+    plan: Plan,
+    parts: Sequence[range],
+    run: Run,
+    work: Work,
+    places: range,
+    _: Path,
+    named: dict[str, str],
 ) -> Done:
-    """Runs of the images of a batch that are not there yet."""
+    """Runs of the images of a batch that are not there yet; `parts` as `parts_of` has them."""
     said, rows = Said(), list[Row]()
 
     def failed(file: Path, digest: str, reason: str) -> None:
         rows.append(Row(file.stem, None, None, None, None, digest, reason))
 
     batches, same = read_batches(run, work, places, named, said, failed)
-    parts, runs = parts_of(plan, run.width), list[dict[str, str]]()
+    runs: list[dict[str, str]] = []
     for batch in batches:
         size = program_size(len(batch.samples) * plan.runs, run.width, 1)
         if len(parts) > 1:

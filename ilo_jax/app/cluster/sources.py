@@ -61,7 +61,7 @@ class Source:
     @property
     def is_folder(self) -> bool:
         """Of a store."""
-        return not self.url.lower().endswith(TABLES)
+        return bool(self.url) and not self.url.lower().endswith(TABLES)
 
     @property
     def _content(self) -> str:

@@ -1,8 +1,9 @@
 """What is done on processors beside the workers, each a function of Ray Data's batches."""
 
 import dataclasses
+import functools
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -56,13 +57,17 @@ class Fetch:
         if self.parts is not None:
             known = self.parts.known(work.key)
         else:
-            import ray  # pyright: ignore[reportMissingImports]
-
-            everything: Mapping[str, str] = ray.get(self.known)[work.part]
+            everything = self._everything[work.part]
             names = (name_of(file) for file in work.files)
             known = {name: everything[name] for name in names if name in everything}
         whole = self.parts is not None
         return {"work": _one(dataclasses.replace(work, known=known, whole=whole))}
+
+    @functools.cached_property
+    def _everything(self) -> Sequence[Mapping[str, str]]:
+        import ray  # pyright: ignore[reportMissingImports]
+
+        return ray.get(self.known)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from ilo_jax.app.batch import solve_batch, write_batch
 from ilo_jax.app.cluster.attempts import MOST
 from ilo_jax.app.cluster.reading import Said, laid_out, masks_of_nobody, named_inputs, read_batches
-from ilo_jax.app.cluster.runs import runs_into
+from ilo_jax.app.cluster.runs import parts_of, runs_into
 from ilo_jax.app.cluster.work import Done, Work
 from ilo_jax.app.grid import Plan, Sweep
 from ilo_jax.app.history import COLUMNS
@@ -96,19 +96,40 @@ class Solver:
         return ray.get(getattr(self._attempts, method).remote(*args))
 
     def _solve(self, work: Work, places: range) -> Done:
+        """In programs of half the width, from then on, where memory does not suffice."""
+        notes: list[str] = []
+        while True:
+            run = self._made()
+            try:
+                done = self._solve_by(run, work, places)
+            except jax.errors.JaxRuntimeError as error:
+                if not is_out_of_memory(error) or run.width == 1:
+                    raise
+                half = run.width // 2
+                notes.append(f"out of memory with {run.width} at a time; going on with {half}")
+                self._run = dataclasses.replace(run, width=half)
+                continue
+            return dataclasses.replace(done, said=(*notes, *done.said))
+
+    def _solve_by(self, run: Run, work: Work, places: range) -> Done:
+        with tempfile.TemporaryDirectory(prefix="ilo_jax_") as folder:
+            run, work = laid_out(run, work, Path(folder) / "inputs")
+            (Path(folder) / "results").mkdir()
+            done = self._into(run, work, places, Path(folder) / "results", self._named)
+            return _without(f"{folder}/inputs/", done)
+
+    def _made(self) -> Run:
+        """The run, which is made once."""
         if self._run is None:
             settings = self._settings
             prior = prior_of(settings)
             with masks_of_nobody(settings, prior) as settings:
                 self._run = Run.create(settings, prior, self._width)
             if self._sweep is not None:
-                self._into = functools.partial(runs_into, Plan.create(settings, prior, self._sweep))
+                plan = Plan.create(settings, prior, self._sweep)
+                self._into = functools.partial(runs_into, plan, parts_of(plan, self._run.width))
             self._named = named_inputs(self._settings)
-        with tempfile.TemporaryDirectory(prefix="ilo_jax_") as folder:
-            run, work = laid_out(self._run, work, Path(folder) / "inputs")
-            (Path(folder) / "results").mkdir()
-            done = self._into(run, work, places, Path(folder) / "results", self._named)
-            return _without(f"{folder}/inputs/", done)
+        return self._run
 
 
 def one_device() -> None:
