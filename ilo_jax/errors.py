@@ -11,8 +11,12 @@ class CheckpointError(InputError):
 
 def one_line(error: object) -> str:
     """What an error of the system, or any other, says, in one line, which is cut where it is long;
-    empty if it says nothing."""
-    said = " ".join(str(getattr(error, "strerror", None) or error).split())
+    empty if it says nothing. Of a quoted traceback, as JAX has it of callbacks, its end."""
+    lines = str(getattr(error, "strerror", None) or error).splitlines()
+    quoted = [i for i, line in enumerate(lines) if line.startswith('  File "')]
+    if quoted:
+        lines = [line for line in lines[quoted[-1] + 1 :] if not line.startswith("    ")]
+    said = " ".join(" ".join(lines).split())
     return said if len(said) <= _MOST else f"{said[:_MOST]}..."
 
 

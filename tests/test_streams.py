@@ -8,6 +8,7 @@ import sys
 from rich.console import Console
 
 from ilo_jax.app.progress import ProgressReporter
+from ilo_jax.errors import one_line
 
 PROGRAM = """
 import sys
@@ -72,3 +73,10 @@ def test_a_log_gets_a_line_a_batch_at_most_one_in_half_a_minute(monkeypatch):
         "invert: images 17-24 of 40",
         "invert: images 33-40 of 40",
     ]
+
+
+def test_an_error_of_a_callback_is_told_by_its_end():
+    """JAX quotes the whole traceback."""
+    quoted = 'INTERNAL: Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\n'
+    assert one_line(RuntimeError(f"{quoted}MemoryError: no\nroom")) == "MemoryError: no room"
+    assert one_line(ValueError("two\n  lines")) == "two lines"
