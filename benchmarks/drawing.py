@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmarks.claims import DETERMINED
 from benchmarks.classical import BASELINES
 from benchmarks.methods import PANELS, Row, mse_of
 from ilo_jax.files.contact_sheet import Tile, contact_sheet
@@ -38,7 +39,6 @@ COLOURS = {
 
 _GREYS = ("#000000", "#777777", "#aaaaaa")
 _LINES = ("s--", "^:", "v-.")
-_LEAST = 1e-5  # error that is drawn: below it the measurement determines the image
 
 
 class Point(NamedTuple):
@@ -76,7 +76,7 @@ def curves(found: Sequence[Point]) -> Figure:
         title, label, _ = AXES[panel]
         mine = [p for p in found if p.panel == panel]
         for variant in dict.fromkeys(p.variant for p in mine):
-            _curve(axis, variant, [p for p in mine if p.variant == variant and p.mse > _LEAST])
+            _curve(axis, variant, [p for p in mine if p.variant == variant and p.mse > DETERMINED])
         levels = sorted({p.level for p in mine})
         axis.set_title(title, fontsize=11)
         axis.set_xscale("log")
