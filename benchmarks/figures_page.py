@@ -46,7 +46,7 @@ PICTURES = {
     4: ("superres 4x", "superres 8x", "superres 16x"),
 }
 SHOWN = 2  # the first images of the test set, whatever they look like
-COLUMNS = ("CSGM", "PULSE", "ILO")
+COLUMNS = ("CSGM", "PULSE", "ILO", "ILO, --auto")
 
 
 def picture_file(out: Path, case: str, variant: str, image: int) -> Path:

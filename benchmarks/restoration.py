@@ -167,11 +167,11 @@ def by_auto(effort: str, combine: str = "mean") -> Solver:
 
 METHODS: Mapping[str, Solver] = {
     **{name: by_preset(name) for name in PRESETS},
-    "--auto quick": by_auto("quick"),
-    "--auto": by_auto("full"),
-    "--auto --combine nearest": by_auto("full", "nearest"),
+    "auto-quick": by_auto("quick"),
+    "auto": by_auto("full"),
+    "auto-nearest": by_auto("full", "nearest"),
 }
-DEFAULT = ("csgm", "ilo", "--auto")
+DEFAULT = ("csgm", "ilo", "auto")
 
 FIELDS = ("row", "method", "image", "psnr_db", "lpips", "length", "device", "commit")
 
