@@ -71,7 +71,7 @@ def error_variance(fit: Fit, residual: Measurement) -> tuple[jax.Array, jax.Arra
         # A grey file has the same noise in all channels.
         same = jnp.all(fit.measurement == fit.measurement[..., :1])
         noises = jnp.where(same, 1, noises)
-    left, in_residual = _noise_left(fit)
+    left, in_residual = _noise_left(fit, noises)
     in_residual /= noises if fit.are_alike else 1
 
     def mean_square(r: Measurement) -> jax.Array:
@@ -124,16 +124,20 @@ def _window_sums(a: jax.Array, side: Sequence[int], pad: int = 0) -> jax.Array:
     return jax.lax.reduce_window(a, jnp.float32(0), jax.lax.add, tuple(side), (1, 1), padding)
 
 
-def _noise_left(fit: Fit) -> tuple[jax.Array, jax.Array]:
+def _noise_left(fit: Fit, noises: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Variance of the noise that is not in the image yet: of what it can have in it, and on average
-    of the entries."""
+    of the entries. Args: noises: how many a value of the image has that do not depend on each
+    other."""
     variance = jnp.float32(fit.operator.noise_variance)
     if fit.determined is None:
         return variance, variance
     height, width, channels = fit.operator.image_shape
     values = height * width * (1 if fit.grey else channels)
     entries = count_where(fit.measurement, fit.operator.observed)
+    # Where channels share their noise, it hides as much as if there were as many times as much.
+    more = channels / noises if fit.are_alike else 1
     entries /= channels if fit.are_alike else 1
-    in_image = _FITTED * fit.determined.share
-    fitted = in_image / jnp.maximum(fit.determined.noiseless, _TINY)
+    seen = fit.determined.share / jnp.maximum(fit.determined.noiseless, _TINY)
+    fitted = _FITTED * seen / (seen + more * (1 - seen))
+    in_image = fitted * fit.determined.noiseless
     return variance * (1 - fitted), variance * jnp.maximum(1 - in_image * values / entries, 0)
