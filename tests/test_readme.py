@@ -47,7 +47,7 @@ def run_blocks(page: pathlib.Path) -> dict:
 def test_the_python_blocks_of_the_readme_run_in_order():
     names = run_blocks(ROOT / "README.md")
     assert names["image"].shape == (1, 64, 64, 3)
-    assert names["status"] == [0]
+    assert names["status"].tolist() == [0]
 
 
 def test_the_readme_is_read_in_three_minutes():
