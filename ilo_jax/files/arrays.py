@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 
 from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.atomic import write_atomically
+from ilo_jax.files.libraries import of_extra
 from ilo_jax.files.regular import open_regular
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
@@ -167,12 +168,8 @@ def _of_npy(path: Path | str, begin: Callable[[], IO[bytes]]) -> Stored:
 
 
 def _of_hdf5(path: Path | str, file: io.BufferedReader) -> dict[str, Stored]:
-    try:
+    with of_extra(f"{path}: HDF5", "h5py", "hdf5"):
         from ilo_jax.files.hdf5 import datasets
-    except ImportError as error:
-        raise InputError(
-            f"{path}: HDF5, which needs the library h5py: pip install 'ilo_jax[hdf5]'"
-        ) from error
 
     def stored(dataset) -> Stored:
         def read(item: int | None) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ilo_jax.errors import InputError, one_line
+from ilo_jax.files.libraries import of_extra
 from ilo_jax.files.profiles import keeps_16_bits
 from ilo_jax.files.regular import open_regular
 from ilo_jax.files.samples import Samples
@@ -158,12 +159,8 @@ def _is_heif(head: bytes) -> bool:
 
 def _learn_heic() -> None:
     """Pillow's plugin, if it is there."""
-    try:
+    with of_extra("HEIC", "pillow-heif", "heic"):
         import pillow_heif  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError(
-            "HEIC, which needs the library pillow-heif: pip install 'ilo_jax[heic]'"
-        ) from error
     pillow_heif.register_heif_opener()
 
 
@@ -173,23 +170,15 @@ def _is_nifti(head: bytes) -> bool:
 
 
 def _dicom(file: io.BufferedReader, limit: int, index: int | None) -> Decoded:
-    try:
+    with of_extra("DICOM", "pydicom", "medical"):
         from ilo_jax.files.dicom import read_dicom
-    except ImportError as error:
-        raise InputError(
-            "DICOM, which needs the library pydicom: pip install 'ilo_jax[medical]'"
-        ) from error
     samples, several = read_dicom(file, limit, _MOST_BYTES, index or 0)
     return Decoded(samples, None, several and index is None)
 
 
 def _nifti(file: io.BufferedReader, limit: int, index: int | None) -> Decoded:
-    try:
+    with of_extra("NIfTI", "nibabel", "medical"):
         from ilo_jax.files.nifti import read_nifti
-    except ImportError as error:
-        raise InputError(
-            "NIfTI, which needs the library nibabel: pip install 'ilo_jax[medical]'"
-        ) from error
     samples, note = read_nifti(file, limit, _MOST_BYTES, index)
     return Decoded(samples, None, note=note)
 

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from ilo_jax.errors import InputError, one_line
 from ilo_jax.files.atomic import write_atomically
 from ilo_jax.files.images import encode_png
+from ilo_jax.files.libraries import of_extra
 from ilo_jax.files.regular import open_regular, read_regular
 
 FORMATS = ("gif", "mp4")
@@ -102,12 +103,8 @@ def _of_gif(path: Path | str) -> Iterator[tuple[Image.Image, float]]:
 
 def _of_mp4(path: Path | str) -> Iterator[tuple[Image.Image, float]]:
     """Also the frames of the other files that QuickTime's container is for."""
-    try:
+    with of_extra("MP4", "imageio-ffmpeg", "video"):
         import imageio_ffmpeg  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise InputError(
-            "MP4, which needs the library imageio-ffmpeg: pip install 'ilo_jax[video]'"
-        ) from error
     open_regular(path, _MOST_FILE_BYTES).close()
     # One container, by name: a playlist would have FFmpeg open other files, and addresses.
     given = f"-v error -nostdin -xerror -max_pixels {_MOST_PIXELS} -protocol_whitelist file -f mov"
