@@ -171,7 +171,7 @@ def write_batch(
         name, image = sample.file.stem, found.image[i]
         if not found.finite[i]:
             reporter.say(f"failed: {sample.file}: {NOT_FINITE}")
-            rows.append(Row(name, None, None, None, seconds, sample.digest, NOT_FINITE))
+            rows.append(Row.failed(name, sample.digest, NOT_FINITE, seconds))
             continue
         scores: Mapping[str, Any] = {"psnr_db": None, "ssim": None}
         if sample.truth is not None:

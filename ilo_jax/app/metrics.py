@@ -43,6 +43,11 @@ class Row:
     nrmse: float | None = None
     lpips: float | None = None
 
+    @classmethod
+    def failed(cls, name: str, digest: str, why: str, seconds: float | None = None) -> "Row":
+        """Of an image file that has no image."""
+        return cls(name, None, None, None, seconds, digest, why)
+
 
 METRICS = ("psnr_db", "ssim", "mae", "nrmse", "lpips", "measurement_mse", "seconds")
 COLUMNS = ("name", *METRICS, "input", "status")

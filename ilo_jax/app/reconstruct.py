@@ -65,7 +65,7 @@ def _solve_missing(
 
     def failed(file: Path, digest: str, reason: str) -> None:
         nonlocal tried
-        results.add([Row(file.stem, None, None, None, None, digest, reason)], [None])
+        results.add([Row.failed(file.stem, digest, reason)], [None])
         tried += 1
 
     reader = Reader(run, inputs, reporter.say, failed)

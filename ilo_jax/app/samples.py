@@ -142,7 +142,7 @@ def measurement_error(operator: Operator, x: jax.Array, measurement: Any) -> jax
 
 def tiles_of(run: Run, file: Path, found: Sequence[tuple[np.ndarray, Row]]) -> list[Tile]:
     """A row of a contact sheet: truth (if there is one), measurement, reconstructions."""
-    sample, _ = read_sample(run, file)
+    sample, _ = _read_sample(run, file)
     picture = picture_of(sample, run.prior.facts.grey)
     if sample.truth is None:
         return [Tile(picture, file.stem), *(Tile(image) for image, _ in found)]

@@ -38,7 +38,7 @@ def runs_into(
     said, rows = Said(), list[Row]()
 
     def failed(file: Path, digest: str, reason: str) -> None:
-        rows.append(Row(file.stem, None, None, None, None, digest, reason))
+        rows.append(Row.failed(file.stem, digest, reason))
 
     batches, same = read_batches(run, work, places, named, said, failed)
     runs: list[dict[str, str]] = []

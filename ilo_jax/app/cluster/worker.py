@@ -85,7 +85,7 @@ class Solver:
             done = first + second
         elif done is None:
             file = Path(work.files[places[0]])
-            row = Row(file.stem, None, None, None, None, "", reason)
+            row = Row.failed(file.stem, "", reason)
             done = Done(rows=(row,), said=(f"failed: {file}: {reason}",))
         self._call("end", key, None if key == work.key else pickle.dumps(done))
         return done
@@ -150,7 +150,7 @@ def solve_into(run: Run, work: Work, places: range, folder: Path, named: dict[st
     said = Said()
 
     def failed(file: Path, digest: str, reason: str) -> None:
-        results.add([Row(file.stem, None, None, None, None, digest, reason)], [None])
+        results.add([Row.failed(file.stem, digest, reason)], [None])
 
     batches, same = read_batches(run, work, places, named, said, failed)
     for batch in batches:
