@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convert_weights.arrays import is_tensor, tensor
-from convert_weights.formats.state_dict import Taken, expect_filter, state_of
+from convert_weights.formats.state_dict import expect_filter, taken_of
 from convert_weights.limits import Budget
 from convert_weights.network import Arrays, Network, assemble
 from ilo_jax.files.checkpoint import CheckpointError
@@ -26,9 +26,8 @@ _KERNEL = re.compile(r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.ke
 
 def read(value: Any, budget: Budget) -> Network | None:
     """Reads the averaged generator if there is one; `latent_avg` beside it if there."""
-    if not isinstance(value, dict) or (state := state_of(value, _SIGN)) is None:
+    if (taken := taken_of(value, _SIGN)) is None:
         return None
-    taken = Taken(state)
     tensors, name = taken.tensors, taken.name
 
     def modulated(new: str, old: str) -> None:

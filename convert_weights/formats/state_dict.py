@@ -10,13 +10,15 @@ from convert_weights.limits import shortly
 from ilo_jax.files.checkpoint import CheckpointError
 
 
-def state_of(value: dict, sign: str) -> dict[str, Any] | None:
-    """The tensors of the generator by name, without their prefix, those of an average if there are
-    several; None if there is none.
+def taken_of(value: Any, sign: str) -> "Taken | None":
+    """What is to be taken of a generator's tensors, without their prefix, those of an average if
+    there are several; None if there is none.
 
     Args:
       sign: a name that every generator has.
     """
+    if not isinstance(value, dict):
+        return None
     candidates = {id(v): (str(k), v) for k, v in value.items() if isinstance(v, dict)}
     found = []
     for key, state in (*candidates.values(), ("", value)):
@@ -28,11 +30,13 @@ def state_of(value: dict, sign: str) -> dict[str, Any] | None:
     if not found:
         return None
     _, prefix, state = min(found, key=lambda f: "ema" not in re.split(r"[._]", f[0].lower()))
-    return {
-        name.removeprefix(prefix): stored
-        for name, stored in state.items()
-        if isinstance(name, str) and name.startswith(prefix) and is_tensor(stored)
-    }
+    return Taken(
+        {
+            name.removeprefix(prefix): stored
+            for name, stored in state.items()
+            if isinstance(name, str) and name.startswith(prefix) and is_tensor(stored)
+        }
+    )
 
 
 class Taken:
