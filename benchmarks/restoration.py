@@ -15,7 +15,6 @@ import argparse
 import csv
 import dataclasses
 import itertools
-import subprocess
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from PIL import Image
 from scipy import stats
 
 from benchmarks.jpeg import compressed
-from benchmarks.methods import held_out, psnr_db
+from benchmarks.methods import device_and_commit, held_out, psnr_db
 from ilo_jax import lpips, ops
 from ilo_jax.files import generators
 from ilo_jax.files.find import find_images
@@ -242,8 +241,7 @@ def main() -> None:
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(args.seed), i))(
         jnp.asarray([zlib.crc32(name.encode()) for name in names], jnp.uint32)
     )
-    commit = subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip()
-    made_by = (args.length, jax.devices()[0].device_kind, commit)
+    made_by = (args.length, *device_and_commit())
     network = lpips.load("vgg")
     if not args.out.exists():
         args.out.write_text(",".join(FIELDS) + "\n")
