@@ -1,5 +1,6 @@
 """The image nearest to another among those that a measurement allows."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -75,45 +76,60 @@ def make_consistent(
     if operator.is_noisy:
         fit = Fit(operator, linear, measurement, where, grey, determined)
         off, noise = error_variance(fit, residual)
-    spread = jnp.sqrt(off)
 
-    def solved(residual: Measurement, spread: jax.Array, most: int | jax.Array) -> jax.Array:
-        """`z` of least `|A T^(1/2) z - r|^2 + s |z|^2`."""
-
-        def back(r: Measurement) -> jax.Array:
-            return spread * allowed(linear.adjoint(r))
-
-        gradient = back(residual)
-        first = jnp.sum(gradient**2)
-
-        def unfinished(state: tuple) -> jax.Array:
-            i, *_, size = state
-            return (i < most) & (size > _CONVERGED**2 * first)
-
-        def descend(state: tuple) -> tuple:
-            i, z, residual, direction, size = state
-            measured = chosen(linear(spread * direction))
-            square = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(measured))
-            square += noise * jnp.sum(direction**2)
-            length = size / jnp.maximum(square, _TINY)
-            z += length * direction
-            residual = jax.tree.map(lambda r, m: r - length * m, residual, measured)
-            gradient = back(residual) - noise * z
-            now = jnp.sum(gradient**2)
-            return i + 1, z, residual, gradient + now / size * direction, now
-
-        start = (jnp.int32(0), jnp.zeros_like(x), residual, gradient, first)
-        return jax.lax.while_loop(unfinished, descend, start)[1]
+    def solved(residual: Measurement, spread: jax.Array, most: int) -> jax.Array:
+        return _least_squares(
+            lambda z: chosen(linear(spread * z)),
+            lambda r: spread * allowed(linear.adjoint(r)),
+            *(residual, noise, most),
+        )
 
     def more_likely(_: jax.Array, spread: jax.Array) -> jax.Array:
         z = solved(residual, spread, _FEW)
         free = jnp.vdot(probe, solved(chosen(linear(spread * probe)), spread, _FEW))
         return spread * jnp.sqrt(jnp.where(free > 0, jnp.sum(z**2) / free, 1))
 
+    spread = jnp.sqrt(off)
     if operator.is_noisy:
         probe = jnp.sign(allowed(draw(jax.random.normal, jax.random.key(PROBE), x.shape)))
         spread = jax.lax.fori_loop(0, _ROUNDS, more_likely, spread)
     return x + spread * solved(residual, spread, iterations)
+
+
+def _least_squares(
+    forward: Callable[[jax.Array], Measurement],
+    back: Callable[[Measurement], jax.Array],
+    residual: Measurement,
+    ridge: jax.Array,
+    most: int,
+) -> jax.Array:
+    """`z` of least `|forward(z) - residual|^2 + ridge |z|^2`, by CGLS.
+
+    Args:
+      back: the adjoint of `forward`.
+      most: iterations.
+    """
+
+    def unfinished(state: tuple) -> jax.Array:
+        i, *_, size = state
+        return (i < most) & (size > _CONVERGED**2 * first)
+
+    def descend(state: tuple) -> tuple:
+        i, z, residual, direction, size = state
+        measured = forward(direction)
+        square = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(measured))
+        square += ridge * jnp.sum(direction**2)
+        length = size / jnp.maximum(square, _TINY)
+        z += length * direction
+        residual = jax.tree.map(lambda r, m: r - length * m, residual, measured)
+        gradient = back(residual) - ridge * z
+        now = jnp.sum(gradient**2)
+        return i + 1, z, residual, gradient + now / size * direction, now
+
+    gradient = back(residual)
+    first = jnp.sum(gradient**2)
+    start = (jnp.int32(0), jnp.zeros_like(gradient), residual, gradient, first)
+    return jax.lax.while_loop(unfinished, descend, start)[1]
 
 
 @jax.jit(static_argnames="grey")
