@@ -31,6 +31,8 @@ def own_checkpointer() -> Iterator[Any]:
     """Orbax's, for files that this process reads and writes without the others of its run.
 
     Its threads log what goes wrong, traceback and all, before it is raised: that is not needed.
+    Folders are made by the caller's thread: one that is still making them when a write has failed
+    makes them in what is being removed.
     """
     import orbax.checkpoint as ocp  # a fifth of a second, for what is written only
 
@@ -39,9 +41,10 @@ def own_checkpointer() -> Iterator[Any]:
     log.setLevel(logging.CRITICAL)
     try:
         with ocp.StandardCheckpointer(
+            async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
             multiprocessing_options=ocp.options.MultiprocessingOptions(
                 primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process-{own}"
-            )
+            ),
         ) as checkpointer:
             yield checkpointer
     finally:
