@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.reconstruct import reconstruct
+from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import error_map, tiles_of
 from ilo_jax.app.settings import Settings
@@ -29,7 +30,7 @@ _LABELS = ("truth", "measurement", "CSGM", "ILO", "ILO's error")
 
 def demo(out: Path, seed: int, console: Console) -> None:
     """Runs the demo into `out`, and prints a table and where the contact sheet lies, which is there
-    from the first task on.
+    from the first method's images on.
 
     Raises:
       InputError: `out` cannot be used.
@@ -39,7 +40,8 @@ def demo(out: Path, seed: int, console: Console) -> None:
     table = Table(title=f"PSNR in dB, mean over {len(paths)} images")
     for column in ("task", "CSGM", "ILO", "MSE of CSGM / ILO"):
         table.add_column(column, justify="left" if column == "task" else "right")
-    rows: list[list[list[Tile]]] = [[] for _ in range(_SHOWN)]
+    shown = paths[:_SHOWN]
+    rows: dict[Path, list[list[Tile]]] = {path: [] for path in shown}
     sheet, notice, printer = out / "contact_sheet.png", prior.facts.notice, Console(highlight=False)
     for task in TASKS.values():
         if task.demo is None:
@@ -55,18 +57,17 @@ def demo(out: Path, seed: int, console: Console) -> None:
             assert outcome.summary is not None
             psnr[method] = outcome.summary["psnr_db"]["mean"]
             finished.append(outcome.results)
+            if not sheet.exists():
+                first = [_row(task, run, path, finished) for path in shown]
+                _draw(sheet, first, notice)
+                console.print(f"the first picture: {sheet}", soft_wrap=True)
         ratio = 10 ** ((psnr["ilo"] - psnr["csgm"]) / 10)
         table.add_row(name, f"{psnr['csgm']:.2f}", f"{psnr['ilo']:.2f}", f"{ratio:.2f}")
-        for path, of_image in zip(paths, rows, strict=False):
-            found = [(r.image(path.stem), r.finished()[path.stem]) for r in finished]
-            truth, *others = tiles_of(runs["ilo"], path, found)
-            error = error_map(truth.image, found[-1][0])
-            of_image.append([Tile(truth.image, task.name), *others, error])
+        for path, of_image in rows.items():
+            row = _row(task, runs["ilo"], path, finished)
+            of_image.append([*row, error_map(row[0].image, row[-1].image)])
         # A row a task: the images beside each other.
-        drawn = contact_sheet(_LABELS, [row for of_image in rows for row in of_image], notice)
-        if not sheet.exists():
-            console.print(f"the first picture: {sheet}", soft_wrap=True)
-        write_atomically(sheet, encode_png(drawn))
+        _draw(sheet, [row for of_image in rows.values() for row in of_image], notice)
     printer.print(table)
     if notice:
         printer.print(notice)
@@ -76,6 +77,18 @@ def demo(out: Path, seed: int, console: Console) -> None:
         "next, your images: ilo-jax superres --factor 4 --images photos/ --out results",
         soft_wrap=True,
     )
+
+
+def _row(task: Task, run: Run, path: Path, finished: list[Results]) -> list[Tile]:
+    """Truth, measurement, and what methods have made of it."""
+    found = [(results.image(path.stem), results.finished()[path.stem]) for results in finished]
+    truth, *others = tiles_of(run, path, found)
+    return [Tile(truth.image, task.name), *others]
+
+
+def _draw(sheet: Path, rows: list[list[Tile]], notice: str) -> None:
+    drawn = contact_sheet(_LABELS[: len(rows[0])], rows, notice)
+    write_atomically(sheet, encode_png(drawn))
 
 
 def _runs(task: Task, seed: int, prior: Prior) -> dict[str, Run]:

@@ -1,6 +1,7 @@
 """Reaches a Ray cluster, or starts one of this machine for as long as the command runs."""
 
 import contextlib
+import importlib.util
 import logging
 import os
 import re
@@ -16,8 +17,8 @@ from typing import Any
 from ilo_jax.app.cores import usable_cores
 from ilo_jax.errors import InputError, one_line
 
-_SECONDS = 5.0
-"""In which an address has to be reached, and then to answer."""
+_SECONDS = 3.0
+"""In which an address has to be reached, and then to answer: with what importing takes, ten."""
 
 _HEALTH = "from ray.scripts.scripts import healthcheck as ask; print(flush=True); ask()"
 
@@ -76,10 +77,14 @@ def _import() -> Any:
         import ray  # pyright: ignore[reportMissingImports]
         import ray.data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise InputError(
-            f"--ray: Ray is not installed ({one_line(error)}); expected pip install 'ilo_jax[ray]'"
-        ) from error
+        raise _not_installed(one_line(error)) from error
     return ray
+
+
+def _not_installed(reason: str) -> InputError:
+    return InputError(
+        f"--ray: Ray is not installed ({reason}); expected pip install 'ilo_jax[ray]'"
+    )
 
 
 def _quiet(ray: Any) -> None:
@@ -131,6 +136,8 @@ def _check(address: str) -> None:
     parts = re.fullmatch(r"(.+):(\d+)", address)
     if parts is None or "://" in address:
         raise InputError(f"--ray {address}: expected HOST:PORT, or auto")
+    if importlib.util.find_spec("ray") is None:  # importing it takes longer than an answer
+        raise _not_installed("No module named 'ray'")
     said = "nobody answers"
     try:
         socket.create_connection((parts[1], int(parts[2])), _SECONDS).close()
