@@ -166,6 +166,21 @@ def test_parts_are_there_once_and_known_by_their_batch(tmp_path, arrow):
         found.begin({"task": "invert", "seed": 8})
 
 
+def test_names_that_look_alike_keep_their_own(tmp_path):
+    found = Parts(str(tmp_path), 7)
+    names = ("1", "a", "a,b", 'line\n"two"')
+    files = {f"images/{name}.png": name.encode() for name in names}
+    files |= {"samples/a/1.png": b"of a", "samples/1/1.png": b"of 1"}
+    history = b'1,1,10,0.5,1\na,1,10,0.5,2\n"a,b",1,10,0.5,3\n"line\n""two""",1,10,0.5,4\n'
+    rows = tuple(Row(name, 20.0, None, 0.1, 1.0, "in") for name in names)
+    found.write(Done(rows, files, history, key="first", device="cpu"))
+    stored = {row["key"]: row for row in read(tmp_path / "part-first.parquet")}
+    assert {name: row["image"] for name, row in stored.items()} == {n: n.encode() for n in names}
+    assert stored["1"]["files"] == [{"path": "samples/1/1.png", "content": b"of 1"}]
+    assert stored["a"]["files"] == [{"path": "samples/a/1.png", "content": b"of a"}]
+    assert "".join(stored[name]["history"] for name in names).encode() == history
+
+
 def test_statistics_of_exact_images_are_infinite():
     found = parts._Sum()
     found.add(iter([1.0, float("inf")]))

@@ -101,9 +101,8 @@ def _solve_program(
         None if field[0] is None else stack(field)
         for field in zip(*((s.measurement, s.reference) for s in samples), strict=True)
     )
-    keys = jnp.stack([run.image_key(sample.file) for sample in samples])
-    keys = jax.vmap(jax.random.fold_in)(keys, jnp.asarray([k for _, k in runs]))
-
+    restarts = np.asarray([restart for _, restart in runs], np.uint32)
+    keys = jax.vmap(jax.random.fold_in)(run.image_keys([s.file for s in samples]), restarts)
     initial = stacked_starts(run, runs)
     mesh, total = batch_mesh(len(runs)), method.max_steps
     assert total is not None
@@ -137,7 +136,7 @@ def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> Fou
         run.prior,
         batch_operator(batch),
         stack([sample.measurement for sample in batch]),
-        jnp.stack([run.image_key(sample.file) for sample in batch]),
+        run.image_keys([sample.file for sample in batch]),
         run.method,
         run.auto,
         batch_size=size,

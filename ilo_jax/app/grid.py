@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
@@ -163,7 +162,7 @@ def _problem(run: Run, batch: Sequence[Sample]) -> tuple[Prior, Operator, Any, j
         run.prior,
         batch_operator(batch),
         stack([sample.measurement for sample in batch]),
-        jnp.stack([run.image_key(sample.file) for sample in batch]),
+        run.image_keys([sample.file for sample in batch]),
     )
 
 

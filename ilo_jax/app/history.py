@@ -81,6 +81,15 @@ class History:
                     yield row
 
 
+def by_name(lines: bytes) -> dict[str, bytes]:
+    """Lines of such a file, those of each image."""
+    text = io.StringIO(lines.decode(errors="surrogateescape"), newline="")
+    rows: dict[str, list[list[str]]] = {}
+    for row in csv.reader(text):
+        rows.setdefault(row[0], []).append(row)
+    return {name: _text(of_name) for name, of_name in rows.items()}
+
+
 def _text(rows: Sequence[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)

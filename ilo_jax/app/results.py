@@ -243,6 +243,13 @@ class Results:
         return sorted(self._rows.items(), key=lambda item: natural_key(item[0]))
 
 
+def image_of(file: str) -> str:
+    """The name of the image that a file of results is of: `KIND/NAME.png`, or, of one of its
+    restarts, `KIND/NAME/1.png`."""
+    path = Path(file)
+    return path.stem if len(path.parts) == 2 else path.parts[1]
+
+
 def read_png(path: Path) -> np.ndarray:
     """A picture of this package: float32 `[H, W, C]` in [-1, 1]."""
     with Image.open(path) as file:

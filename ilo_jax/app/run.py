@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,8 +198,25 @@ class Run:
 
     def image_key(self, file: Path) -> jax.Array:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""
-        key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
-        return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
+        return _folded(jax.random.key(self.settings.seed), _number(file))
+
+    def image_keys(self, files: Sequence[Path]) -> jax.Array:
+        """`[n]`, of each."""
+        numbers = np.stack([_number(file) for file in files])
+        return _each_folded(jax.random.key(self.settings.seed), numbers)
+
+
+def _number(file: Path) -> np.uint32:
+    """Of its name."""
+    return np.uint32(zlib.crc32(file.stem.encode(errors="surrogateescape")))
+
+
+@jax.jit
+def _folded(key: jax.Array, number: jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(key, 1), number)
+
+
+_each_folded = jax.jit(jax.vmap(_folded, (None, 0)))
 
 
 def _of_image(

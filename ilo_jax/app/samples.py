@@ -70,8 +70,7 @@ def _read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
         file, run.prior.image_shape, limits_of(settings), settings.slice
     )
     operator = run.operator_of(file)
-    key = jax.random.fold_in(run.image_key(file), 0)
-    measurement = _measure(operator, key, jnp.asarray(truth))
+    measurement = _measure(operator, run.image_key(file), truth)
     return Sample(file, truth, operator, _finite(file, measurement), reference), note
 
 
@@ -131,7 +130,7 @@ class Reader:
 
 @jax.jit
 def _measure(operator: Operator, key: jax.Array, x: jax.Array) -> Any:
-    return operator.measure(key, x)
+    return operator.measure(jax.random.fold_in(key, 0), x)
 
 
 @jax.jit

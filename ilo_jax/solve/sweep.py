@@ -1,7 +1,7 @@
 """Many methods at once: methods x restarts x images in the batch of one program.
 
 Depth, cuts, steps, radii, rates and weights are numbers of a method, so all of them may differ;
-where they do, what a `cond` leaves out of a plain run is computed (docs/scale.md).
+where they do, what a `cond` leaves out of a plain run is computed (docs/methods.md).
 """
 
 from collections.abc import Callable, Sequence

@@ -21,7 +21,9 @@ import numpy as np
 from ilo_jax.app.cluster.stores import is_url, opened, reaching
 from ilo_jax.app.cluster.work import Done
 from ilo_jax.app.folder import as_json, check_same_run
+from ilo_jax.app.history import by_name
 from ilo_jax.app.metrics import METRICS, OK
+from ilo_jax.app.results import image_of
 from ilo_jax.files.atomic import write_atomically
 
 
@@ -105,24 +107,21 @@ class Parts:
         return summary, statuses
 
     def _rows(self, done: Done) -> Iterator[dict[str, Any]]:
-        history = done.history.decode().splitlines(keepends=True)
+        history, files = by_name(done.history), dict[str, dict[str, bytes]]()
+        for path, content in done.files.items():
+            files.setdefault(image_of(path), {})[path] = content
         for row in done.rows:
-            image = f"images/{row.name}.png"
-            own = {
-                path: content
-                for path, content in done.files.items()
-                if Path(path).stem == row.name or Path(path).parent.name == row.name
-            }
+            own = files.get(row.name, {})
             yield {
                 "key": row.name,
-                "image": own.pop(image, None),
+                "image": own.pop(f"images/{row.name}.png", None),
                 **{metric: getattr(row, metric) for metric in METRICS},
                 "seed": self.seed,
                 "input": row.input,
                 "device": done.device,
                 "status": row.status,
                 "files": [{"path": path, "content": content} for path, content in own.items()],
-                "history": "".join(line for line in history if line.startswith(f"{row.name},")),
+                "history": history.get(row.name, b"").decode(),
             }
 
     def _at(self, name: str) -> tuple[Any, str]:
