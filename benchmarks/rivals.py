@@ -3,7 +3,10 @@
     python -m benchmarks.rivals --torch-python PYTHON --resolution 1024 --batch 1
     python -m benchmarks.rivals --torch-python PYTHON --ilo CHECKOUT --only authors
 
-PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo. With
+    python -m benchmarks.rivals --torch-python PYTHON --robust CHECKOUT --loss lpips
+
+PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo; the last
+is the step of `robust`, CHECKOUT a clone of github.com/yohan-pg/robust-unsupervised. With
 `--device cuda` PyTorch runs on a GPU, as ours does where JAX finds one.
 Every round times a few steps of ours and then of each rival. A ratio is the median over
 rounds of rival over ours in the same round; in brackets, the least and the greatest. On a
@@ -68,6 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--torch-python", required=True)
     parser.add_argument("--ilo", help="checkout of the authors' code")
+    parser.add_argument("--robust", help="checkout of robust-unsupervised: its step and ours")
+    parser.add_argument("--loss", choices=("lpips", "mse"), default="lpips", help="of --robust")
     parser.add_argument("--only", choices=("eager", "compile", "authors"), nargs="+")
     parser.add_argument("--resolution", type=int, default=1024)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of PyTorch")
@@ -84,12 +89,18 @@ def main() -> None:
         sizes += ["--w-dim", "64"]
     else:
         sizes += ["--resolution", str(args.resolution)]
+    method = "csgm"
+    if args.robust:
+        method = "robust" if args.loss == "lpips" else "robust-mse"
     script = str(pathlib.Path(__file__).with_name("torch_step.py"))
-    ours = Worker(
-        "ours",
-        [sys.executable, "-m", "benchmarks.step", "--serve", "--steps", str(args.steps), *sizes],
-    )
+    mine = [sys.executable, "-m", "benchmarks.step", "--serve", "--method", method]
+    ours = Worker("ours", [*mine, "--steps", str(args.steps), *sizes])
     rivals = []
+    if args.robust:
+        public = pathlib.Path(__file__).with_name("torch_robust.py")
+        command = [args.torch_python, str(public), "--robust", args.robust, "--loss", args.loss]
+        rivals.append(Worker("public", [*command, *sizes]))
+        modes = []
     for mode in modes:
         extra = ["--ilo", args.ilo] if mode == "authors" else []
         extra += ["--device", args.device]

@@ -9,8 +9,10 @@ and variables being there already; on an accelerator, the temporary memory of it
 
     python -m benchmarks.step --resolution 1024 --batch 1
     python -m benchmarks.step --generator chest64 --batch 32
+    python -m benchmarks.step --method robust
 
-With `--serve` it answers `benchmarks.rivals`.
+The last is that of robust restoration in W+, with LPIPS at every scale. With `--serve` it answers
+`benchmarks.rivals`.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import pathlib
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +30,7 @@ from jax import lax
 import ilo_jax
 from ilo_jax import ops
 from ilo_jax.priors import Prior
-from ilo_jax.solve import Mse, Run, Search, csgm, init, steps
+from ilo_jax.solve import Method, Mse, Run, Search, csgm, init, robust, steps
 from ilo_jax.stylegan2 import (
     PRECISIONS,
     GeneratorConfig,
@@ -39,6 +42,12 @@ from ilo_jax.stylegan2 import (
 ENOUGH = 1_000_000
 """Steps of the round, whatever of them is taken."""
 
+METHODS: dict[str, Callable[[Prior], Method]] = {
+    "csgm": lambda prior: csgm(prior, ENOUGH, objective=Mse()),
+    "robust": lambda prior: robust(prior, (1, ENOUGH, 1)),
+    "robust-mse": lambda prior: robust(prior, (1, ENOUGH, 1), objective=Mse()),
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -47,6 +56,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs="+", help="instead of config-f's")
     parser.add_argument("--w-dim", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--method", choices=METHODS, default="csgm")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--steps", type=int, default=3, help="steps in one program")
     parser.add_argument("--repeats", type=int, default=5, help="programs that are timed")
@@ -66,7 +76,7 @@ def main() -> None:
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(prior))
 
     start = time.perf_counter()
-    run = begin(prior, args.batch)
+    run = begin(prior, args.batch, args.method)
     compiled = compile_steps(run)
     compile_seconds = time.perf_counter() - start
 
@@ -129,12 +139,12 @@ def random_prior(config: GeneratorConfig) -> StyleGAN2:
     return StyleGAN2(jax.jit(random_generator, static_argnums=0)(config, jax.random.key(0)))
 
 
-def begin(prior: Prior, batch: int) -> Run:
+def begin(prior: Prior, batch: int, method: str = "csgm") -> Run:
     """Before the first step of inverting noise."""
     shape = (batch, *prior.image_shape)
     target = jax.random.uniform(jax.random.key(1), shape, minval=-1, maxval=1)
-    method = csgm(prior, ENOUGH, objective=Mse())
-    return init(prior, ops.identity(prior.image_shape), target, jax.random.key(2), method)
+    operator, key = ops.identity(prior.image_shape), jax.random.key(2)
+    return init(prior, operator, target, key, METHODS[method](prior))
 
 
 def compile_steps(run: Run) -> jax.stages.Compiled:
