@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
 from ilo_jax.app.methods import method_of, weights_of
 from ilo_jax.app.metrics import NOT_FINITE, OK, cell, evaluate
+from ilo_jax.app.programs import kept_steps
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Sample, batch_operator, stack
 from ilo_jax.app.settings import Settings
@@ -106,13 +106,20 @@ class Plan:
             restarts=self.restarts,
             batch_size=size,
             progress=progress,
+            take_steps=kept_steps,
         )
 
     def solve_some(self, run: Run, sample: Sample, size: int, wanted: range) -> Runs:
         """Some runs of an image, in a program of `size`, as those are computed that `solve` has."""
         point, restart = np.divmod(np.arange(wanted.start, wanted.stop), self.restarts)
         chosen = Grid(point, restart, np.zeros_like(point))
-        return sweep_runs(*_problem(run, [sample]), self.methods, chosen, batch_size=size)
+        return sweep_runs(
+            *_problem(run, [sample]),
+            self.methods,
+            chosen,
+            batch_size=size,
+            take_steps=kept_steps,
+        )
 
     def rows(self, sample: Sample, wanted: Sequence[int], found: Runs) -> Iterator[dict[str, str]]:
         """Of the table.
@@ -163,7 +170,7 @@ def _problem(run: Run, batch: Sequence[Sample]) -> tuple[Prior, Operator, Any, j
         run.prior,
         batch_operator(batch),
         stack([sample.measurement for sample in batch]),
-        jnp.stack([run.image_key(sample.file) for sample in batch]),
+        run.image_keys([sample.file for sample in batch]),
     )
 
 

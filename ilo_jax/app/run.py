@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,8 +198,17 @@ class Run:
 
     def image_key(self, file: Path) -> jax.Array:
         """Depends on the seed and the file's name alone, not on what else is in the folder."""
-        key = jax.random.fold_in(jax.random.key(self.settings.seed), 1)
-        return jax.random.fold_in(key, zlib.crc32(file.stem.encode(errors="surrogateescape")))
+        return self.image_keys([file])[0]
+
+    def image_keys(self, files: Sequence[Path]) -> jax.Array:
+        """`[n]`, of each."""
+        names = [zlib.crc32(file.stem.encode(errors="surrogateescape")) for file in files]
+        return _folded(jax.random.key(self.settings.seed), np.asarray(names, np.uint32))
+
+
+@jax.jit
+def _folded(key: jax.Array, names: jax.Array) -> jax.Array:
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, 1), names)
 
 
 def _of_image(

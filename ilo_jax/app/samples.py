@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import ops
@@ -71,7 +70,7 @@ def _read_sample(run: Run, file: Path) -> tuple[Sample, str | None]:
     )
     operator = run.operator_of(file)
     key = jax.random.fold_in(run.image_key(file), 0)
-    measurement = _measure(operator, key, jnp.asarray(truth))
+    measurement = _measure(operator, key, truth)
     return Sample(file, truth, operator, _finite(file, measurement), reference), note
 
 
@@ -197,5 +196,5 @@ def kind_of(sample: Sample) -> Hashable:
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Pytrees along a new first axis of each leaf."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    """Pytrees along a new first axis of each leaf; in NumPy, for which nothing is compiled."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
