@@ -34,6 +34,7 @@ import ilo_jax
 from benchmarks.step import random_prior
 from ilo_jax.app.cli import start_quickly
 from ilo_jax.app.demo import SAMPLES
+from ilo_jax.app.programs import kept_steps
 from ilo_jax.ops import superresolution
 from ilo_jax.solve import ilo
 from ilo_jax.stylegan2 import config_f
@@ -87,7 +88,9 @@ def compile_seconds(resolution: int, precision: str = "float32") -> Seconds:
 
     def run() -> Seconds:
         clock, processor = time.perf_counter(), time.process_time()
-        found = ilo_jax.reconstruct(prior, operator, measurement, jax.random.key(3), method)
+        found = ilo_jax.reconstruct(
+            prior, operator, measurement, jax.random.key(3), method, take_steps=kept_steps
+        )
         jax.block_until_ready(found)
         return Seconds(time.perf_counter() - clock, time.process_time() - processor)
 

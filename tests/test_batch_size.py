@@ -1,23 +1,27 @@
 """How many images at a time: programs, what fits into memory, and what happens when it does not."""
 
+import functools
+import math
 import os
 import pathlib
 import types
 
+import hypothesis
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from outputs import pictures, summary
 from small import MLP, OPERATOR, shared
 
 import ilo_jax
-from ilo_jax.app import memory
+from ilo_jax.app import memory, programs
 from ilo_jax.app import reconstruct as reconstruct_module
 from ilo_jax.app.pipeline import Pipeline, padded, program_size
 from ilo_jax.app.run import Run
 from ilo_jax.app.settings import Settings
 from ilo_jax.errors import InputError
+from ilo_jax.solve.batch import batch_mesh
 
 looks_at_files = True
 
@@ -200,19 +204,64 @@ def test_each_run_that_is_solved_by_itself_is_in_a_program_of_its_own(options, s
 METHOD = shared(ilo_jax.solve.ilo(MLP, (3, 3)))
 
 
-def test_auto_is_what_the_memory_has_room_for(monkeypatch):
-    each = 1000
-    shared_bytes = sum(jnp.asarray(x).nbytes for x in jax.tree.leaves((MLP, OPERATOR, METHOD)))
-    monkeypatch.setattr(memory, "bytes_of_image", lambda *_: each)
-    # Every device holds a copy of what all images share.
-    for room, expected in ((shared_bytes + 7.5 * each, 7), (0, 1), (2**60, 512)):
-        monkeypatch.setattr(memory, "_usable_memory", lambda room=room: room)
-        assert memory.images_that_fit(MLP, OPERATOR, METHOD, 1) == expected
+@hypothesis.given(
+    each=st.floats(1, 1e9),
+    offset=st.floats(0, 1e9),
+    room=st.floats(-1e9, 1e12),
+    first=st.integers(1, 512),
+    most=st.integers(1, 512),
+)
+def test_the_largest_batch_is_found_in_few_tries(each, offset, room, first, most):
+    tried = []
+
+    def size(n):
+        tried.append(n)
+        return offset + each * n
+
+    found = memory.largest(size, room, min(first, most), most)
+    assert 1 <= found <= most
+    assert len(tried) == len(set(tried)) <= 5
+    if found > 1:
+        assert found in tried
+        assert size(found) <= room
+    if found < most and size(found) < 0.9 * room:
+        assert size(found + 1) > room * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 9, 300])
+def test_what_cannot_be_compiled_is_too_large(limit):
+    found = memory.largest(lambda n: n if n <= limit else math.inf, 400, 256, 512)
+    assert found == 1 or limit / 4 <= found <= limit
+
+
+def test_auto_takes_nearly_all_of_the_memory(monkeypatch):
+    """On each of two devices; by what the program of the batch that was chosen takes, which is the
+    one that runs."""
+    monkeypatch.setattr(programs, "_KNOWN", (*programs._KNOWN, "small"))
+    room, sizes = 200_000, {}
+    of_batch = memory.bytes_of_batch
+
+    def noted(*args):
+        sizes[args[-1]] = of_batch(*args)
+        return sizes[args[-1]]
+
+    shared_bytes = memory._bytes_of((MLP, OPERATOR, METHOD))
+    monkeypatch.setattr(memory, "bytes_of_batch", noted)
+    monkeypatch.setattr(memory, "_usable_memory", lambda: room + shared_bytes)
+    found = memory.images_that_fit(MLP, OPERATOR, METHOD, 2)
+    assert 0.9 * room <= sizes[found] <= room
+    assert len(sizes) <= 3
+    runs = 2 * 2 * found
+    problem = (MLP, OPERATOR, np.zeros((runs, 10), np.float32), jax.random.key(0), METHOD)
+    begin = functools.partial(ilo_jax.solve.init, mesh=batch_mesh(runs))
+    compiled = programs._program.cache_info().misses
+    programs.begin_steps(jax.eval_shape(begin, *problem), batch_mesh(runs))
+    assert programs._program.cache_info().misses == compiled > 0
 
 
 def test_auto_is_asked_for_on_the_command_line(inputs, monkeypatch):
     prior = ilo_jax.load(inputs / "gen")
-    monkeypatch.setattr(memory, "bytes_of_image", lambda *_: 2**20)
+    monkeypatch.setattr(memory, "bytes_of_batch", lambda *args: 2**20 * args[-1])
     monkeypatch.setattr(memory, "_usable_memory", lambda: 2**20 * 6.5)
     run = Run.create(Settings("invert", {}, "ilo", 0, (2, 2)), prior, "auto")
     assert run.width == 6
@@ -257,16 +306,3 @@ def test_the_limit_of_a_control_group_counts(groups, limits, expected, tmp_path)
         (tmp_path / name).write_text(text)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert memory.machine_memory(tmp_path) == (machine if expected is None else expected)
-
-
-def test_an_image_takes_as_much_as_its_restarts():
-    one, four = (memory.bytes_of_image(MLP, OPERATOR, METHOD, k) for k in (1, 4))
-    search = jax.eval_shape(
-        lambda: (
-            ilo_jax.solve.init(
-                MLP, OPERATOR, np.zeros((1, 10), np.float32), jax.random.key(0), METHOD
-            ).search
-        )
-    )
-    assert one > sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(search))
-    assert 2 < four / one <= 4.1

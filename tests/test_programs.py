@@ -11,8 +11,9 @@ import pytest
 from small import CONFIG, KEYS, MLP, OPERATOR, normal
 
 from ilo_jax.app import programs
-from ilo_jax.app.programs import kept_steps
+from ilo_jax.app.programs import begin_steps, kept_steps
 from ilo_jax.solve import csgm, init, steps
+from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.stylegan2 import StyleGAN2, generator_shapes
 
 numerics_elsewhere = True
@@ -32,14 +33,19 @@ def kept(folder):
     return list(folder.glob("*-traced"))
 
 
-def problem_of(images=3):
-    return init(MLP, OPERATOR, normal(1, images, 10), KEYS[:images], csgm(MLP, 3))
+def problem_of(images=3, mesh=None):
+    return init(MLP, OPERATOR, normal(1, images, 10), KEYS[:images], csgm(MLP, 3), mesh=mesh)
 
 
-def test_a_program_is_traced_once_and_found_again(folder, monkeypatch):
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_program_is_traced_once_and_found_again(devices, folder, monkeypatch):
     monkeypatch.setattr(programs, "_KNOWN", (*programs._KNOWN, "small"))
-    run = problem_of()
-    expected, found = steps(run, 2), kept_steps(run, 2)
+    images = 3 if devices == 1 else 2
+    mesh = batch_mesh(images)
+    begin_steps(jax.eval_shape(lambda: problem_of(images, mesh)), mesh)
+    run = problem_of(images, mesh)
+    expected, found = steps(run, 3, mesh), kept_steps(kept_steps(run, 1, mesh), 2, mesh)
+    assert programs._program.cache_info().misses == 1
     (path,) = kept(folder)
     whole = path.read_bytes()
 
@@ -48,17 +54,18 @@ def test_a_program_is_traced_once_and_found_again(folder, monkeypatch):
 
     monkeypatch.setattr(programs, "run_steps", traced)
     programs._program.cache_clear()  # as in another process
-    again = kept_steps(run, 2)
+    again = kept_steps(run, 3, mesh)
     path.write_bytes(whole[: len(whole) // 2])
     programs._program.cache_clear()
     with pytest.raises(AssertionError, match="traced again"):
-        kept_steps(run, 2)
+        kept_steps(run, 3, mesh)
     with pytest.raises(AssertionError, match="traced again"):
-        kept_steps(problem_of(2), 2)  # another shape
-    assert int(found.t) == 2
+        kept_steps(problem_of(1), 3)  # another shape
+    assert int(found.t) == 3
     jax.tree.map(np.testing.assert_array_equal, found.search.best, again.search.best)
     nearly = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
     jax.tree.map(nearly, found.search.best, expected.search.best)
+    assert found.search.best.image.sharding == expected.search.best.image.sharding
 
 
 def test_programs_of_equal_shapes_are_told_apart():

@@ -1,11 +1,11 @@
 """A batch of samples: what it is solved by, and what is written of it."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
@@ -14,7 +14,7 @@ from ilo_jax.app.doubt import doubt_of
 from ilo_jax.app.measurements import save_measurement
 from ilo_jax.app.metrics import METRICS, NOT_FINITE, OK, Row, evaluate, perceptual
 from ilo_jax.app.pipeline import Reporter, padded
-from ilo_jax.app.programs import kept_steps
+from ilo_jax.app.programs import begin_steps, kept_steps
 from ilo_jax.app.results import Results
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Sample, batch_operator, measurement_error, stack
@@ -58,7 +58,7 @@ def solve_batch(run: Run, batch: list[Sample], size: int, reporter: Reporter) ->
     if _keeps_variables(run):
         images = [image_of(run.prior, _of_run(result.x, i)) for i in range(len(runs))]
         result = result.replace(image=np.stack(images))
-    image = jnp.clip(result.image, -1, 1)
+    image = np.clip(result.image, -1, 1)
     if run.settings.consistent:
         samples = [sample for sample, _ in runs]
         operator = batch_operator(samples)
@@ -106,17 +106,12 @@ def _solve_program(
     initial = stacked_starts(run, runs)
     mesh, total = batch_mesh(len(runs)), method.max_steps
     assert total is not None
-    state = solve.init(
-        run.prior,
-        batch_operator(samples),
-        measurement,
-        keys,
-        method,
-        reference=reference,
-        initial=initial,
-        center=None if run.earlier is None else initial,
-        mesh=mesh,
-    )
+    center = None if run.earlier is None else initial
+    given = {"reference": reference, "initial": initial, "center": center}
+    problem = (run.prior, batch_operator(samples), measurement, keys)
+    begin = functools.partial(solve.init, method=method, mesh=mesh)  # whose start is known
+    begin_steps(jax.eval_shape(begin, *problem, **given), mesh)
+    state = begin(*problem, **given)
     curves, frames = dict[int, np.ndarray](), []
     for taken in range(0, total, CHUNK):
         state, steps = kept_steps(state, CHUNK, mesh), min(taken + CHUNK, total)
@@ -141,6 +136,7 @@ def _choose(run: Run, batch: list[Sample], size: int, reporter: Reporter) -> Fou
         run.auto,
         batch_size=size,
         progress=lambda done, total: reporter.progress(done * steps // total),
+        take_steps=kept_steps,
     )
     return Found(choice.image, choice.spread, choice.status == solve.OK, choice)
 
@@ -179,7 +175,7 @@ def write_batch(
                 scores |= {"lpips": perceptual(sample.truth, image)}
         if doubt := doubt_of(run, sample, image, _of_csgm(run, found, i)):
             reporter.say(f"{sample.file.name}: {doubt}: expected images like the generator's")
-        error = measurement_error(sample.operator, jnp.asarray(image), sample.measurement)
+        error = measurement_error(sample.operator, image, sample.measurement)
         rows.append(
             Row(
                 name=name,

@@ -23,6 +23,7 @@ from ilo_jax.app.lock import locked
 from ilo_jax.app.metrics import NOT_FINITE, OK
 from ilo_jax.app.pipeline import Pipeline, padded
 from ilo_jax.app.prior import load_prior, usual_width
+from ilo_jax.app.programs import kept_steps
 from ilo_jax.app.progress import ProgressReporter
 from ilo_jax.app.results import is_whole, read_png
 from ilo_jax.app.table import Table
@@ -167,6 +168,7 @@ class Classes:
             self._method(batch),
             progress=progress,
             mesh=batch_mesh(len(batch)),
+            take_steps=kept_steps,
         )
         in_range, image = (
             np.clip(np.asarray(x), -1, 1) for x in (result.rounds[0].image, result.image)

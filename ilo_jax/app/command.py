@@ -79,7 +79,7 @@ def _run_here(
     else:
         paths = film.frames
     prior = prior_of(settings)
-    run = Run.create(settings, prior, getattr(args, "batch_size", None))
+    run = Run.create(settings, prior, getattr(args, "batch_size", None), len(paths))
     out = Path(args.out)
     if shard is None:
         with locked(out, args.take_over):

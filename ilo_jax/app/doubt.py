@@ -32,7 +32,7 @@ def doubt_of(run: Run, sample: Sample, image: np.ndarray, of_csgm: np.ndarray | 
     reach, operator, y = run.prior.facts.reach, sample.operator, sample.measurement
     if not reach or of_csgm is None or not _begins_in_range(run) or not _tells(operator):
         return None
-    left = min(float(measurement_error(operator, jnp.asarray(x), y)) for x in of_csgm)
+    left = min(float(measurement_error(operator, x, y)) for x in of_csgm)
     noise = float(jnp.asarray(operator.noise_variance))
     # How much of an image is measured: the result's measurement is about the measurement.
     gain = (float(_power(operator, y)) - noise) / float(np.mean(np.square(image)))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import solve
+from ilo_jax.app.programs import kept_steps
 from ilo_jax.app.run import Run
 from ilo_jax.errors import InputError
 from ilo_jax.files.images import read_exact
@@ -46,7 +47,9 @@ class Inversions:
         image, _, _ = read_exact(path, prior.image_shape)
         key = jax.random.fold_in(jax.random.key(self.run.settings.seed), _INVERSION)
         operator, method = Identity(prior.image_shape), solve.ilo(prior)
-        found = solve.reconstruct(prior, operator, jnp.asarray(image)[None], key, method)
+        found = solve.reconstruct(
+            prior, operator, jnp.asarray(image)[None], key, method, take_steps=kept_steps
+        )
         # Half of what is in the image, where a mean grey would leave all of it.
         if not float(found.error[0]) <= 0.5 * float(np.var(image)):
             raise InputError(

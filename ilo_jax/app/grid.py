@@ -11,6 +11,7 @@ import numpy as np
 from ilo_jax import solve
 from ilo_jax.app.methods import method_of, weights_of
 from ilo_jax.app.metrics import NOT_FINITE, OK, cell, evaluate
+from ilo_jax.app.programs import kept_steps
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Sample, batch_operator, stack
 from ilo_jax.app.settings import Settings
@@ -105,13 +106,20 @@ class Plan:
             restarts=self.restarts,
             batch_size=size,
             progress=progress,
+            take_steps=kept_steps,
         )
 
     def solve_some(self, run: Run, sample: Sample, size: int, wanted: range) -> Runs:
         """Some runs of an image, in a program of `size`, as those are computed that `solve` has."""
         point, restart = np.divmod(np.arange(wanted.start, wanted.stop), self.restarts)
         chosen = Grid(point, restart, np.zeros_like(point))
-        return sweep_runs(*_problem(run, [sample]), self.methods, chosen, batch_size=size)
+        return sweep_runs(
+            *_problem(run, [sample]),
+            self.methods,
+            chosen,
+            batch_size=size,
+            take_steps=kept_steps,
+        )
 
     def rows(self, sample: Sample, wanted: Sequence[int], found: Runs) -> Iterator[dict[str, str]]:
         """Of the table.

@@ -1,17 +1,23 @@
 """How many images at a time fit into the memory of the devices, and whether they did not."""
 
+import functools
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ilo_jax.app.methods import has_reference
+from ilo_jax.app.prior import usual_width
+from ilo_jax.app.programs import compiled_steps
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Operator
 from ilo_jax.priors import Prior
-from ilo_jax.solve import Method, init, steps
-from ilo_jax.solve.reconstruct import CHUNK
+from ilo_jax.solve import Method, init
+from ilo_jax.solve.batch import batch_mesh
 
 _OF_DEVICE, _OF_MACHINE = 0.9, 0.5
 """Parts of the memory that may be used: some is left for fragments and copies, and of a machine's
@@ -21,43 +27,102 @@ _MOST = 512
 """Images a device: more at a time gain nothing, and an interruption loses them."""
 
 
-def images_that_fit(prior: Prior, operator: Operator, method: Method, restarts: int) -> int:
-    """Images at a time on a device, at least one; an estimate.
+_ENOUGH, _TRIES = 0.9, 6
+"""Part of the room that a batch takes which is not enlarged any more, and how many are tried."""
+
+
+def images_that_fit(
+    prior: Prior, operator: Operator, method: Method, restarts: int, images: int | None = None
+) -> int:
+    """Images at a time on a device, at least one and at most `_MOST`, each with its restarts.
 
     The memory of a device (where devices have none of their own, their part of the machine's), less
-    a copy of what all images share, over what one image needs: `bytes_of_image`. At most `_MOST`.
-    """
-    shared = jax.tree.leaves((prior, operator, method))
-    room = _usable_memory() - sum(jnp.asarray(leaf).nbytes for leaf in shared)
-    each = bytes_of_image(prior, operator, method, restarts)
-    return max(1, int(min(room / each, _MOST)))
+    a copy of what all images share, over what the compiled program of a batch takes there.
 
-
-def bytes_of_image(prior: Prior, operator: Operator, method: Method, restarts: int) -> int:
-    """What one image with its restarts takes on a device: what is known of it, its search, and
-    temporary memory and results of the compiled program of its steps.
+    Args:
+      images: that there are in all, over the devices; None for many.
 
     Raises:
       InputError: the platform does not tell.
     """
+    of_batch = functools.partial(bytes_of_batch, prior, operator, method, restarts)
+    room = _usable_memory() - _bytes_of((prior, operator, method))
+    most = _MOST if images is None else min(_MOST, -(-images // jax.local_device_count()))
+    return largest(of_batch, room, min(usual_width(prior, restarts), most), most)
+
+
+def largest(size: Callable[[int], float], room: float, first: int, most: int) -> int:
+    """The largest `n` from 1 to `most` with a `size` that there is room for; 1 if there is for
+    none. Where `size` is linear but for an offset it is exact, or takes `_ENOUGH`.
+
+    Args:
+      first: is tried first.
+    """
+    n, last, fits, too_large = first, None, 0, most + 1
+    for _ in range(_TRIES):
+        taken = size(n)
+        if _ENOUGH * room <= taken <= room:
+            return n
+        if taken <= room:
+            fits = n
+        else:
+            too_large = n
+        if taken == math.inf:
+            following = (fits + n) // 2
+        elif last is None:
+            following = max(n + 1 if n == fits else 0, int(n * room / taken))
+        else:
+            each = (taken - last[1]) / (n - last[0])
+            following = int(n + (room - taken) / each) if each > 0 else most
+        if taken < math.inf:
+            last = n, taken
+        n = min(max(following, fits), too_large - 1)
+        if n == fits:
+            break
+    return max(1, fits)
+
+
+def bytes_of_batch(
+    prior: Prior, operator: Operator, method: Method, restarts: int, images: int
+) -> float:
+    """What so many images a device take there, each with its restarts: what is known of them, their
+    search, and temporary memory and results of the compiled program of their steps; infinite if it
+    cannot be compiled for want of memory.
+
+    Raises:
+      InputError: the platform does not tell.
+    """
+    devices = jax.local_device_count()
+    runs = devices * images * restarts
+    mesh = batch_mesh(runs)
 
     def batch(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((restarts, *x.shape), x.dtype)
+        return jax.ShapeDtypeStruct((runs, *x.shape), x.dtype)
 
     key = jax.eval_shape(lambda: jax.random.key(0))
     image = jax.ShapeDtypeStruct(prior.image_shape, jnp.float32)
     measurement = jax.tree.map(batch, jax.eval_shape(operator.measure, key, image))
+    reference = batch(image) if has_reference(method) else None
     run = jax.eval_shape(
-        lambda *args: init(*args[:-1], reference=args[-1]),
-        *(prior, operator, measurement, key, method, batch(image)),
+        lambda *args: init(*args, method, reference=reference, mesh=mesh),
+        *(prior, operator, measurement, key),
     )
-    memory = jax.jit(steps, static_argnums=1).lower(run, CHUNK).compile().memory_analysis()
+    try:
+        memory = compiled_steps(run, mesh).memory_analysis()
+    except jax.errors.JaxRuntimeError as error:
+        if is_out_of_memory(error):
+            return math.inf
+        raise
     if memory is None:
         platform = jax.default_backend()
         raise InputError(f"--batch-size auto: {platform} does not tell; expected a number")
-    own = jax.tree.leaves((run.problem.data, run.problem.targets, run.search))
-    known = sum(x.size * x.dtype.itemsize for x in own)
-    return known + memory.temp_size_in_bytes + memory.output_size_in_bytes
+    own = _bytes_of((run.problem.data, run.problem.targets, run.search)) / devices
+    return own + memory.temp_size_in_bytes + memory.output_size_in_bytes
+
+
+def _bytes_of(tree: Any) -> int:
+    kinds = map(jax.api_util.shaped_abstractify, jax.tree.leaves(tree))
+    return sum(kind.size * kind.dtype.itemsize for kind in kinds)
 
 
 def is_out_of_memory(error: Exception) -> bool:

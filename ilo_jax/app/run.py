@@ -71,12 +71,17 @@ class Run:
 
     @classmethod
     def create(
-        cls, settings: Settings, prior: Prior, width: int | Literal["auto"] | None = None
+        cls,
+        settings: Settings,
+        prior: Prior,
+        width: int | Literal["auto"] | None = None,
+        images: int | None = None,
     ) -> "Run":
         """Checks the settings and builds the operator.
 
         Args:
           width: as many as fit into memory if `auto`; the generator's usual number if None.
+          images: that there are; None for many.
 
         Raises:
           InputError: a setting is out of range, or does not go with another.
@@ -109,7 +114,7 @@ class Run:
         if settings.video or settings.reproducible:
             width = 1
         elif width == "auto":
-            width = images_that_fit(prior, like, method, restarts)
+            width = images_that_fit(prior, like, method, restarts, images)
         elif width is None:
             width = usual_width(prior, restarts)
         return cls(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax import ops
@@ -196,5 +195,5 @@ def kind_of(sample: Sample) -> Hashable:
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Pytrees along a new first axis of each leaf."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    """Pytrees along a new first axis of each leaf; in NumPy, for which nothing is compiled."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)

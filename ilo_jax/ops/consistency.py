@@ -1,6 +1,5 @@
 """The image nearest to another among those that a measurement allows."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ from ilo_jax.ops.base import LinearOperator, Measurement, Operator, draw
 from ilo_jax.ops.batch import map_images
 from ilo_jax.ops.error_variance import Fit, error_variance
 from ilo_jax.ops.information import PROBE, Determined
+from ilo_jax.ops.least_squares import least_squares
 from ilo_jax.ops.noise import noiseless
 from ilo_jax.ops.noise_gaussian import can_be_consistent
 
@@ -19,7 +19,6 @@ _CONVERGED = 1e-5
 _FEW = 30
 """Iterations that suffice for a variance."""
 _ROUNDS = 4
-_TINY = jnp.finfo(jnp.float32).tiny
 
 
 def make_consistent(
@@ -78,10 +77,10 @@ def make_consistent(
         off, noise = error_variance(fit, residual)
 
     def solved(residual: Measurement, spread: jax.Array, most: int) -> jax.Array:
-        return _least_squares(
+        return least_squares(
             lambda z: chosen(linear(spread * z)),
             lambda r: spread * allowed(linear.adjoint(r)),
-            *(residual, noise, most),
+            *(residual, noise, most, _CONVERGED),
         )
 
     def more_likely(_: jax.Array, spread: jax.Array) -> jax.Array:
@@ -94,42 +93,6 @@ def make_consistent(
         probe = jnp.sign(allowed(draw(jax.random.normal, jax.random.key(PROBE), x.shape)))
         spread = jax.lax.fori_loop(0, _ROUNDS, more_likely, spread)
     return x + spread * solved(residual, spread, iterations)
-
-
-def _least_squares(
-    forward: Callable[[jax.Array], Measurement],
-    back: Callable[[Measurement], jax.Array],
-    residual: Measurement,
-    ridge: jax.Array,
-    most: int,
-) -> jax.Array:
-    """`z` of least `|forward(z) - residual|^2 + ridge |z|^2`, by CGLS.
-
-    Args:
-      back: the adjoint of `forward`.
-      most: iterations.
-    """
-
-    def unfinished(state: tuple) -> jax.Array:
-        i, *_, size = state
-        return (i < most) & (size > _CONVERGED**2 * first)
-
-    def descend(state: tuple) -> tuple:
-        i, z, residual, direction, size = state
-        measured = forward(direction)
-        square = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(measured))
-        square += ridge * jnp.sum(direction**2)
-        length = size / jnp.maximum(square, _TINY)
-        z += length * direction
-        residual = jax.tree.map(lambda r, m: r - length * m, residual, measured)
-        gradient = back(residual) - ridge * z
-        now = jnp.sum(gradient**2)
-        return i + 1, z, residual, gradient + now / size * direction, now
-
-    gradient = back(residual)
-    first = jnp.sum(gradient**2)
-    start = (jnp.int32(0), jnp.zeros_like(gradient), residual, gradient, first)
-    return jax.lax.while_loop(unfinished, descend, start)[1]
 
 
 @jax.jit(static_argnames="grey")

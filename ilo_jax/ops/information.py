@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.ops.base import Measurement, Operator, draw
+from ilo_jax.ops.least_squares import least_squares
 
 _ITERATIONS = 20
+_CONVERGED = 1e-3
 PROBE = 0x5EED
 """A seed that no operator is likely to be drawn with: its own rows would be seen whole."""
 _LEAST = 1e-4
@@ -53,19 +55,15 @@ def determined_share(
 
     k_image, k_probe = jax.random.split(jax.random.key(PROBE))
     image, probe = (draw(jax.random.normal, k, shape) for k in (k_image, k_probe))
-    y, adjoint = jax.vjp(measured, 0.3 * image)
-    forward = jax.linear_transpose(adjoint, y)
-
-    def normal(x: jax.Array) -> jax.Array:
-        return adjoint(forward((x,))[0])[0]
-
-    seen, energy = normal(probe), jnp.vdot(probe, probe)
-    weakest = _LEAST * jnp.vdot(probe, seen) / energy
+    _, forward = jax.linearize(measured, 0.3 * image)
+    transposed = jax.linear_transpose(forward, probe)
+    seen, energy = forward(probe), jnp.vdot(probe, probe)
+    weakest = _LEAST * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(seen)) / energy
     weakest = jnp.maximum(weakest, jnp.finfo(jnp.float32).tiny)
 
     def share(ridge: jax.Array) -> jax.Array:
-        estimate, _ = jax.scipy.sparse.linalg.cg(
-            lambda x: normal(x) + ridge * x, seen, maxiter=_ITERATIONS, tol=1e-3
+        estimate = least_squares(
+            forward, lambda y: transposed(y)[0], seen, ridge, _ITERATIONS, _CONVERGED
         )
         return jnp.clip(jnp.vdot(probe, estimate) / energy, 0, 1)
 

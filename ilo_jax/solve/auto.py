@@ -37,7 +37,7 @@ from ilo_jax.solve.checks import image_keys
 from ilo_jax.solve.combine import COMBINE
 from ilo_jax.solve.consistent import consistent as to_measurement
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.reconstruct import NOT_FINITE, OK
+from ilo_jax.solve.reconstruct import NOT_FINITE, OK, TakeSteps
 from ilo_jax.solve.restarts import divided, exponential_weights
 from ilo_jax.solve.sweep import align, stack, sweep, sweep_runs
 
@@ -135,6 +135,7 @@ def reconstruct_auto(
     *,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    take_steps: TakeSteps | None = None,
 ) -> Choice:
     """Reconstructs a batch of images, each with the numbers that suit it.
 
@@ -148,6 +149,7 @@ def reconstruct_auto(
       method: around which methods are tried; without radii, those of `with_usual_radii`.
       batch_size: runs in a program.
       progress: called as `progress(done, total)`, over both parts, in runs of all steps.
+      take_steps: as for `reconstruct`.
 
     Raises:
       InputError: a term looks at all entries at once, or no round has a deviation.
@@ -189,6 +191,7 @@ def reconstruct_auto(
             held_out=held_out,
             batch_size=size,
             progress=functools.partial(report, 0, runs),
+            take_steps=take_steps,
         )
         error = np.where(can_judge, trial.error[:, 0], error)
         steps = np.where(can_judge, trial.found_at[:, 0] + 1, steps)
@@ -220,6 +223,7 @@ def reconstruct_auto(
         again,
         batch_size=size,
         progress=functools.partial(report, runs, total - runs),
+        take_steps=take_steps,
     )
     of_image = [again.image == i for i in range(images)]
     combine = COMBINE[auto.combine]

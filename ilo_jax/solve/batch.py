@@ -29,9 +29,20 @@ def put(
     """On the devices of a mesh: what has a batch axis in parts, the rest on each of them."""
     if mesh is None:
         return problem, keys, initial
-    shardings = _specs(_problem_axes(problem), functools.partial(NamedSharding, mesh))
-    over = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    return jax.device_put(problem, shardings), *jax.device_put((keys, initial), over)
+    of_problem, *_ = shardings_of(problem, mesh)
+    return jax.device_put(problem, of_problem), *jax.device_put((keys, initial), over_batch(mesh))
+
+
+def shardings_of(problem: Problem, mesh: Mesh) -> tuple[Any, ...]:
+    """Of the arguments of `run_steps`, each for everything below it."""
+    of_problem = _specs(_problem_axes(problem), functools.partial(NamedSharding, mesh))
+    whole = NamedSharding(mesh, PartitionSpec())
+    return of_problem, over_batch(mesh), whole, whole
+
+
+def over_batch(mesh: Mesh) -> NamedSharding:
+    """An equal part of the batch on each device."""
+    return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
 
 @functools.partial(jax.jit, static_argnames="facts")
@@ -52,16 +63,20 @@ def each_determined(operator: Operator, batch: int, facts: Facts) -> Determined:
 
 # What is not used is kept, so that the state is committed to the devices of the weights, as it is
 # after every step: else the second call of `run_steps` would compile again.
-@functools.partial(jax.jit, static_argnames="mesh", keep_unused=True)
+@functools.partial(jax.jit, static_argnames=("at", "mesh"), keep_unused=True)
 def init_batch(
-    problem: Problem, keys: jax.Array, initial: Variables | None, mesh: Mesh | None
+    problem: Problem,
+    keys: jax.Array,
+    initial: Variables | None,
+    at: int | None,
+    mesh: Mesh | None,
 ) -> tuple[Any, Search]:
     """What the terms of the objective prepared, and the state before the first step."""
 
     def one(problem: Problem, key: jax.Array, initial: Variables | None) -> tuple[Any, Search]:
         prior, method = problem.prior, problem.method
         targets = method.objective.prepare(prior, problem.operator, problem.data)
-        return targets, loop.start(prior, method, key, initial)
+        return targets, loop.start(prior, method, key, initial, at)
 
     axes = (_problem_axes(problem), 0, None if initial is None else 0)
     return _over_devices(jax.vmap(one, axes), axes, mesh)(problem, keys, initial)

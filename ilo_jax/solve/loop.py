@@ -101,12 +101,20 @@ class Problem(flax.struct.PyTreeNode):
         return self.operator.noise_is_additive
 
 
-def start(prior: Prior, method: Method, key: jax.Array, initial: Variables | None) -> Search:
-    """Before the first step, from `initial` or where the method says."""
+def start(
+    prior: Prior, method: Method, key: jax.Array, initial: Variables | None, at: int | None = None
+) -> Search:
+    """Before the first step, from `initial` or where the method says.
+
+    Args:
+      at: `method.start` where it is known; else all starts are in the program.
+    """
     k_start, k_steps = jax.random.split(key)
     v = zeros(prior, method.cuts)
     if initial is None:
-        x = Variables(lax.switch(method.start, list(prior.starts().values()), k_start), v)
+        starts = list(prior.starts().values())
+        drawn = lax.switch(method.start, starts, k_start) if at is None else starts[at](k_start)
+        x = Variables(drawn, v)
     else:
         x = with_cuts(initial, v)
     best = Solution(jnp.zeros(prior.image_shape, jnp.float32), jnp.float32(jnp.inf), jnp.int32(0))

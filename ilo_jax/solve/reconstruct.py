@@ -71,6 +71,10 @@ class Run(flax.struct.PyTreeNode):
     t: jax.Array
 
 
+TakeSteps = Callable[[Run, int, Mesh | None], Run]
+"""As `steps`."""
+
+
 def reconstruct(
     prior: Prior,
     operator: Operator,
@@ -84,6 +88,7 @@ def reconstruct(
     center: Variables | None = None,
     progress: Callable[[int, jax.Array], None] | None = None,
     mesh: Mesh | None = None,
+    take_steps: TakeSteps | None = None,
 ) -> Result:
     """Reconstructs a batch of images from their measurements (Section 4).
 
@@ -105,6 +110,8 @@ def reconstruct(
       progress: called as `progress(steps, error)` after every program, `error` `[B]` the least so
         far; not when traced.
       mesh: devices over which the batch is divided evenly; the default device without.
+      take_steps: instead of `steps`, such as what finds their program where it was kept; not when
+        traced.
 
     Raises:
       InputError: shapes, types or keys that do not go together, or a term that is not defined for
@@ -132,7 +139,7 @@ def reconstruct(
         search = scan_steps(run.problem, run.search, method.max_steps)
         return finish(run.replace(search=search, t=run.t + method.max_steps))
     while (taken := int(run.t)) < method.max_steps:
-        run = steps(run, CHUNK, mesh)
+        run = (take_steps or steps)(run, CHUNK, mesh)
         if progress is not None:
             progress(min(taken + CHUNK, method.max_steps), run.search.best.error)
     return finish(run)
@@ -161,13 +168,15 @@ def init(
     for name, x in given.items():
         check_variables(name, x, prior, batch)
     cuts = sorted({cut for x in given.values() for cut in x.v})
+    known = not (method.by_image or isinstance(method.start, Tracer))
+    at = int(method.start) if known else None
     # The number of steps is not in the program.
-    method = method.with_cuts(cuts).replace(max_steps=None).map(jnp.asarray)
+    method = method.with_cuts(cuts).replace(max_steps=None).map(jax.device_put)
     data = Data(measurement, reference, held_out)
     shares = None if method.growth is None else each_determined(operator, batch, prior.facts)
     problem = Problem(prior, operator, method, data, (), center, shares)
     problem, keys, initial = put(problem, keys, initial, mesh)
-    targets, search = init_batch(problem, keys, initial, mesh)
+    targets, search = init_batch(problem, keys, initial, at, mesh)
     return Run(problem.replace(targets=targets), search, jnp.int32(0))
 
 

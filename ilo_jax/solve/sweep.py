@@ -16,7 +16,7 @@ from ilo_jax.priors import Prior
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.solve.checks import image_keys
 from ilo_jax.solve.method import Method, align
-from ilo_jax.solve.reconstruct import reconstruct
+from ilo_jax.solve.reconstruct import TakeSteps, reconstruct
 
 
 class Runs(NamedTuple):
@@ -54,6 +54,7 @@ def sweep(
     restarts: int = 1,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    take_steps: TakeSteps | None = None,
 ) -> Runs:
     """Solves every image with every method from every start.
 
@@ -66,6 +67,7 @@ def sweep(
       restarts: `K`.
       batch_size: runs in a program, filled up with the last one; all of them without.
       progress: called as `progress(runs_done, runs)` after every batch.
+      take_steps: as for `reconstruct`.
 
     Raises:
       InputError: as `reconstruct` and `align`.
@@ -83,6 +85,7 @@ def sweep(
         held_out=held_out,
         batch_size=batch_size,
         progress=progress,
+        take_steps=take_steps,
     )
     return Runs(*(a.reshape(*shape, *a.shape[1:]) for a in found))
 
@@ -106,6 +109,7 @@ def sweep_runs(
     held_out: Measurement | None = None,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    take_steps: TakeSteps | None = None,
 ) -> Runs:
     """Any `N` runs of a sweep, in their order; arguments and errors otherwise as for `sweep`.
 
@@ -132,6 +136,7 @@ def sweep_runs(
             chosen.replace(max_steps=int(stops[indices[0], indices[2]].max())),
             held_out=jax.tree.map(lambda h, b=b: h[b], held_out),
             mesh=batch_mesh(size),
+            take_steps=take_steps,
         )
         round_error = jnp.stack([best.error for best in result.rounds], -1)
         parts = (result.image, result.error, result.found_at, round_error)

@@ -170,7 +170,7 @@ class StyleGAN2(Prior):
         if stop == config.num_layers and start < stop:
             read[-1] = True  # that of the last to-RGB
         rows, none = read[:, None], np.zeros((config.num_latents, 1), bool)
-        heads = len(zero_styles(config).rgb)
+        heads = len(config.rgb_widths)
         behind = [2 * b for b in range(config.num_blocks)][-heads:]  # the layer before each to-RGB
         in_styles = space == "styles"
         maps = 0 if index is None else min(5 + 2 * index, config.num_layers)

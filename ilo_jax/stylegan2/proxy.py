@@ -30,11 +30,13 @@ class MappingProxy:
         """`[..., w_dim]` in W -> the `z` `[..., w_dim]` of which the proxy makes it."""
         return (jax.nn.leaky_relu(w, 5.0) - _like(self.mean, w)) / _like(self.std, w)
 
+    @jax.jit  # each operation by itself would be a program
     def variances(self) -> jax.Array:
         """`[w_dim]`, of each coordinate of the proxy's `w`."""
         z = jax.scipy.special.ndtri((jnp.arange(512, dtype=self.mean.dtype) + 0.5) / 512)
         return jnp.var(self(jnp.broadcast_to(z[:, None], (512, *self.mean.shape))), 0)
 
+    @jax.jit
     def spread(self) -> jax.Array:
         """Root mean square distance of the proxy's `w` from their mean, a scalar."""
         return jnp.sqrt(jnp.sum(self.variances()))

@@ -14,6 +14,7 @@ from ilo_jax import solve
 from ilo_jax.app.metrics import Scores, evaluate, loses_colour
 from ilo_jax.app.page.choices import KINDS, RESTARTS, Chosen
 from ilo_jax.app.page.classical import biharmonic_image, total_variation_image
+from ilo_jax.app.programs import kept_steps
 from ilo_jax.app.run import Run
 from ilo_jax.app.samples import Sample, measurement_error, picture_of, read_sample
 from ilo_jax.app.settings import Settings
@@ -119,7 +120,7 @@ def search(problem: Problem) -> Iterator[Look]:
     total = method.max_steps or 0
     ends = list(itertools.accumulate(np.asarray(run.method.steps).tolist()))
     for step in range(CHUNK, total + CHUNK, CHUNK):
-        state = solve.steps(state, CHUNK, mesh)
+        state = kept_steps(state, CHUNK, mesh)
         yield _look(state.search, min(step, total), ends)
 
 
