@@ -166,7 +166,7 @@ def test_parts_are_there_once_and_known_by_their_batch(tmp_path, arrow):
         found.begin({"task": "invert", "seed": 8})
 
 
-def test_names_that_look_alike_keep_their_own(tmp_path):
+def test_names_that_look_alike_keep_their_own(tmp_path, arrow):
     found = Parts(str(tmp_path), 7)
     names = ("1", "a", "a,b", 'line\n"two"')
     files = {f"images/{name}.png": name.encode() for name in names}
