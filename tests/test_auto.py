@@ -13,7 +13,9 @@ looks_at_files = True
 
 
 def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch):
-    def chosen(prior, operator, measurement, keys, method, auto, *, batch_size, progress):
+    def chosen(
+        prior, operator, measurement, keys, method, auto, *, batch_size, progress, take_steps
+    ):
         progress(1, 2)
         image = np.asarray(measurement)
         one = np.ones(len(keys))

@@ -153,8 +153,15 @@ def test_an_image_without_a_finite_error_is_told():
     y = without(measured(), 1)
     found = reconstruct_auto(MLP, OPERATOR, y, KEYS, METHOD, AUTO)
     np.testing.assert_array_equal(found.status, [OK, NOT_FINITE, OK])
-    good = reconstruct_auto(MLP, OPERATOR, measured(), KEYS, METHOD, AUTO)
+    taken = []
+
+    def noted(run, count, mesh):
+        taken.append(count)
+        return ilo_jax.solve.steps(run, count, mesh)
+
+    good = reconstruct_auto(MLP, OPERATOR, measured(), KEYS, METHOD, AUTO, take_steps=noted)
     np.testing.assert_array_equal(at(found.image, 0), at(good.image, 0))
+    assert len(taken) > 3  # 24 steps of the trial, and those of the restarts
 
 
 class Brightness(Term):

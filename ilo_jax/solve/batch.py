@@ -26,9 +26,10 @@ def batch_mesh(batch: int) -> Mesh | None:
 def put(
     problem: Problem, keys: jax.Array, initial: Variables | None, mesh: Mesh | None
 ) -> tuple[Problem, jax.Array, Variables | None]:
-    """On the devices of a mesh: what has a batch axis in parts, the rest on each of them."""
+    """On the devices of a mesh: what has a batch axis in parts, the rest on each of them. The
+    method's numbers on the default device without."""
     if mesh is None:
-        return problem, keys, initial
+        return problem.replace(method=problem.method.map(jax.device_put)), keys, initial
     of_problem, *_ = shardings_of(problem, mesh)
     return jax.device_put(problem, of_problem), *jax.device_put((keys, initial), over_batch(mesh))
 

@@ -183,7 +183,9 @@ class Method(flax.struct.PyTreeNode):
 
     def for_images(self, batch: int) -> "Method":
         """With leaves `[B, rounds]`, equal for all images."""
-        return self if self.by_image else self.map(lambda a: jnp.broadcast_to(a, (batch, *a.shape)))
+        if self.by_image:
+            return self
+        return self.map(lambda a: numpy_of(a).broadcast_to(a, (batch, *a.shape)))
 
     def map(self, function: Callable[..., jax.Array], *others: "Method") -> "Method":
         """A function of each of the method's numbers, and of those of others of its structure; the
@@ -201,8 +203,7 @@ class Method(flax.struct.PyTreeNode):
 
         def pad(leaf: Any, value: float = 0) -> Any:
             widths = [(0, more)] + [(0, 0)] * (leaf.ndim - 1)
-            pad = np.pad if isinstance(leaf, np.ndarray) else jnp.pad
-            return pad(leaf, widths, constant_values=value)
+            return numpy_of(leaf).pad(leaf, widths, constant_values=value)
 
         added = {name: jax.tree.map(pad, getattr(self, name)) for name in _BY_ROUND}
         added["radii"] = jax.tree.map(lambda leaf: pad(leaf, math.inf), self.radii)
@@ -279,6 +280,11 @@ def _noise(prior: Prior, rounds: Sequence[Round], cuts: Sequence[int]) -> Variab
 
 def _array(values: Any, dtype: Any = np.float32) -> Any:
     return np.asarray(list(values), dtype)
+
+
+def numpy_of(*leaves: Any) -> Any:
+    """NumPy, for which nothing is compiled, unless one of them is JAX's."""
+    return jnp if any(isinstance(leaf, jax.Array) for leaf in leaves) else np
 
 
 def each_round(value: Any, rounds: int) -> Any:

@@ -171,7 +171,7 @@ def init(
     known = not (method.by_image or isinstance(method.start, Tracer))
     at = int(method.start) if known else None
     # The number of steps is not in the program.
-    method = method.with_cuts(cuts).replace(max_steps=None).map(jax.device_put)
+    method = method.with_cuts(cuts).replace(max_steps=None)
     data = Data(measurement, reference, held_out)
     shares = None if method.growth is None else each_determined(operator, batch, prior.facts)
     problem = Problem(prior, operator, method, data, (), center, shares)

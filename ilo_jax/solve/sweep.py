@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.ops import Measurement, Operator, batch_axes
 from ilo_jax.priors import Prior
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.solve.checks import image_keys
-from ilo_jax.solve.method import Method, align
+from ilo_jax.solve.method import Method, align, numpy_of
 from ilo_jax.solve.reconstruct import TakeSteps, reconstruct
 
 
@@ -40,7 +39,7 @@ def stack(methods: Sequence[Method]) -> Method:
     """Methods along a new first axis of every number: `[S, rounds]`. The terms of the objective
     are those of the first."""
     first, *others = align(methods)
-    return first.map(lambda *leaves: jnp.stack(leaves), *others)
+    return first.map(lambda *leaves: numpy_of(*leaves).stack(leaves), *others)
 
 
 def sweep(
@@ -125,20 +124,19 @@ def sweep_runs(
     found: list[Runs] = []
     for first in range(0, total, size):
         these = np.minimum(np.arange(first, first + size), total - 1)
-        indices = [number[these] for number in runs]
-        s, k, b = map(jnp.asarray, indices)
+        s, k, b = (number[these] for number in runs)
         chosen: Method = _take(method, method.number_axes(), (s, b))
         result = reconstruct(
             prior,
             _take(operator, axes, b),
             jax.tree.map(lambda y, b=b: y[b], measurement),
-            jax.vmap(jax.random.fold_in)(keys[b], k + 1),
-            chosen.replace(max_steps=int(stops[indices[0], indices[2]].max())),
+            jax.vmap(jax.random.fold_in)(keys[b], np.uint32(k + 1)),
+            chosen.replace(max_steps=int(stops[s, b].max())),
             held_out=jax.tree.map(lambda h, b=b: h[b], held_out),
             mesh=batch_mesh(size),
             take_steps=take_steps,
         )
-        round_error = jnp.stack([best.error for best in result.rounds], -1)
+        round_error = np.stack([best.error for best in result.rounds], -1)
         parts = (result.image, result.error, result.found_at, round_error)
         found.append(Runs(*map(np.asarray, parts)))
         if progress is not None:
