@@ -6,7 +6,7 @@ First, ILO's four rounds on config-f, random weights, batch 1, super-resolution 
 round, in a process of its own: what `reconstruct` takes over what it takes a second time is what
 tracing and compiling takes; with an empty cache, then with what that left. Then the
 command line on the embedded generator and one of its images: from the start of the process to the
-first steps that the progress bar shows (ten).
+first steps that the progress bar shows (ten); and the demo, to its first picture.
 
 In front, seconds of the clock; behind, those of the processor over all threads, which other work on
 the machine hardly changes and which the clock would not exceed on an idle machine.
@@ -52,7 +52,12 @@ def main() -> None:
     for resolution in args.resolution:
         command = [sys.executable, "-m", "benchmarks.startup", "--compile", str(resolution)]
         report(f"{resolution} px, compile", functools.partial(_answer, command), args.repeats)
-    report("command line, first steps", first_steps, args.repeats)
+    image = str(sorted(Path(SAMPLES).glob("*.png"))[0])
+    line = ["superres", "--factor", "4", "--images", image]
+    steps = functools.partial(until_shown, rb"(?<!\d)[1-9]\d*/400", line)
+    report("command line, first steps", steps, args.repeats)
+    picture = functools.partial(until_shown, b"first picture: ", [])
+    report("demo, first picture", picture, args.repeats)
 
 
 class Seconds(NamedTuple):
@@ -98,12 +103,11 @@ def compile_seconds(resolution: int, precision: str = "float32") -> Seconds:
     return Seconds(first.clock - second.clock, first.processor - second.processor)
 
 
-def first_steps() -> Seconds:
-    """Of `python -m ilo_jax.solve`, on a terminal, until its bar shows steps; then it is ended."""
-    image = sorted(Path(SAMPLES).glob("*.png"))[0]
+def until_shown(pattern: bytes, line: list[str]) -> Seconds:
+    """Of `python -m ilo_jax.solve LINE`, on a terminal, until it shows something; then it is
+    ended."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "ilo_jax.solve", "superres", "--factor", "4"]
-        command += ["--images", str(image), "--out", out]
+        command = [sys.executable, "-m", "ilo_jax.solve", *line, "--out", out]
         terminal, end = pty.openpty()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
@@ -112,7 +116,7 @@ def first_steps() -> Seconds:
         )
         os.close(end)
         shown = b""
-        while not re.search(rb"(?<!\d)[1-9]\d*/400", shown):
+        while not re.search(pattern, shown):
             shown += os.read(terminal, 4096)
         seconds = time.perf_counter() - start
         process.terminate()
