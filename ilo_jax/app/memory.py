@@ -103,10 +103,8 @@ def bytes_of_batch(
     image = jax.ShapeDtypeStruct(prior.image_shape, jnp.float32)
     measurement = jax.tree.map(batch, jax.eval_shape(operator.measure, key, image))
     reference = batch(image) if has_reference(method) else None
-    run = jax.eval_shape(
-        lambda *args: init(*args, method, reference=reference, mesh=mesh),
-        *(prior, operator, measurement, key),
-    )
+    begin = functools.partial(init, method=method, mesh=mesh)
+    run = jax.eval_shape(begin, prior, operator, measurement, key, reference=reference)
     try:
         memory = compiled_steps(run, mesh).memory_analysis()
     except jax.errors.JaxRuntimeError as error:
@@ -121,7 +119,7 @@ def bytes_of_batch(
 
 
 def _bytes_of(tree: Any) -> int:
-    kinds = map(jax.api_util.shaped_abstractify, jax.tree.leaves(tree))
+    kinds: Any = map(jax.api_util.shaped_abstractify, jax.tree.leaves(tree))
     return sum(kind.size * kind.dtype.itemsize for kind in kinds)
 
 

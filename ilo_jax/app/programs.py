@@ -143,7 +143,7 @@ def _compiled(
 def _but_of_keys(shardings: list[Any], kinds: Sequence[jax.ShapeDtypeStruct]) -> list[Any]:
     """Without those of random keys, which JAX 0.11.2 writes and cannot read."""
     return [
-        None if jax.dtypes.issubdtype(kind.dtype, jax.dtypes.prng_key) else sharding
+        None if jnp.issubdtype(kind.dtype, jax.dtypes.prng_key) else sharding
         for kind, sharding in zip(kinds, shardings, strict=True)
     ]
 
@@ -176,7 +176,7 @@ def _settings() -> str:
 
 def _kind(leaf: Any) -> jax.ShapeDtypeStruct:
     """The same of an array and of its shape."""
-    kind = jax.api_util.shaped_abstractify(leaf)
+    kind: Any = jax.api_util.shaped_abstractify(leaf)
     return jax.ShapeDtypeStruct(kind.shape, kind.dtype, weak_type=kind.weak_type)
 
 
