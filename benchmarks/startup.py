@@ -52,12 +52,8 @@ def main() -> None:
     for resolution in args.resolution:
         command = [sys.executable, "-m", "benchmarks.startup", "--compile", str(resolution)]
         report(f"{resolution} px, compile", functools.partial(_answer, command), args.repeats)
-    image = str(sorted(Path(SAMPLES).glob("*.png"))[0])
-    line = ["superres", "--factor", "4", "--images", image]
-    steps = functools.partial(until_shown, rb"(?<!\d)[1-9]\d*/400", line)
-    report("command line, first steps", steps, args.repeats)
-    picture = functools.partial(until_shown, b"first picture: ", [])
-    report("demo, first picture", picture, args.repeats)
+    report("command line, first steps", first_steps, args.repeats)
+    report("demo, first picture", first_picture, args.repeats)
 
 
 class Seconds(NamedTuple):
@@ -101,6 +97,18 @@ def compile_seconds(resolution: int, precision: str = "float32") -> Seconds:
 
     first, second = run(), run()
     return Seconds(first.clock - second.clock, first.processor - second.processor)
+
+
+def first_steps() -> Seconds:
+    """To the first steps of an image of the demo's."""
+    image = str(sorted(Path(SAMPLES).glob("*.png"))[0])
+    line = ["superres", "--factor", "4", "--images", image]
+    return until_shown(rb"(?<!\d)[1-9]\d*/400", line)
+
+
+def first_picture() -> Seconds:
+    """Of the demo."""
+    return until_shown(b"first picture: ", [])
 
 
 def until_shown(pattern: bytes, line: list[str]) -> Seconds:
