@@ -3,9 +3,9 @@
     python -m benchmarks.consistency --data chest_xray_64.npz
 
 Denoising of images of the training set by ILO, one run and the mean of four: PSNR before and after
-`solve.consistent`, and the share of the noise in what is determined that the image has, of which
-the step supposes a half. The data set is not part of the repository; `benchmarks/quality.py` says
-what it is.
+`ops.make_batch_consistent`, and after all of `solve.consistent`; and the share of the noise in what
+is determined that the image has, of which the step supposes a half. The data set is not part of the
+repository; `benchmarks/quality.py` says what it is.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
 from ilo_jax.app.cli import start_quickly
+from ilo_jax.ops import make_batch_consistent
 from ilo_jax.solve import consistent, ilo, sweep
 from ilo_jax.solve.batch import each_determined
 from ilo_jax.solve.candidates import knowing_noise
@@ -41,19 +42,21 @@ def main() -> None:
     pixels = np.load(args.data)["train"]
     truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
     method = knowing_noise(ilo(prior(), [args.steps] * 4))
-    print("| sigma | of | before, dB | after, dB | fitted, of what is determined |")
-    print("|---|---|---|---|---|")
+    print("| sigma | of | before, dB | after, dB | alike, dB | fitted, of what is determined |")
+    print("|---|---|---|---|---|---|")
     for sigma in args.sigma:
         operator, y, keys = pose(PANELS["denoise"][f"denoise {sigma:g}"], truth, 0)
         found = sweep(prior(), operator, y, keys, [method], restarts=4, batch_size=2 * len(keys))
-        share = float(each_determined(operator, len(keys), prior().facts).share[0])
+        determined = each_determined(operator, len(keys), prior().facts)
+        share = float(determined.share[0])
         restarts = jnp.clip(found.image[0], -1, 1)
         for name, image in (("one run", restarts[0]), ("four", restarts.mean(0))):
-            after = consistent(prior(), operator, y, image)
-            before_db, after_db = (psnr_db(x, truth).mean().item() for x in (image, after))
+            after = make_batch_consistent(operator, y, image, None, determined, grey=True)
+            shown = image, jnp.clip(after, -1, 1), consistent(prior(), operator, y, image)
+            psnr = " | ".join(f"{psnr_db(x, truth).mean().item():.2f}" for x in shown)
             grey = (x.mean(-1) for x in (image, y, truth))  # a grey value is measured three times
             part = fitted(*grey, variance=float(jnp.asarray(operator.noise_variance)) / 3) / share
-            print(f"| {sigma:g} | {name} | {before_db:.2f} | {after_db:.2f} | {part:.2f} |")
+            print(f"| {sigma:g} | {name} | {psnr} | {part:.2f} |")
 
 
 if __name__ == "__main__":

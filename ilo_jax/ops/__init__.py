@@ -14,6 +14,7 @@ from ilo_jax.ops.convolution import (
     motion_blur,
     motion_kernel,
 )
+from ilo_jax.ops.denoised import denoised, sees_pixels
 from ilo_jax.ops.downsample import FILTERS, Downsample, superresolution
 from ilo_jax.ops.function import Custom, custom
 from ilo_jax.ops.gaussian import DenseMatrix, dense_matrix, gaussian_matrix
@@ -57,6 +58,7 @@ from ilo_jax.ops.noise_gaussian import (
 from ilo_jax.ops.noise_poisson import PhotonCounts, photon_counts
 from ilo_jax.ops.phase import FourierMagnitude, phase_retrieval, sign_patterns
 from ilo_jax.ops.projections import euclidean_norm, project_l1_ball, rescale_to_norm
+from ilo_jax.ops.similar import nonlocal_bayes
 from ilo_jax.ops.unknown_filter import UnknownFilter, unknown_superresolution
 
 __all__ = [
@@ -100,6 +102,7 @@ __all__ = [
     "count_where",
     "custom",
     "dead_pixels",
+    "denoised",
     "denoising",
     "dense_matrix",
     "determined_share",
@@ -121,6 +124,7 @@ __all__ = [
     "motion_blur",
     "motion_kernel",
     "noiseless",
+    "nonlocal_bayes",
     "partial_circulant",
     "phase_retrieval",
     "photon_counts",
@@ -131,6 +135,7 @@ __all__ = [
     "random_inpainting",
     "random_mask",
     "rescale_to_norm",
+    "sees_pixels",
     "sign_patterns",
     "soft_inpainting",
     "stack",

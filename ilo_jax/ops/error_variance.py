@@ -50,6 +50,16 @@ class Fit(NamedTuple):
         by_pixel = self.grey and self.operator.measures_image
         return by_pixel and shape[-1] == self.measurement.shape[-1]
 
+    @property
+    def noises(self) -> jax.Array:
+        """How many a value of the image has that do not depend on each other."""
+        noises = jnp.float32(self.operator.image_shape[-1] if self.grey else 1)
+        if not self.are_alike:
+            return noises
+        # A grey file has the same noise in all channels.
+        same = jnp.all(self.measurement == self.measurement[..., :1])
+        return jnp.where(same, 1, noises)
+
 
 def error_variance(fit: Fit, residual: Measurement) -> tuple[jax.Array, jax.Array]:
     """Variance of an image's error, and of the noise that is left in what it is to be corrected by.
@@ -65,12 +75,9 @@ def error_variance(fit: Fit, residual: Measurement) -> tuple[jax.Array, jax.Arra
       `[]`, or `[H, W, 1]` where images are measured; and `[]`, above 0.
     """
     operator, shape = fit.operator, fit.operator.image_shape
-    noises = jnp.float32(shape[-1] if fit.grey else 1)
+    noises = fit.noises
     if fit.are_alike:
         residual = jnp.broadcast_to(jnp.mean(residual, -1, keepdims=True), residual.shape)
-        # A grey file has the same noise in all channels.
-        same = jnp.all(fit.measurement == fit.measurement[..., :1])
-        noises = jnp.where(same, 1, noises)
     left, in_residual = _noise_left(fit, noises)
     in_residual /= noises if fit.are_alike else 1
 

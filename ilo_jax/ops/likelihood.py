@@ -50,9 +50,22 @@ def expected_censored(predicted: jax.Array, sigma: jax.Array) -> jax.Array:
     """What `censored` is on average where `predicted` is the truth; `sigma^2` without clipping."""
     sigma = jnp.maximum(sigma, LEAST)
     low, high = (-1 - predicted) / sigma, (1 - predicted) / sigma
-    squares = ndtr(high) - ndtr(low) + _moment(low) - _moment(high)
     ends = sum(ndtr(z) * log_ndtr(z) for z in (low, -high))
-    return sigma**2 * (squares - 2 * ends)
+    return sigma**2 * (_squares_inside(low, high) - 2 * ends)
+
+
+def information(predicted: jax.Array, sigma: jax.Array) -> jax.Array:
+    """What a clipped value says of its truth, `predicted`, where one that is not clipped says 1:
+    the Fisher information, times `sigma^2`."""
+    sigma = jnp.maximum(sigma, LEAST)
+    low, high = (-1 - predicted) / sigma, (1 - predicted) / sigma
+    ends = sum(jnp.exp(-(z**2) - log_ndtr(z)) for z in (low, -high))
+    return _squares_inside(low, high) + ends / (2 * jnp.pi)
+
+
+def _squares_inside(low: jax.Array, high: jax.Array) -> jax.Array:
+    """Mean square of a standard normal number, which counts as 0 where it is not between them."""
+    return ndtr(high) - ndtr(low) + _moment(low) - _moment(high)
 
 
 def _moment(z: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import numpy as np
 from ilo_jax.errors import InputError
 from ilo_jax.ops.base import LinearOperator, Measurement, Operator, Shape, array, draw
 from ilo_jax.ops.inversion import Identity
-from ilo_jax.ops.likelihood import LEAST, censored, expected_censored, log_phi
+from ilo_jax.ops.likelihood import LEAST, censored, expected_censored, information, log_phi
 from ilo_jax.ops.noise import Noise, noiseless, through
 from ilo_jax.ops.noise_estimate import estimate_sigma
 
@@ -41,6 +41,14 @@ class Noisy(Noise):
         if not self.clip:
             return jnp.broadcast_to(self.sigma**2, predicted.shape)
         return expected_censored(predicted, self.sigma)
+
+    def information(self, predicted: jax.Array) -> jax.Array:
+        """Of each entry, the inverse of the variance that what it says of the truth has, if that is
+        `predicted`."""
+        variance = jnp.maximum(jnp.asarray(self.noise_variance), LEAST**2)
+        if not self.clip:
+            return jnp.broadcast_to(1 / variance, predicted.shape)
+        return information(predicted, jnp.sqrt(variance)) / variance
 
     def log_black(self, predicted: jax.Array) -> jax.Array:
         if not self.clip:  # a single value of a continuum

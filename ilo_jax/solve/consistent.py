@@ -3,7 +3,13 @@
 import jax
 import jax.numpy as jnp
 
-from ilo_jax.ops import Measurement, Operator, make_batch_consistent
+from ilo_jax.ops import (
+    Measurement,
+    Operator,
+    denoised,
+    make_batch_consistent,
+    sees_pixels,
+)
 from ilo_jax.priors import Prior
 from ilo_jax.solve.batch import each_determined
 
@@ -17,7 +23,8 @@ def consistent(
 ) -> jax.Array:
     """The nearest images to some of the generator's that were fitted to a measurement, among those
     of exactly this measurement; under noise, on the way there as far as its level says
-    (`ops.make_consistent`). They need not be of the generator any more.
+    (`ops.make_consistent`), and where all pixels are seen to what these say of others that are like
+    them (`ops.denoised`). They need not be of the generator any more.
 
     Args:
       operator: one that `ops.can_be_consistent`.
@@ -31,4 +38,6 @@ def consistent(
     facts, image = prior.facts, jnp.asarray(image)
     determined = each_determined(operator, len(image), facts) if operator.is_noisy else None
     met = make_batch_consistent(operator, measurement, image, where, determined, grey=facts.grey)
+    if where is None and sees_pixels(operator):
+        met = denoised(operator, measurement, met, grey=facts.grey)
     return jnp.clip(met, -1, 1)
