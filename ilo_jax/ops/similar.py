@@ -62,7 +62,7 @@ def nonlocal_bayes(pilot: jax.Array, y: jax.Array, variance: jax.Array) -> jax.A
         down, right = top + window - reach, starts + window - reach
         inside = ((down >= 0) & (down < rows))[:, None, None] & (right >= 0) & (right < columns)
         distance = jnp.where(inside, jax.lax.map(distances, patches), jnp.inf)
-        # Its own patch belongs to a group, also where others are just like it: all pixels are in one.
+        # Each has its own patch, also where others are just like it: no pixel is left out.
         distance = jnp.moveaxis(distance, 0, 1).at[:, reach, reach].set(-1)
         nearest = jax.lax.top_k(-distance.reshape(len(starts), -1), _SIMILAR)[1]
         pixels = at(top + nearest // side, starts + nearest % side)
