@@ -14,6 +14,10 @@ from ilo_jax.ops.noise import noiseless
 from ilo_jax.ops.noise_gaussian import Noisy
 from ilo_jax.ops.similar import LEAST_SIDE, nonlocal_bayes
 
+_LEAST = 2 / 255
+"""Standard deviation of noise, a grey level, below which a pixel says more than covariances of
+patches in float32."""
+
 
 def sees_pixels(operator: Operator) -> TypeGuard[Noisy]:
     """Whether `denoised` takes it: all pixels of an image that has patches enough are seen, each
@@ -29,7 +33,8 @@ def denoised(
     """`nonlocal_bayes` of a batch of measurements, each with an image that is near to the truth.
 
     The noise is that of clipped values: one step of Fisher's scoring from `x` has the mean of the
-    truth, and a variance that is larger where more is clipped.
+    truth, and a variance that is larger where more is clipped. Where the noise is less than a grey
+    level, such as the rounding of a file, the image stays.
 
     Args:
       operator: one that `sees_pixels`; for all images, or with arrays for each.
@@ -41,8 +46,12 @@ def denoised(
     """
 
     def one(operator: Noisy, measurement: jax.Array, x: jax.Array) -> jax.Array:
-        y, variance = _as_if_unclipped(operator, measurement, x, grey=grey)
-        return jnp.broadcast_to(nonlocal_bayes(_channels(x, grey), y, variance), x.shape)
+        def by_patches(x: jax.Array) -> jax.Array:
+            y, variance = _as_if_unclipped(operator, measurement, x, grey=grey)
+            return jnp.broadcast_to(nonlocal_bayes(_channels(x, grey), y, variance), x.shape)
+
+        much = jnp.all(operator.noise_variance >= _LEAST**2)
+        return jax.lax.cond(much, by_patches, lambda x: x, x)
 
     return map_images(one, operator, measurement, x)
 
