@@ -6,6 +6,7 @@ import pathlib
 import socket
 import tarfile
 import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -48,6 +49,8 @@ def bucket(monkeypatch, arrow):
     }.items():
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
+    reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+    urllib.request.urlopen(reset).close()  # its buckets outlive a server
     system = s3fs.S3FileSystem()
     system.mkdir("bucket")
     yield system
