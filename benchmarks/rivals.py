@@ -89,24 +89,18 @@ def main() -> None:
         sizes += ["--w-dim", "64"]
     else:
         sizes += ["--resolution", str(args.resolution)]
-    method = "csgm"
+    here = pathlib.Path(__file__).parent
     if args.robust:
         method = "robust" if args.loss == "lpips" else "robust-mse"
-    script = str(pathlib.Path(__file__).with_name("torch_step.py"))
+        public = [str(here / "torch_robust.py"), "--robust", args.robust, "--loss", args.loss]
+        rivals = {"public": public}
+    else:
+        method, extra = "csgm", ["--device", args.device]
+        extra += ["--ilo", args.ilo] if args.ilo else []
+        rivals = {mode: [str(here / "torch_step.py"), mode, *extra] for mode in modes}
     mine = [sys.executable, "-m", "benchmarks.step", "--serve", "--method", method]
-    ours = Worker("ours", [*mine, "--steps", str(args.steps), *sizes])
-    rivals = []
-    if args.robust:
-        public = pathlib.Path(__file__).with_name("torch_robust.py")
-        command = [args.torch_python, str(public), "--robust", args.robust, "--loss", args.loss]
-        rivals.append(Worker("public", [*command, *sizes]))
-        modes = []
-    for mode in modes:
-        extra = ["--ilo", args.ilo] if mode == "authors" else []
-        extra += ["--device", args.device]
-        rivals.append(Worker(mode, [args.torch_python, script, mode, *sizes, *extra]))
-
-    workers = [ours, *rivals]
+    workers = [Worker("ours", [*mine, "--steps", str(args.steps), *sizes])]
+    workers += [Worker(n, [args.torch_python, *line, *sizes]) for n, line in rivals.items()]
     seconds: dict[str, list[float]] = {w.name: [] for w in workers}
     for i in range(args.rounds):
         for w in workers if i % 2 == 0 else workers[::-1]:

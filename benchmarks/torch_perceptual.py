@@ -9,14 +9,11 @@ evaluations; each answer, seconds of one.
 # pyright: reportMissingImports=false
 
 import argparse
-import json
-import resource
-import sys
-import time
 import warnings
 
 import lpips
 import torch
+from torch_step import serve
 
 
 def main() -> None:
@@ -36,16 +33,7 @@ def main() -> None:
         x.grad = None
         network(x, y).sum().backward()
 
-    start = time.perf_counter()
-    evaluate()
-    print(json.dumps({"first_step_s": time.perf_counter() - start}), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        for _ in range(int(line)):
-            evaluate()
-        seconds = (time.perf_counter() - start) / int(line)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(json.dumps({"step_s": seconds, "peak_gib": peak}), flush=True)
+    serve(evaluate, "cpu")
 
 
 if __name__ == "__main__":

@@ -14,14 +14,12 @@ Each line on standard input is a number of steps to take; each answer, seconds a
 
 import argparse
 import functools
-import json
-import resource
 import sys
-import time
 import types
 
 import torch
 import torch.nn.functional as F
+from torch_step import serve
 
 _VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
 
@@ -85,18 +83,7 @@ def main() -> None:
         loss.backward()
         optimizer.step()
 
-    start = time.perf_counter()
-    step()
-    print(json.dumps({"first_step_s": time.perf_counter() - start}), flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        for _ in range(int(line)):
-            step()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds = (time.perf_counter() - start) / int(line)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(json.dumps({"step_s": seconds, "peak_gib": peak}), flush=True)
+    serve(step, "cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":

@@ -65,18 +65,23 @@ def main() -> None:
     if graph:
         step = as_graph(step)
 
-    start = time.perf_counter()
-    step()
-    wait(args.device)
-    first = time.perf_counter() - start
-    print(json.dumps({"first_step_s": first}), flush=True)
-    for line in sys.stdin:
+    serve(step, args.device)
+
+
+def serve(step, device: str) -> None:
+    """Takes a step, then as many as each line of input says; answers with seconds of one."""
+
+    def seconds(steps: int) -> float:
         start = time.perf_counter()
-        for _ in range(int(line)):
+        for _ in range(steps):
             step()
-        wait(args.device)
-        seconds = (time.perf_counter() - start) / int(line)
-        print(json.dumps({"step_s": seconds, "peak_gib": peak_gib(args.device)}), flush=True)
+        wait(device)
+        return (time.perf_counter() - start) / steps
+
+    print(json.dumps({"first_step_s": seconds(1)}), flush=True)
+    for line in sys.stdin:
+        answer = {"step_s": seconds(int(line)), "peak_gib": peak_gib(device)}
+        print(json.dumps(answer), flush=True)
 
 
 def wait(device: str) -> None:
