@@ -9,7 +9,6 @@ from ilo_jax.ops.base import Operator
 from ilo_jax.ops.batch import map_images
 from ilo_jax.ops.error_variance import Fit
 from ilo_jax.ops.inversion import Identity
-from ilo_jax.ops.likelihood import LEAST
 from ilo_jax.ops.noise import noiseless
 from ilo_jax.ops.noise_gaussian import Noisy
 from ilo_jax.ops.similar import LEAST_SIDE, nonlocal_bayes
@@ -64,7 +63,7 @@ def _as_if_unclipped(
     inside = jnp.broadcast_to(jnp.clip(x, -1, 1), measurement.shape)
     slope = jax.grad(lambda x: jnp.sum(operator.losses(x, measurement)))(inside)
     information = _channels(operator.information(inside), grey)
-    score = -_channels(slope, grey) / (2 * jnp.maximum(operator.noise_variance, LEAST**2))
+    score = -_channels(slope, grey) / (2 * operator.noise_variance)
     return _channels(inside, grey) + score / information, 1 / (fit.noises * information)
 
 
