@@ -30,12 +30,11 @@ from benchmarks.methods import (
     psnr_db,
 )
 from ilo_jax.ops import Measurement, Operator
+from ilo_jax.priors import Prior
 from ilo_jax.solve import EFFORTS, reconstruct_auto, sweep
 from ilo_jax.solve.candidates import CANDIDATES, candidates
 
 FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
-VARIANT = "ILO, --auto"
-"""The name of the automatic choice in `benchmarks.figures`."""
 NAMES = {"full": "auto", "quick": "auto quick"}
 """Of efforts in the CSV file."""
 BATCH = 32
@@ -48,7 +47,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def measure(name: str, case: Case, truth: jax.Array, seed: int) -> list[tuple]:
     """Rows of the CSV file."""
-    method = method_of(case, VARIANTS["ILO"])
+    method = method_of(prior(), case, VARIANTS["ILO"])
     operator, measurement, keys = pose(case, truth, seed)
     tried = candidates(prior(), method, tuple(CANDIDATES))
     runs = sweep(prior(), operator, measurement, keys, list(tried.values()), batch_size=BATCH)
@@ -68,12 +67,12 @@ def measure(name: str, case: Case, truth: jax.Array, seed: int) -> list[tuple]:
     return rows
 
 
-def solver(variant: Variant) -> Solver:
+def solver(prior: Prior, variant: Variant) -> Solver:
     """The automatic choice around a variant of ILO."""
 
     def solve(case: Case, operator: Operator, measurement: Measurement, keys: jax.Array):
-        method = method_of(case, variant)
-        return reconstruct_auto(prior(), operator, measurement, keys, method).image
+        method = method_of(prior, case, variant)
+        return reconstruct_auto(prior, operator, measurement, keys, method).image
 
     return solve
 

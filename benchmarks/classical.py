@@ -1,8 +1,8 @@
 """Classical methods, without a generator: what a user has at hand today.
 
-`BASELINES` has them by name. They know, as the generator does, that the three channels of a
-radiograph are equal: they reconstruct one, from all that was measured. `WEIGHTS` were chosen on
-images of the training set by
+`BASELINES` has them by name. They know, as the generator does, when the three channels are equal,
+as a radiograph's are: then they reconstruct one, from all that was measured. `WEIGHTS` were chosen
+on images of the training set by
 
     python -m benchmarks.classical --data chest_xray_64.npz
 
@@ -42,23 +42,40 @@ from ilo_jax.ops import (
     Noisy,
     Operator,
 )
+from ilo_jax.priors import Prior
 
 WAVELET, LEVELS = "sym4", 4
 
+Channels = Callable[..., np.ndarray]
+"""`(operator, measurement, grey) -> [B, H, W, C]`, and `weight` where weights are tried; one
+channel if all are equal (`grey`)."""
 
-def biharmonic(operator: Inpaint, measurement: jax.Array) -> np.ndarray:
+
+def each_channel(of_one: Callable[..., np.ndarray]) -> Channels:
+    """Of what reconstructs one channel, `[B, H, W]`, of measurements that are images: of all their
+    channels together if they are equal."""
+
+    def solve(operator: Any, measurement: Any, grey: bool, **weight: float) -> np.ndarray:
+        y = np.asarray(measurement)
+        parts = [y] if grey else np.split(y, y.shape[-1], -1)
+        return np.stack([of_one(operator, part, **weight) for part in parts], -1)
+
+    return solve
+
+
+def biharmonic(operator: Inpaint, measurement: np.ndarray) -> np.ndarray:
     """Inpainting by the biharmonic equation."""
     missing = np.asarray(operator.mask[..., 0]) == 0
     # One mask for all: the batch is the channels of one image, whose equation is solved once.
-    images = np.moveaxis(np.asarray(measurement[..., 0], np.float64), 0, -1)
+    images = np.moveaxis(measurement[..., 0].astype(np.float64), 0, -1)
     return np.moveaxis(inpaint_biharmonic(images, missing, channel_axis=-1), -1, 0)
 
 
-def linear(operator: Inpaint, measurement: jax.Array) -> np.ndarray:
+def linear(operator: Inpaint, measurement: np.ndarray) -> np.ndarray:
     """Inpainting by linear interpolation on the Delaunay triangulation of the observed pixels;
     beyond their convex hull the nearest one counts."""
     mask = np.asarray(operator.mask[..., 0]) > 0
-    images = np.moveaxis(np.asarray(measurement[..., 0]), 0, -1)
+    images = np.moveaxis(measurement[..., 0], 0, -1)
     known, values = np.argwhere(mask), images[mask]
     everywhere = np.argwhere(np.ones_like(mask))
     nearest = griddata(known, values, everywhere, "nearest")
@@ -67,13 +84,13 @@ def linear(operator: Inpaint, measurement: jax.Array) -> np.ndarray:
     return np.moveaxis(found.reshape(images.shape), -1, 0)
 
 
-def bicubic(operator: Downsample, measurement: jax.Array) -> np.ndarray:
+def bicubic(operator: Downsample, measurement: np.ndarray) -> np.ndarray:
     """Super-resolution by bicubic up-sampling."""
     height, width, _ = operator.image_shape
     return np.stack(
         [
             np.asarray(Image.fromarray(y).resize((width, height), Image.Resampling.BICUBIC))
-            for y in np.asarray(measurement[..., 0])
+            for y in np.ascontiguousarray(measurement[..., 0])
         ]
     )
 
@@ -103,24 +120,25 @@ def bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
     return denoise(noisy, sigma)
 
 
-def denoiser(one: Callable[..., np.ndarray], told: bool = False) -> Callable[..., np.ndarray]:
-    """Denoises the mean of the three channels, in which sigma is less by the root of 3.
+def denoiser(one: Callable[..., np.ndarray], told: bool = False) -> Channels:
+    """Denoises the mean of channels that are equal, in which sigma is less by the root of their
+    number.
 
     Args:
       told: of clipping: what was found is taken for the mean of clipped noisy values, and the value
         that has this mean in its place.
     """
 
-    def denoise(operator: Noisy, measurement: jax.Array, **weight: float) -> np.ndarray:
-        sigma = float(operator.sigma)
-        noisy = np.asarray(measurement.mean(-1))
-        found = np.stack([one(y, sigma / 3**0.5, **weight) for y in noisy])
+    def denoise(operator: Noisy, measurement: np.ndarray, **weight: float) -> np.ndarray:
+        sigma, channels = float(operator.sigma), measurement.shape[-1]
+        noisy = measurement.mean(-1)
+        found = np.stack([one(y, sigma / channels**0.5, **weight) for y in noisy])
         if not told:
             return found
         values = np.linspace(-1, 1, 1001)
         return np.interp(found, mean_of_clipped(values, sigma), values)
 
-    return denoise
+    return each_channel(denoise)
 
 
 def mean_of_clipped(x: np.ndarray, sigma: float) -> np.ndarray:
@@ -156,23 +174,31 @@ def wavelet_l1(x: jax.Array, weight: jax.Array, state: None) -> tuple[jax.Array,
     return _transform(shrunk.at[:h, :w].set(coefficients[:h, :w]), inverse=True), state
 
 
-def penalized(prox: Prox, initial_state: Callable[[Any], Any]) -> Callable[..., np.ndarray]:
-    """Least squares and a weighted penalty over one channel, from grey on."""
+def penalized(prox: Prox, initial_state: Callable[[Any], Any]) -> Channels:
+    """Least squares and a weighted penalty of each channel, from grey on."""
+    of_channels = jax.vmap(prox, (-1, None, -1), -1)
 
-    @jax.jit
-    def solve(operator: LinearOperator, measurement: Measurement, weight: float) -> jax.Array:
+    @functools.partial(jax.jit, static_argnames="grey")
+    def solve(
+        operator: LinearOperator, measurement: Measurement, grey: bool, weight: float
+    ) -> jax.Array:
         height, width, channels = operator.image_shape
+        shape = (height, width, 1 if grey else channels)
 
         def forward(x: jax.Array) -> Measurement:
-            return operator(jnp.repeat(x[..., None], channels, -1))
+            return operator(jnp.broadcast_to(x, operator.image_shape))
 
         def one(y: Measurement) -> jax.Array:
-            x = jnp.zeros((height, width))
-            return fista(forward, y, prox, weight, x, initial_state(x.shape))
+            return fista(forward, y, of_channels, weight, jnp.zeros(shape), initial_state(shape))
 
         return jax.vmap(one)(measurement)
 
-    return lambda operator, measurement, weight: np.asarray(solve(operator, measurement, weight))
+    def found(
+        operator: LinearOperator, measurement: Measurement, grey: bool, weight: float
+    ) -> np.ndarray:
+        return np.asarray(solve(operator, measurement, grey=grey, weight=weight))
+
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,21 +207,21 @@ class Baseline:
 
     Attributes:
       task: the one that it serves.
-      channel: `(operator, measurement) -> [B, H, W]`, and `weight` where weights are tried.
+      channels: what reconstructs.
       tried: weights.
     """
 
     task: str
-    channel: Callable[..., np.ndarray]
+    channels: Channels
     tried: tuple[float, ...] = ()
 
 
 _STRENGTHS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
 _PENALTIES = (1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
 BASELINES = {
-    "biharmonic": Baseline("inpaint", biharmonic),
-    "linear": Baseline("inpaint", linear),
-    "bicubic": Baseline("superres", bicubic),
+    "biharmonic": Baseline("inpaint", each_channel(biharmonic)),
+    "linear": Baseline("inpaint", each_channel(linear)),
+    "bicubic": Baseline("superres", each_channel(bicubic)),
     "non-local means": Baseline("denoise", denoiser(non_local_means), _STRENGTHS),
     "wavelets, BayesShrink": Baseline("denoise", denoiser(bayes_shrink)),
     "TV, Chambolle": Baseline("denoise", denoiser(tv_chambolle), _STRENGTHS),
@@ -228,11 +254,13 @@ def solve_classical(
     case: Case,
     operator: Operator,
     measurement: Measurement,
+    grey: bool = True,
     weight: float | None = None,
 ) -> np.ndarray:
-    """`[B, 64, 64, 3]` float32 in [-1, 1].
+    """`[B, H, W, C]` float32 in [-1, 1].
 
     Args:
+      grey: whether all channels of the truth are equal.
       weight: instead of the one in `WEIGHTS`.
 
     Raises:
@@ -248,16 +276,17 @@ def solve_classical(
             levels = ", ".join(f"{k:g}" for k in WEIGHTS[name])
             raise InputError(f"{name}: no weight for {level:g}; expected one of {levels}")
         chosen["weight"] = WEIGHTS[name][level] if weight is None else weight
-    channel = baseline.channel(operator, measurement, **chosen)
-    return np.repeat(np.clip(channel, -1, 1).astype(np.float32)[..., None], 3, -1)
+    channels = baseline.channels(operator, measurement, grey, **chosen)
+    found = np.clip(channels, -1, 1).astype(np.float32)
+    return np.broadcast_to(found, (*found.shape[:-1], operator.image_shape[-1]))
 
 
-def solver(name: str, case: Case) -> Solver | None:
+def solver(prior: Prior, name: str, case: Case) -> Solver | None:
     """The solver of a cell; None where the baseline is for another task, or its package is not
     there."""
     if BASELINES[name].task != case.task or not is_installed(name):
         return None
-    return functools.partial(_solve, name, None)
+    return functools.partial(_solve, name, None, prior.facts.grey)
 
 
 def is_installed(name: str) -> bool:
@@ -268,20 +297,21 @@ def is_installed(name: str) -> bool:
 def _solve(
     name: str,
     weight: float | None,
+    grey: bool,
     case: Case,
     operator: Operator,
     measurement: Measurement,
     keys: jax.Array,
 ) -> np.ndarray:
     del keys
-    return solve_classical(name, case, operator, measurement, weight)
+    return solve_classical(name, case, operator, measurement, grey, weight)
 
 
 def best_weight(name: str, case: Case, truth: jax.Array, seed: int) -> float:
     """Of those tried, the one with the best mean PSNR."""
 
     def psnr(weight: float) -> float:
-        solver = functools.partial(_solve, name, weight)
+        solver = functools.partial(_solve, name, weight, True)
         return reconstruct(case, solver, truth, seed).psnr_db.mean()
 
     return max(BASELINES[name].tried, key=psnr)

@@ -126,7 +126,7 @@ class Picture(NamedTuple):
     classical: str
 
 
-def sheet(pictures: Sequence[Picture]) -> Image.Image:
+def sheet(pictures: Sequence[Picture], credit: str) -> Image.Image:
     """Truth, measurement and reconstructions, with their PSNR."""
     columns = list(pictures[0].found)
     labels = ["truth", "measured", *columns]
@@ -144,9 +144,10 @@ def sheet(pictures: Sequence[Picture]) -> Image.Image:
                 *(Tile(i, c) for i, c in zip(images, captions, strict=True)),
             ]
         )
-    return contact_sheet(labels, tiles, ATTRIBUTION)
+    return contact_sheet(labels, tiles, credit)
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """`[H, W, 1]` in [-1, 1]."""
-    return np.asarray(Image.open(path).convert("L"), np.float32)[..., None] / 127.5 - 1
+    """`[H, W, C]` in [-1, 1], one channel of a grey file."""
+    pixels = np.asarray(Image.open(path), np.float32) / 127.5 - 1
+    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,33 +1,40 @@
 """The paper's Figures 1 to 4, its Table 1 and its claims, from real radiographs.
 
     python -m benchmarks.figures --data chest_xray_64.npz --out docs/figures
+    python -m benchmarks.figures --images faces/ --generator ffhq --out figures --batch 4
 
 Measures what is not in `OUT/rows.csv` yet, a row an image, cheap cells first, then draws what
-there is: PNG and CSV files in the folder, and the page `OUT.md` beside it. `--draw` draws only. The
-data set is not part of the repository; `benchmarks/quality.py` says what it is.
+there is: PNG and CSV files in the folder, and the page `OUT.md` beside it. `--draw` draws only.
+`--jobs` cells are measured side by side, so that on a machine with many cores one compiles while
+others run. The data set is not part of the repository; `benchmarks/quality.py` says what it is.
 """
 
 import argparse
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from benchmarks import auto, classical, methods, sna
-from benchmarks.claims import GENERATIVE
+from benchmarks.claims import AUTO, GENERATIVE
 from benchmarks.classical import BASELINES
-from benchmarks.drawing import COLOURS
-from benchmarks.figures_page import CASES, PICTURES, SHOWN, draw, picture_file
+from benchmarks.drawing import ATTRIBUTION, COLOURS
+from benchmarks.figures_page import CASES, PICTURES, SHOWN, Subject, draw, picture_file
 from benchmarks.methods import (
     STEPS,
     VARIANTS,
     Case,
+    Reconstruction,
     Solver,
     Variant,
+    add_images,
     append_rows,
-    held_out,
+    images_of,
     mse_of,
     read_rows,
     reconstruct,
@@ -35,15 +42,16 @@ from benchmarks.methods import (
 )
 from ilo_jax.app.cli import start_quickly
 from ilo_jax.errors import InputError
-from ilo_jax.files.generators import digest_of
+from ilo_jax.files import generators
 from ilo_jax.files.images import write_png
+from ilo_jax.priors import Prior
 
 LONGER = {f"CSGM, {n} steps": Variant("csgm", {"steps": [n]}) for n in (300, 1000)}
 
 SMOKE_CASE = "inpaint 5 %"
 
 
-def solvers(steps: int) -> dict[str, Callable[[Case], Solver | None]]:
+def solvers(prior: Prior, steps: int) -> dict[str, Callable[[Case], Solver | None]]:
     """By variant: its solver in a case, None where there is none. A further curve is one row here
     and one of `drawing.COLOURS`.
 
@@ -62,15 +70,15 @@ def solvers(steps: int) -> dict[str, Callable[[Case], Solver | None]]:
     }
 
     def method(name: str, added: bool | None = None) -> Callable[[Case], Solver | None]:
-        return lambda case: methods.solver(case, by_steps[name], sna=added)
+        return lambda case: methods.solver(prior, case, by_steps[name], sna=added)
 
     def baseline(name: str) -> Callable[[Case], Solver | None]:
-        return lambda case: classical.solver(name, case)
+        return lambda case: classical.solver(prior, name, case)
 
     return {
         **{name: baseline(name) for name in BASELINES},
         **{name: method(name) for name in ("ILO", *GENERATIVE, *LONGER)},
-        auto.VARIANT: lambda _: auto.solver(by_steps["ILO"]),
+        AUTO: lambda _: auto.solver(prior, by_steps["ILO"]),
         **{
             f"{name}, {word} SNA": method(name, added)
             for name in sna.NAMES
@@ -98,49 +106,88 @@ def cells() -> list[tuple[str, str]]:
 
 
 def measure(
-    out: Path, truth: jax.Array, seed: int, wanted: Iterable[tuple[str, str]], steps: int
+    out: Path,
+    prior: Prior,
+    truth: jax.Array,
+    wanted: Iterable[tuple[str, str]],
+    *,
+    seeds: int = 1,
+    steps: int = STEPS,
+    batch: int | None = None,
+    jobs: int = 1,
 ) -> None:
-    """Appends to `rows.csv` what it lacks of the cells, and keeps the pictures that are shown."""
-    table = solvers(steps)
-    for _, of_task in itertools.groupby(wanted, lambda cell: CASES[cell[0]].task):
-        for case, variant in of_task:
-            solver = table[variant](CASES[case])
-            if solver is not None:
-                _measure_cell(out, truth, seed, case, variant, solver)
-        jax.clear_caches()  # the programs of all tasks are more than a process may hold
+    """Appends to `rows.csv` what it lacks of the cells, and keeps the pictures that are shown.
+
+    Args:
+      seeds: how many, from 0 on; each has its own masks, noise and starts.
+      batch: images at a time; all if None.
+      jobs: cells that are measured side by side.
+    """
+    table, lock = solvers(prior, steps), threading.Lock()
+
+    def cell(named: tuple[str, str]) -> None:
+        case, variant = named
+        solver = table[variant](CASES[case])
+        for seed in range(seeds if solver is not None else 0):
+            with lock:
+                lacking = _lacking(out, len(truth), seed, case, variant)
+            size = batch or len(truth)
+            for begin in range(0, len(lacking), size):
+                chosen = lacking[begin : begin + size]
+                found = reconstruct(CASES[case], solver, truth, seed, chosen)
+                with lock:
+                    _keep(out, prior.facts.grey, seed, case, variant, chosen, found)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for _, of_task in itertools.groupby(wanted, lambda named: CASES[named[0]].task):
+            for _ in pool.map(cell, of_task):  # raises what a cell has raised
+                pass
+            jax.clear_caches()  # the programs of all tasks are more than a process may hold
 
 
-def _measure_cell(
-    out: Path, truth: jax.Array, seed: int, case: str, variant: str, solver: Solver
-) -> None:
-    done = mse_of(read_rows(out / "rows.csv"), case, variant)
+def _shown(case: str, seed: int) -> range:
+    """Images whose reconstructions are in a figure."""
     is_shown = seed == 0 and any(case in cases for cases in PICTURES.values())
-    shown = range(SHOWN if is_shown else 0)
-    lacking = [
+    return range(SHOWN if is_shown else 0)
+
+
+def _lacking(out: Path, images: int, seed: int, case: str, variant: str) -> list[int]:
+    """Images without a row, or without the picture that is shown."""
+    done = mse_of(read_rows(out / "rows.csv"), case, variant)
+    return [
         i
-        for i in range(len(truth))
+        for i in range(images)
         if (seed, i) not in done
-        or (i in shown and not picture_file(out, case, variant, i).exists())
+        or (i in _shown(case, seed) and not picture_file(out, case, variant, i).exists())
     ]
-    if not lacking:
-        return
-    found = reconstruct(CASES[case], solver, truth, seed, lacking)
-    for i, image in zip(lacking, found.image, strict=True):
-        if i in shown:
-            write_png(picture_file(out, case, variant, i), image[..., :1])
-    rows = rows_of(case, variant, seed, lacking, found)
+
+
+def _keep(
+    out: Path,
+    grey: bool,
+    seed: int,
+    case: str,
+    variant: str,
+    images: Sequence[int],
+    found: Reconstruction,
+) -> None:
+    for i, image in zip(images, found.image, strict=True):
+        if i in _shown(case, seed):
+            write_png(picture_file(out, case, variant, i), image[..., :1] if grey else image)
+    done = mse_of(read_rows(out / "rows.csv"), case, variant)
+    rows = rows_of(case, variant, seed, images, found)
     append_rows(out / "rows.csv", [r for r in rows if (seed, r.image) not in done])
     print(f"{case}, {variant}: {found.psnr_db.mean():.2f} dB, {found.seconds:.1f} s", flush=True)
 
 
-def expect_generator(out: Path) -> None:
+def expect_generator(out: Path, generator: str = "chest64") -> None:
     """Rows are of one generator, whose digest is noted in the folder.
 
     Raises:
       InputError: the rows are another's.
     """
     note = out / "generator.txt"
-    digest = digest_of("chest64")
+    digest = generators.digest_of(generator)
     if not note.exists():
         note.write_text(f"{digest}\n")
     elif note.read_text().strip() != digest:
@@ -149,10 +196,12 @@ def expect_generator(out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--data", required=True, help=".npz with `test`, uint8 [N, 64, 64]")
+    add_images(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder")
-    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--credit", default="", help="a line below the pictures of your images")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--batch", type=int, help="images at a time (default: all)")
+    parser.add_argument("--jobs", type=int, default=1, help="cells side by side")
     names = sorted({variant for _, variant in cells()})
     parser.add_argument("--variants", nargs="+", choices=names, default=names)
     only = parser.add_mutually_exclusive_group()
@@ -161,7 +210,8 @@ def main() -> None:
     args = parser.parse_args()
 
     out = args.out / "smoke" if args.smoke else args.out
-    images, steps = (2, 8) if args.smoke else (args.images, STEPS)
+    if args.smoke:
+        args.count = 2
     start_quickly()  # the levels of a task share their programs
     if args.smoke:  # eight steps are over before a program is compiled
         jax.config.update("jax_disable_most_optimizations", True)
@@ -170,13 +220,20 @@ def main() -> None:
         wanted = [c for c in wanted if c[0] == SMOKE_CASE]
     (out / "images").mkdir(parents=True, exist_ok=True)
     if not args.draw:
-        expect_generator(out)
-    truth = held_out(args.data, images)
+        expect_generator(out, args.generator)
+    prior = generators.load(args.generator)
+    truth = jnp.asarray(images_of(args, prior)[1])
     if not args.draw:
-        for seed in range(args.seeds):
-            measure(out, truth, seed, wanted, steps)
+        measure(
+            *(out, prior, truth, wanted),
+            seeds=args.seeds,
+            steps=8 if args.smoke else STEPS,
+            batch=args.batch,
+            jobs=args.jobs,
+        )
     page = out.with_name(f"{out.name}.md")
-    page.write_text(draw(out, truth))
+    credit = ATTRIBUTION if args.data else " ".join(filter(None, (args.credit, prior.facts.notice)))
+    page.write_text(draw(out, truth, Subject(bool(args.data), prior.facts.grey, credit)))
     print(page)
 
 

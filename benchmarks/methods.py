@@ -24,8 +24,10 @@ import numpy as np
 
 import ilo_jax
 from ilo_jax.app.tasks import TASKS
-from ilo_jax.files.images import from_uint8
+from ilo_jax.files.find import find_images
+from ilo_jax.files.images import from_uint8, read_image, to_uint8
 from ilo_jax.ops import Measurement, Operator
+from ilo_jax.priors import Prior
 from ilo_jax.solve import PRESETS, TERMS, Method
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.stylegan2 import StyleGAN2
@@ -35,32 +37,36 @@ STEPS = 200
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A row of the table.
-
-    Attributes:
-      perceptual: the name of LPIPS among the terms; None where it is not defined.
-    """
+    """A row of the table: a task, and its options for images of 64 px a side (`at_size`)."""
 
     task: str
     options: Mapping[str, Any]
-    perceptual: str | None = None
+
+    def at_size(self, size: int) -> Mapping[str, Any]:
+        """Its options for images of `size` px a side: a box grows with them."""
+        return {k: v * size // 64 if k == "box" else v for k, v in self.options.items()}
+
+    def perceptual(self, size: int) -> str | None:
+        """The name of LPIPS among the terms; None where it is not defined: measurements that are
+        no images, or are smaller than 16 px."""
+        match self.task:
+            case "inpaint":
+                return "lpips" if self.options.get("observed") == 1 else "lpips_filled"
+            case "denoise":
+                return "lpips"
+            case "superres" if size // self.options["factor"] >= 16:
+                return "lpips"
+        return None
 
 
 PANELS = {
     "inpaint": {
-        f"inpaint {p} %": Case(
-            "inpaint", {"observed": p / 100}, "lpips" if p == 100 else "lpips_filled"
-        )
-        for p in (1, 5, 10, 25, 50, 100)
+        f"inpaint {p} %": Case("inpaint", {"observed": p / 100}) for p in (1, 5, 10, 25, 50, 100)
     },
     "denoise": {
-        f"denoise {s}": Case("denoise", {"sigma": float(s)}, "lpips")
-        for s in (5, 10, 25, 50, 100, 256)
+        f"denoise {s}": Case("denoise", {"sigma": float(s)}) for s in (5, 10, 25, 50, 100, 256)
     },
-    "superres": {
-        f"superres {f}x": Case("superres", {"factor": f}, "lpips" if f <= 4 else None)
-        for f in (2, 4, 8, 16, 32)
-    },
+    "superres": {f"superres {f}x": Case("superres", {"factor": f}) for f in (2, 4, 8, 16, 32)},
     "compress": {
         f"compress {p} %": Case("compress", {"measurements": p / 100})
         for p in (1, 2, 5, 10, 25, 50)
@@ -114,7 +120,7 @@ VARIANTS = {
 with LPIPS are left out."""
 
 Solver = Callable[[Case, Operator, Measurement, jax.Array], jax.typing.ArrayLike]
-"""`(case, operator, measurement, keys) -> images`: a batch `[B, 64, 64, 3]`, a key an image."""
+"""`(case, operator, measurement, keys) -> images`: a batch `[B, H, W, C]`, a key an image."""
 
 
 class Row(NamedTuple):
@@ -160,39 +166,42 @@ def prior() -> StyleGAN2:
     return ilo_jax.load("chest64")
 
 
-def is_defined(case: Case, variant: Variant) -> bool:
+def is_defined(prior: Prior, case: Case, variant: Variant) -> bool:
     """Whether a variant is anything in a case."""
     has_lpips = "lpips" in variant.weights and variant.preset != "projector"
-    return case.perceptual is not None or not has_lpips
+    return case.perceptual(prior.image_shape[0]) is not None or not has_lpips
 
 
-def method_of(case: Case, variant: Variant, sna: bool | None = None) -> Method:
-    """Of the embedded generator; with SNA by the task if None."""
+def method_of(prior: Prior, case: Case, variant: Variant, sna: bool | None = None) -> Method:
+    """With SNA by the task if None."""
     options = dict(variant.options)
     if variant.weights:
-        names = {"lpips": case.perceptual or "mse"}
+        names = {"lpips": case.perceptual(prior.image_shape[0]) or "mse"}
         terms = (w * TERMS[names.get(n, n)]() for n, w in variant.weights.items())
         options["objective"] = functools.reduce(lambda a, b: a + b, terms)
-    return PRESETS[variant.preset].make(prior(), **options, sna=sna)
+    return PRESETS[variant.preset].make(prior, **options, sna=sna)
 
 
-def shared(method: Method) -> Method:
+def shared(prior: Prior, method: Method) -> Method:
     """With the rounds and cuts of all variants, so that those with one objective share a
     program."""
-    cuts = (*prior().usual_cuts[:3], prior().depth)
+    cuts = (*prior.usual_cuts[:3], prior.depth)
     return method.with_cuts(cuts).padded(max(4, method.rounds)).with_growth()
 
 
-def solver(case: Case, variant: Variant, sna: bool | None = None) -> Solver | None:
+def solver(prior: Prior, case: Case, variant: Variant, sna: bool | None = None) -> Solver | None:
     """The solver of a cell of the table; None where there is none.
 
     Args:
       sna: by the task if None.
     """
-    return functools.partial(_solve, variant, sna) if is_defined(case, variant) else None
+    if not is_defined(prior, case, variant):
+        return None
+    return functools.partial(_solve, prior, variant, sna)
 
 
 def _solve(
+    prior: Prior,
     variant: Variant,
     sna: bool | None,
     case: Case,
@@ -200,9 +209,9 @@ def _solve(
     measurement: Measurement,
     keys: jax.Array,
 ) -> jax.Array:
-    method = shared(method_of(case, variant, sna))
+    method = shared(prior, method_of(prior, case, variant, sna))
     mesh = batch_mesh(len(keys))
-    return ilo_jax.reconstruct(prior(), operator, measurement, keys, method, mesh=mesh).image
+    return ilo_jax.reconstruct(prior, operator, measurement, keys, method, mesh=mesh).image
 
 
 class Problem(NamedTuple):
@@ -214,9 +223,10 @@ class Problem(NamedTuple):
 
 
 def pose(case: Case, truth: jax.Array, seed: int) -> Problem:
-    """Measures `truth`, `[B, 64, 64, 3]`; the same for every solver."""
+    """Measures `truth`, `[B, H, W, C]`; the same for every solver."""
     k_operator, k_noise, k_solve = jax.random.split(jax.random.key(seed), 3)
-    operator = TASKS[case.task].build(k_operator, truth.shape[1:], **case.options)
+    options = case.at_size(truth.shape[1])
+    operator = TASKS[case.task].build(k_operator, truth.shape[1:], **options)
     keys = jax.random.split(k_solve, len(truth))
     return Problem(operator, operator.measure(k_noise, truth), keys)
 
@@ -225,7 +235,7 @@ class Reconstruction(NamedTuple):
     """Of a batch, one an image.
 
     Attributes:
-      image: `[B, 64, 64, 3]` in [-1, 1].
+      image: `[B, H, W, C]` in [-1, 1].
       psnr_db, measurement_mse: `[B]`.
       seconds: an image.
     """
@@ -239,7 +249,7 @@ class Reconstruction(NamedTuple):
 def reconstruct(
     case: Case, solver: Solver, truth: jax.Array, seed: int, chosen: Sequence[int] | None = None
 ) -> Reconstruction:
-    """Measures `truth`, `[B, 64, 64, 3]`, and reconstructs the images chosen, by default all."""
+    """Measures `truth`, `[B, H, W, C]`, and reconstructs the images chosen, by default all."""
     indices = np.arange(len(truth)) if chosen is None else np.array(chosen)
     problem = pose(case, truth, seed)
     operator, truth = problem.operator, truth[indices]
@@ -304,6 +314,26 @@ def psnr_of(rows: Iterable[Row], case: str, variant: str) -> np.ndarray:
     return np.array([r.psnr_db for r in rows if (r.case, r.variant) == (case, variant)])
 
 
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """`--data` or `--images`, `--generator` and `--count`, which `images_of` reads."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", help=".npz with `test`, uint8 [N, 64, 64]")
+    source.add_argument("--images", nargs="+", help="image files or folders")
+    parser.add_argument("--generator", default="chest64")
+    parser.add_argument("--count", type=int, help="of images (default: 64 on a GPU, 8 on a CPU)")
+
+
+def images_of(args: argparse.Namespace, prior: Prior) -> tuple[list[str], np.ndarray]:
+    """Names, and truths `[B, H, W, C]` in [-1, 1] as 8 bits have them."""
+    count = args.count or (8 if jax.default_backend() == "cpu" else 64)
+    if args.data is not None:
+        truth = np.asarray(held_out(args.data, count))
+        return [str(i) for i in range(len(truth))], truth
+    files = find_images(args.images)[:count]
+    truth = np.stack([read_image(file, prior.image_shape)[0] for file in files])
+    return [file.stem for file in files], from_uint8(to_uint8(truth))
+
+
 def held_out(path: str, images: int) -> jax.Array:
     """The first images of `test`: `[images, 64, 64, 3]` in [-1, 1]."""
     return as_images(np.load(path)["test"][:images])
@@ -344,7 +374,7 @@ def main() -> None:
     rows = read_rows(args.out)
     for _, cases in itertools.groupby(args.cases, lambda case: CASES[case].task):
         for case, variant in itertools.product(cases, args.variants):
-            by = solver(CASES[case], VARIANTS[variant])
+            by = solver(prior(), CASES[case], VARIANTS[variant])
             if by is None or mse_of(rows, case, variant):
                 continue
             found = reconstruct(CASES[case], by, truth, args.seed)

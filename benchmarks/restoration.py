@@ -27,11 +27,10 @@ from PIL import Image
 from scipy import stats
 
 from benchmarks.jpeg import compressed
-from benchmarks.methods import device_and_commit, held_out, psnr_db
+from benchmarks.methods import add_images, device_and_commit, images_of, psnr_db
 from ilo_jax import lpips, ops
 from ilo_jax.files import generators
-from ilo_jax.files.find import find_images
-from ilo_jax.files.images import from_uint8, read_image, to_uint8
+from ilo_jax.files.images import from_uint8, to_uint8
 from ilo_jax.files.jpeg import compression_by
 from ilo_jax.ops import Operator
 from ilo_jax.priors import Prior
@@ -181,16 +180,6 @@ def distances(network: lpips.Lpips, x: jax.Array, y: jax.Array) -> jax.Array:
     return lpips.lpips(network, lpips.resized(x), lpips.resized(y))
 
 
-def images_of(args: argparse.Namespace, prior: Prior) -> tuple[list[str], np.ndarray]:
-    """Names, and truths `[B, H, W, C]` in [-1, 1] as 8 bits have them."""
-    if args.data is not None:
-        truth = np.asarray(held_out(args.data, args.count))
-        return [str(i) for i in range(len(truth))], truth
-    files = find_images(args.images)[: args.count]
-    truth = np.stack([read_image(file, prior.image_shape)[0] for file in files])
-    return [file.stem for file in files], from_uint8(to_uint8(truth))
-
-
 def interval(values: np.ndarray) -> float:
     """Half of the 95 % interval of a mean (Student's t)."""
     if len(values) < 2:
@@ -223,18 +212,13 @@ def markdown(rows: Sequence[Mapping[str, str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", help=".npz with `test`, uint8 [N, 64, 64]")
-    source.add_argument("--images", nargs="+", help="image files or folders")
-    parser.add_argument("--generator", default="chest64")
+    add_images(parser)
     parser.add_argument("--out", required=True, type=Path, help="CSV file, a row an image")
-    parser.add_argument("--count", type=int, help="of images (default: 64 on a GPU, 8 on a CPU)")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(DEFAULT))
     parser.add_argument("--length", type=float, default=1.0, help="of each method's steps, a part")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    args.count = args.count or (8 if jax.default_backend() == "cpu" else 64)
 
     prior = generators.load(args.generator)
     names, truth = images_of(args, prior)

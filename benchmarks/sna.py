@@ -7,9 +7,9 @@ The data set is not part of the repository; `benchmarks/quality.py` says what it
 
 import argparse
 
-from benchmarks.methods import VARIANTS, Case, held_out, reconstruct, solver
+from benchmarks.methods import VARIANTS, Case, held_out, prior, reconstruct, solver
 
-CASE = Case("denoise", {"sigma": 30.0}, "lpips")
+CASE = Case("denoise", {"sigma": 30.0})
 NAMES = ("CSGM", "ILO", "CSGM, both", "ILO, both")
 HEADER = "| | without SNA | with SNA | gain, dB |\n|---|---|---|---|"
 
@@ -32,7 +32,7 @@ def main() -> None:
     for variant in args.variants:
         psnr = []
         for sna in (False, True):
-            by = solver(CASE, VARIANTS[variant], sna)
+            by = solver(prior(), CASE, VARIANTS[variant], sna)
             assert by is not None  # LPIPS is defined
             psnr.append(reconstruct(CASE, by, truth, args.seed).psnr_db.mean())
         print(line(variant, *psnr), flush=True)

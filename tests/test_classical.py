@@ -20,12 +20,15 @@ from benchmarks.classical import (
     solve_classical,
     solver,
 )
-from benchmarks.methods import PANELS, Case, reconstruct
+from benchmarks.methods import PANELS, Case, pose, reconstruct
+from ilo_jax import load
 from ilo_jax.app.page.classical import total_variation
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Inpaint
 
 numerics_elsewhere = True
+
+PRIOR = load("chest64")
 
 CASES = {
     "inpaint": PANELS["inpaint"]["inpaint 10 %"],
@@ -48,7 +51,7 @@ def test_close_to_a_smooth_image(name):
     if not is_installed(name):
         pytest.skip(f"{name}: its package, which is for non-commercial use, is not installed")
     case, truth = CASES[BASELINES[name].task], smooth(2)
-    by = solver(name, case)
+    by = solver(PRIOR, name, case)
     assert by is not None
     image = reconstruct(case, by, truth, 0).image
     assert image.shape == truth.shape
@@ -57,6 +60,17 @@ def test_close_to_a_smooth_image(name):
     np.testing.assert_array_equal(image[..., 0], image[..., 1])
     error = np.mean((image - truth) ** 2, (1, 2, 3))
     assert (error < 0.05 * np.mean(truth**2, (1, 2, 3))).all()
+
+
+@pytest.mark.parametrize("name", ["linear", "bicubic", "TV, told", "TV, FISTA"])
+def test_channels_that_differ_are_their_own(name):
+    """Of a colour image, each is as close as a grey one is."""
+    case, truth = CASES[BASELINES[name].task], smooth(3)[None, ..., 0]
+    truth = np.moveaxis(truth, 1, -1)
+    operator, y, _ = pose(case, jnp.asarray(truth), 0)
+    image = solve_classical(name, case, operator, y, grey=False)
+    assert image.shape == truth.shape
+    assert np.mean((image - truth) ** 2) < 0.05 * np.mean(truth**2)
 
 
 @pytest.mark.parametrize("name", [n for n, b in BASELINES.items() if b.task == "inpaint"])
@@ -108,7 +122,7 @@ def test_other_tasks_and_levels_are_refused():
         solve_classical("bicubic", Case("inpaint", {}), operator, y)
     with pytest.raises(InputError, match="no weight for 7; expected one of 5, 10"):
         solve_classical("non-local means", Case("denoise", {"sigma": 7.0}), operator, y)
-    assert solver("bicubic", CASES["inpaint"]) is None
+    assert solver(PRIOR, "bicubic", CASES["inpaint"]) is None
 
 
 @pytest.mark.parametrize("sigma", [0.04, 0.8, 2.0])
@@ -124,7 +138,7 @@ def test_who_is_told_of_clipping_is_less_grey():
     dark, case = np.full((1, 64, 64, 3), -0.8, np.float32), PANELS["denoise"]["denoise 100"]
     errors = []
     for name in ("TV, Chambolle", "TV, told"):
-        by = solver(name, case)
+        by = solver(PRIOR, name, case)
         assert by is not None
         errors.append(np.mean((reconstruct(case, by, jnp.asarray(dark), 0).image - dark) ** 2))
     assert errors[1] < 0.2 * errors[0]

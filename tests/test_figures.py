@@ -14,9 +14,10 @@ from benchmarks.claims import CLAIMS, ratio, verdicts
 from benchmarks.classical import BASELINES, is_installed
 from benchmarks.drawing import ATTRIBUTION
 from benchmarks.figures import cells, expect_generator, measure, solvers
-from benchmarks.figures_page import CASES, CURVES, PICTURES, SHOWN, draw, picture_file
+from benchmarks.figures_page import CASES, CURVES, PICTURES, SHOWN, Subject, draw, picture_file
 from benchmarks.methods import PANELS, STEPS, Row, append_rows, read_rows
 from ilo_jax.errors import InputError
+from ilo_jax.files import generators
 from ilo_jax.files.images import write_png
 
 looks_at_files = True
@@ -41,19 +42,22 @@ def rows_for(errors: dict[tuple[str, str], list[float]]) -> list[Row]:
 
 def test_what_is_measured_is_not_measured_again(tmp_path):
     (tmp_path / "images").mkdir()
-    measure(tmp_path, truth(3)[:2], 0, [CELL], STEPS)
+    prior = generators.load()
+    measure(tmp_path, prior, truth(3)[:2], [CELL])
     first = read_rows(tmp_path / "rows.csv")
     assert [r.image for r in first] == [0, 1]
     picture = picture_file(tmp_path, *CELL, 1)
     before = picture.read_bytes()
     picture.unlink()
-    measure(tmp_path, truth(3), 0, [CELL], STEPS)
+    measure(tmp_path, prior, truth(3), [CELL], batch=2, jobs=2)
     rows = read_rows(tmp_path / "rows.csv")
     assert rows[:2] == first
     assert [r.image for r in rows] == [0, 1, 2]
     assert picture.read_bytes() == before
-    measure(tmp_path, truth(3), 0, [CELL], STEPS)
-    assert read_rows(tmp_path / "rows.csv") == rows
+    measure(tmp_path, prior, truth(3), [CELL], seeds=2)
+    again = read_rows(tmp_path / "rows.csv")
+    assert again[:3] == rows
+    assert [(r.seed, r.image) for r in again[3:]] == [(1, 0), (1, 1), (1, 2)]
 
 
 def test_rows_are_of_one_generator(tmp_path):
@@ -66,7 +70,7 @@ def test_rows_are_of_one_generator(tmp_path):
 
 def test_cells_and_their_solvers():
     """Each once; every level has every curve that is defined there."""
-    wanted, table = cells(), solvers(STEPS)
+    wanted, table = cells(), solvers(generators.load(), STEPS)
     assert len(set(wanted)) == len(wanted)
     for panel in PANELS.values():
         for name, case in panel.items():
@@ -106,7 +110,7 @@ def test_a_claim_holds_by_its_factor(factor, holds):
 def test_the_page_has_every_figure(tmp_path):
     """From a table of errors that are all known."""
     errors, key = {}, np.random.default_rng(0)
-    table = solvers(STEPS)
+    table = solvers(generators.load(), STEPS)
     for case, variant in cells():
         if table[variant](CASES[case]) is not None:
             errors[case, variant] = key.uniform(0.01, 0.02, SHOWN).tolist()
@@ -117,7 +121,7 @@ def test_the_page_has_every_figure(tmp_path):
         if case in shown:
             for i in range(SHOWN):
                 write_png(picture_file(tmp_path, case, variant, i), np.zeros((64, 64, 1)))
-    page = draw(tmp_path, truth(SHOWN))
+    page = draw(tmp_path, truth(SHOWN), Subject(True, True, ATTRIBUTION))
     assert "ot measured" not in page
     assert page.count(ATTRIBUTION) == 4
     for claim in CLAIMS:
