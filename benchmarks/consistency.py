@@ -47,7 +47,7 @@ def main() -> None:
     for sigma in args.sigma:
         operator, y, keys = pose(PANELS["denoise"][f"denoise {sigma:g}"], truth, 0)
         found = sweep(prior(), operator, y, keys, [method], restarts=4, batch_size=2 * len(keys))
-        determined = each_determined(operator, len(keys), prior().facts)
+        determined = each_determined(operator, y, prior().facts)
         share = float(determined.share[0])
         restarts = jnp.clip(found.image[0], -1, 1)
         for name, image in (("one run", restarts[0]), ("four", restarts.mean(0))):

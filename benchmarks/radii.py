@@ -48,7 +48,7 @@ def main() -> None:
     print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for name in args.cases:
         operator, measurement, keys = pose(CASES[name], truth, 0)
-        determined = jax.tree.map(lambda s: s[0], each_determined(operator, len(keys), facts))
+        determined = jax.tree.map(lambda s: s[0], each_determined(operator, measurement, facts))
         tried = [ilo(prior(), steps, radii=(radii * f).tolist()) for f in FACTORS]
         psnr = []
         for method in align([*tried, ilo(prior(), steps), ilo_from_mean(prior(), steps)]):

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from operators import OPERATORS, quick_key
-from small import KEYS, MASKED, MLP, OPERATOR, SHAPE, measure, measured, truth
+from small import KEYS, MASKED, MLP, OPERATOR, SHAPE, measure, measured, normal, truth
 
 from ilo_jax import ops
-from ilo_jax.priors import growth_factor
+from ilo_jax.priors import Facts, growth_factor
 from ilo_jax.solve import Method, Round, reconstruct
+from ilo_jax.solve.batch import each_determined
 
 numerics_elsewhere = True
 
@@ -49,6 +50,20 @@ def test_noise_hides_what_is_measured(sigma):
     assert share_of(noisy, 0.01) == pytest.approx(1 / (1 + ratio), rel=1e-3)
     # A grey value is measured three times.
     assert share_of(noisy, 0.01, grey=True) == pytest.approx(1 / (1 + ratio / 3), rel=1e-3)
+
+
+def test_noise_that_a_grey_file_repeats_hides_more():
+    """As it would in the one channel that it is of."""
+    noisy = ops.denoising((16, 16, 3), 25.0)
+    grey = np.repeat(normal(0, 16, 16, 1), 3, -1)
+    facts = Facts(grey=True)
+    found = each_determined(noisy, np.stack([grey, normal(1, 16, 16, 3)]), facts)
+    of_one = share_of(ops.denoising((16, 16, 1), 25.0), 0.01)
+    expected = [of_one, share_of(noisy, 0.01, grey=True)]
+    np.testing.assert_allclose(found.share, expected, rtol=1e-3)
+    assert found.share[0] < 0.6 * found.share[1]
+    coloured = each_determined(noisy, grey[None], Facts())
+    np.testing.assert_allclose(coloured.share, of_one, rtol=1e-3)
 
 
 @pytest.mark.slow

@@ -264,6 +264,18 @@ def test_the_more_noise_the_more_methods_count(sigma):
     assert weights[1, 1] > weights[0, 1]
 
 
+def test_what_a_grey_file_repeats_counts_once():
+    shape, error = (*SHAPE[:2], 3), jnp.array([[0.10], [0.11]])
+    operator = Noisy(shape, Identity(shape), jnp.float32(0.2), False)
+    y = np.repeat(truth()[:1, ..., :1], 3, -1)
+    weights = [
+        np.asarray(exponential_weights(operator, y, jnp.ones((1, *shape)), error, grey=grey))
+        for grey in (False, True)
+    ]
+    thrice, once = (float(w[1, 0] / w[0, 0]) for w in weights)
+    assert once == pytest.approx(thrice ** (1 / 3), rel=1e-3)
+
+
 def test_known_noise_ends_the_squared_error():
     operator = Noisy(SHAPE, Identity(SHAPE), jnp.float32(0.3), False)
     assert operator.noise_variance == pytest.approx(0.09)

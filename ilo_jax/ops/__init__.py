@@ -18,7 +18,7 @@ from ilo_jax.ops.denoised import denoised, sees_pixels
 from ilo_jax.ops.downsample import FILTERS, Downsample, superresolution
 from ilo_jax.ops.function import Custom, custom
 from ilo_jax.ops.gaussian import DenseMatrix, dense_matrix, gaussian_matrix
-from ilo_jax.ops.information import Determined, determined_share
+from ilo_jax.ops.information import Determined, determined_share, repeats
 from ilo_jax.ops.inpaint import (
     Inpaint,
     box_inpainting,
@@ -134,6 +134,7 @@ __all__ = [
     "radial_mri",
     "random_inpainting",
     "random_mask",
+    "repeats",
     "rescale_to_norm",
     "sees_pixels",
     "sign_patterns",

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ilo_jax.ops.base import LinearOperator, Measurement, Operator, count_where, draw
-from ilo_jax.ops.information import PROBE, Determined
+from ilo_jax.ops.information import PROBE, Determined, repeats
 
 _FITTED = 0.5
 """Of the noise in what a measurement determines, what an image has that was fitted to it: 0.42 to
@@ -53,12 +53,8 @@ class Fit(NamedTuple):
     @property
     def noises(self) -> jax.Array:
         """How many a value of the image has that do not depend on each other."""
-        noises = jnp.float32(self.operator.image_shape[-1] if self.grey else 1)
-        if not self.are_alike:
-            return noises
-        # A grey file has the same noise in all channels.
-        same = jnp.all(self.measurement == self.measurement[..., :1])
-        return jnp.where(same, 1, noises)
+        channels = self.operator.image_shape[-1] if self.grey else 1
+        return channels / repeats(self.operator, self.measurement, grey=self.grey)
 
 
 def error_variance(fit: Fit, residual: Measurement) -> tuple[jax.Array, jax.Array]:
@@ -78,7 +74,7 @@ def error_variance(fit: Fit, residual: Measurement) -> tuple[jax.Array, jax.Arra
     noises = fit.noises
     if fit.are_alike:
         residual = jnp.broadcast_to(jnp.mean(residual, -1, keepdims=True), residual.shape)
-    left, in_residual = _noise_left(fit, noises)
+    left, in_residual = _noise_left(fit)
     in_residual /= noises if fit.are_alike else 1
 
     def mean_square(r: Measurement) -> jax.Array:
@@ -131,20 +127,16 @@ def _window_sums(a: jax.Array, side: Sequence[int], pad: int = 0) -> jax.Array:
     return jax.lax.reduce_window(a, jnp.float32(0), jax.lax.add, tuple(side), (1, 1), padding)
 
 
-def _noise_left(fit: Fit, noises: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _noise_left(fit: Fit) -> tuple[jax.Array, jax.Array]:
     """Variance of the noise that is not in the image yet: of what it can have in it, and on average
-    of the entries. Args: noises: how many a value of the image has that do not depend on each
-    other."""
+    of the entries."""
     variance = jnp.float32(fit.operator.noise_variance)
     if fit.determined is None:
         return variance, variance
     height, width, channels = fit.operator.image_shape
     values = height * width * (1 if fit.grey else channels)
     entries = count_where(fit.measurement, fit.operator.observed)
-    # Where channels share their noise, it hides as much as if there were as many times as much.
-    more = channels / noises if fit.are_alike else 1
     entries /= channels if fit.are_alike else 1
-    seen = fit.determined.share / jnp.maximum(fit.determined.noiseless, _TINY)
-    fitted = _FITTED * seen / (seen + more * (1 - seen))
+    fitted = _FITTED * fit.determined.share / jnp.maximum(fit.determined.noiseless, _TINY)
     in_image = fitted * fit.determined.noiseless
     return variance * (1 - fitted), variance * jnp.maximum(1 - in_image * values / entries, 0)

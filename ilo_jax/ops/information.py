@@ -28,8 +28,29 @@ class Determined(NamedTuple):
     noiseless: jax.Array
 
 
+def repeats(operator: Operator, measurement: Measurement, *, grey: bool) -> jax.Array:
+    """How often a measurement has each of its values, noise and all: a grey file as often as it has
+    channels, any other once.
+
+    Args:
+      measurement: of one image.
+      grey: whether all channels of images are equal.
+
+    Returns:
+      A scalar.
+    """
+    channels = operator.image_shape[-1]
+    if not (grey and operator.measures_image and operator.measurement_shape[-1] == channels):
+        return jnp.float32(1)
+    return jnp.where(jnp.all(measurement == measurement[..., :1]), channels, 1).astype(jnp.float32)
+
+
 def determined_share(
-    operator: Operator, variance: jax.typing.ArrayLike, *, grey: bool = False
+    operator: Operator,
+    variance: jax.typing.ArrayLike,
+    repeats: jax.typing.ArrayLike = 1,
+    *,
+    grey: bool = False,
 ) -> Determined:
     """Independent measurements a pixel: the effective degrees of freedom of an image's linear
     estimate, as a share of its values.
@@ -42,6 +63,7 @@ def determined_share(
     Args:
       operator: of one image; differentiable.
       variance: `v`, of an image's values in [-1, 1].
+      repeats: of each value and its noise, which then hides so much more.
       grey: whether all channels are equal, which makes an image `H W` values.
 
     Returns:
@@ -67,6 +89,6 @@ def determined_share(
         )
         return jnp.clip(jnp.vdot(probe, estimate) / energy, 0, 1)
 
-    ridge = jnp.maximum(jnp.asarray(operator.noise_variance) / variance, weakest)
+    ridge = jnp.maximum(repeats * jnp.asarray(operator.noise_variance) / variance, weakest)
     with_noise, without = jax.vmap(share)(jnp.stack([ridge, weakest]))
     return Determined(with_noise, jnp.maximum(with_noise, without))

@@ -211,7 +211,9 @@ def reconstruct_auto(
     best = np.where(can_judge, error.argmin(0), 0)
     shares = np.eye(len(methods), dtype=np.float32)[best].T
     if can_judge.any() and operator.is_noisy:
-        weights = exponential_weights(operator, measurement, held_out, jnp.asarray(error))
+        weights = exponential_weights(
+            operator, measurement, held_out, jnp.asarray(error), grey=prior.facts.grey
+        )
         shares = np.where(can_judge, np.asarray(weights), shares)
     again = divided(shares, steps, auto.restarts, total_steps, auto.most)
     found = sweep_runs(
@@ -237,7 +239,7 @@ def reconstruct_auto(
     chosen, steps = stack([methods[i] for i in best]), steps[best, each]
     radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
     if chosen.growth is not None:
-        determined = each_determined(operator, images, prior.facts)
+        determined = each_determined(operator, measurement, prior.facts)
         determined = jax.tree.map(lambda share: share[:, None], determined)
         radii = np.asarray(radii * growth_factor(chosen.growth, determined))
     counts = [np.bincount(again.method[mine], minlength=len(names)) for mine in of_image]

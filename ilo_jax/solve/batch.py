@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ilo_jax.ops import Determined, Operator, batch_axes, determined_share
+from ilo_jax.ops import (
+    Determined,
+    Measurement,
+    Operator,
+    batch_axes,
+    determined_share,
+    map_images,
+    repeats,
+)
 from ilo_jax.priors import Facts
 from ilo_jax.solve import loop
 from ilo_jax.solve.loop import Problem, Search
@@ -47,19 +55,33 @@ def over_batch(mesh: Mesh) -> NamedSharding:
 
 
 @functools.partial(jax.jit, static_argnames="facts")
-def determined(operator: Operator, facts: Facts) -> Determined:
+def determined(operator: Operator, facts: Facts, repeats: jax.typing.ArrayLike = 1) -> Determined:
     """Of one image what its measurement determines (`ops.determined_share`); a program for itself,
     whatever the batch."""
-    return determined_share(operator, facts.residual, grey=facts.grey)
+    return determined_share(operator, facts.residual, repeats, grey=facts.grey)
 
 
-def each_determined(operator: Operator, batch: int, facts: Facts) -> Determined:
+@functools.partial(jax.jit, static_argnames="grey")
+def each_repeats(operator: Operator, measurement: Measurement, grey: bool) -> jax.Array:
+    """`[B]`, `ops.repeats` of each image."""
+    return map_images(lambda a, y: repeats(a, y, grey=grey), operator, measurement)
+
+
+def each_determined(operator: Operator, measurement: Measurement, facts: Facts) -> Determined:
     """`[B]`, of each image."""
+    batch = len(jax.tree.leaves(measurement)[0])
     axes = batch_axes(operator, batch)
-    if not jax.tree.leaves(axes):  # the same for all
-        one = determined(operator, facts)
-        return jax.tree.map(lambda share: jnp.broadcast_to(share, (batch,)), one)
-    return jax.vmap(lambda operator: determined(operator, facts), (axes,))(operator)
+    channels = operator.image_shape[-1] if facts.grey and operator.measures_image else 1
+    may_repeat = operator.is_noisy and channels > 1
+    times = each_repeats(operator, measurement, facts.grey) if may_repeat else None
+    if jax.tree.leaves(axes):
+        times = jnp.ones(batch) if times is None else times
+        return jax.vmap(lambda a, n: determined(a, facts, n), (axes, 0))(operator, times)
+    once = determined(operator, facts)  # the same for all
+    if times is None:
+        return jax.tree.map(lambda share: jnp.broadcast_to(share, (batch,)), once)
+    often = determined(operator, facts, channels)
+    return jax.tree.map(lambda a, b: jnp.where(times > 1, a, b), often, once)
 
 
 # What is not used is kept, so that the state is committed to the devices of the weights, as it is

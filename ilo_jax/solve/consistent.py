@@ -36,7 +36,7 @@ def consistent(
       `[B, H, W, C]` in [-1, 1].
     """
     facts, image = prior.facts, jnp.asarray(image)
-    determined = each_determined(operator, len(image), facts) if operator.is_noisy else None
+    determined = each_determined(operator, measurement, facts) if operator.is_noisy else None
     met = make_batch_consistent(operator, measurement, image, where, determined, grey=facts.grey)
     if where is None and sees_pixels(operator):
         met = denoised(operator, measurement, met, grey=facts.grey)

@@ -1,25 +1,36 @@
 """How the restarts of an automatic choice are divided among its candidates."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilo_jax.ops import Measurement, Operator, count_where, map_images
+from ilo_jax.ops import Measurement, Operator, count_where, map_images, repeats
 from ilo_jax.solve.sweep import Grid
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="grey")
 def exponential_weights(
-    operator: Operator, measurement: Measurement, held_out: Measurement, error: jax.Array
+    operator: Operator,
+    measurement: Measurement,
+    held_out: Measurement,
+    error: jax.Array,
+    *,
+    grey: bool = False,
 ) -> jax.Array:
     """`[methods, B]`, of errors on what is held out: exponential weights (Leung & Barron, 2006).
     Under noise the least error may be least by chance, so that all that are not worse by more than
-    chance count; without, all the weight is the best's."""
+    chance count; without, all the weight is the best's. What a file repeats counts once.
+
+    Args:
+      grey: whether all channels of images are equal.
+    """
 
     def one(
         operator: Operator, y: Measurement, held_out: Measurement, error: jax.Array
     ) -> jax.Array:
-        entries = count_where(y, held_out)
+        entries = count_where(y, held_out) / repeats(operator, y, grey=grey)
         # The truth's own error is the noise's variance: what is below it knows better.
         variance = jnp.minimum(jnp.asarray(operator.noise_variance), jnp.min(error))
         variance = jnp.maximum(variance, jnp.finfo(jnp.float32).tiny)
