@@ -187,7 +187,7 @@ def _add_classify(subparsers: Any) -> None:
         (
             "radii",
             arguments.radii,
-            "0,30,100,300",
+            "0,100,300,1000",
             "R,R,...",
             "l1 radii of the feature maps, side by side",
         ),
