@@ -21,7 +21,8 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
         one = np.ones(len(keys))
         assert (auto.restarts, auto.combine, batch_size) == (5, "nearest", 16)
         return Choice(
-            *(image, np.full_like(image, 0.1), np.array([OK, NOT_FINITE])),
+            *(image, np.full_like(image, 0.1), (image[:1].repeat(3, 0), image[:0]), one > 0),
+            status=np.array([OK, NOT_FINITE]),
             method=("deeper",) * len(keys),
             restarts=({"as it is": 0, "deeper": 5},) * len(keys),
             radii=one[:, None] * [np.inf, 5],
@@ -33,7 +34,7 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
 
     monkeypatch.setattr(batch.solve, "reconstruct_auto", chosen)
     line = "invert --images photos --auto --samples 5 --combine nearest --generator gen --out {out}"
-    done = solve(line + " --steps 2,2")
+    done = solve(line + " --steps 2,2 --keep-samples")
     assert done.code == 1  # nothing that was held out can be met for the second
     assert done.err.endswith("1 of 2 images failed: why is in metrics.csv\n")
     out = tmp_path / "out"
@@ -45,6 +46,8 @@ def test_auto_writes_what_was_chosen_and_its_spread(solve, tmp_path, monkeypatch
     }
     assert (out / "spread" / "a.png").exists()
     assert not (out / "chosen" / "b.json").exists()
+    kept = sorted(f.relative_to(out).as_posix() for f in out.glob("samples/**/*.png"))
+    assert kept == [f"samples/a/{k}.png" for k in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(

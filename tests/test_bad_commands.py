@@ -90,7 +90,7 @@ BAD = {
     "mri --spokes 3 --maps text.png" + ONE: "--maps text.png: no arrays; expected arrays in .npy",
     "invert --range max 1" + ONE: "--range max: expected a number first, what is black",
     "invert --range 0 x" + ONE: "argument --range: 'x': expected a number, or max",
-    "invert --keep-samples" + TWO_ROUNDS: "--keep-samples: expected with --samples, of at least 2",
+    "invert --keep-samples" + TWO_ROUNDS: "--keep-samples: expected with --auto, or --samples",
     "invert --combine nearest"
     + TWO_ROUNDS: "--combine nearest: expected with --auto, or --samples",
     "blur" + ONE: "one of the arguments --sigma --motion --kernel is required",

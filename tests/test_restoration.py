@@ -64,12 +64,15 @@ def test_it_goes_on_where_it_stopped_and_marks_the_best(tmp_path, monkeypatch, c
     np.savez(data, test=np.zeros((2, 64, 64), np.uint8))
     calls = []
 
-    def solver(prior, degraded, keys, length):
-        calls.append(length)
-        return np.full((2, 64, 64, 3), -0.9, np.float32)
+    def solver(method, *more):
+        def solve(prior, degraded, keys, length):
+            calls.append(length)
+            return dict.fromkeys((method, *more), np.full((2, 64, 64, 3), -0.9, np.float32))
 
-    for method in ("csgm", "ilo"):
-        monkeypatch.setitem(METHODS, method, solver)
+        return solve
+
+    monkeypatch.setitem(METHODS, "csgm", solver("csgm"))
+    monkeypatch.setitem(METHODS, "ilo", solver("ilo", "ilo, nearest"))
     monkeypatch.setattr(restoration.generators, "load", lambda name: None)
     monkeypatch.setattr(restoration.lpips, "load", lambda name: None)
     monkeypatch.setattr(restoration, "distances", lambda network, x, y: np.array([0.1, 0.3]))
@@ -86,6 +89,8 @@ def test_it_goes_on_where_it_stopped_and_marks_the_best(tmp_path, monkeypatch, c
         ("csgm", "1"),
         ("ilo", "0"),
         ("ilo", "1"),
+        ("ilo, nearest", "0"),
+        ("ilo, nearest", "1"),
     ]
     assert float(rows[0]["psnr_db"]) == pytest.approx(26.02, abs=0.01)
     assert "**26.02 ± 0.00** / **0.200 ± 1.271**" in capsys.readouterr().out

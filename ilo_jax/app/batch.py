@@ -220,6 +220,8 @@ def _keep(run: Run, results: Results, sample: Sample, found: Found, i: int) -> N
         save_measurement(results.measurement(name), sample.operator, sample.measurement)
     if isinstance(found.source, Choice):
         results.add_choice(name, found.source.of_image(i))
+        for k, image in enumerate(found.source.samples[i] if settings.keep_samples else ()):
+            results.add_sample(name, k, image)
         return
     images, result = found.source
     for k in range(run.restarts):

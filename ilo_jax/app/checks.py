@@ -51,8 +51,8 @@ def check_settings(settings: Settings, task: Task, operator: Operator) -> None:
             )
     if settings.samples > 1 and settings.video:
         raise InputError("--samples: expected without --video, which goes on from one solution")
-    if settings.keep_samples and (settings.samples == 1 or settings.auto):
-        raise InputError("--keep-samples: expected with --samples, of at least 2, without --auto")
+    if settings.keep_samples and settings.samples == 1 and not settings.auto:
+        raise InputError("--keep-samples: expected with --auto, or --samples of at least 2")
     if settings.combine == "nearest" and settings.samples == 1 and not settings.auto:
         raise InputError("--combine nearest: expected with --auto, or --samples of at least 2")
 

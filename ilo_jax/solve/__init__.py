@@ -5,7 +5,7 @@ what a run is made of, `methods/` those with names, `losses/` what is minimized,
 over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 """
 
-from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
+from ilo_jax.solve.auto import EFFORTS, Auto, Choice, combined, reconstruct_auto
 from ilo_jax.solve.chain import chain
 from ilo_jax.solve.combine import COMBINE
 from ilo_jax.solve.consistent import consistent
@@ -105,6 +105,7 @@ __all__ = [
     "brgm",
     "chain",
     "code",
+    "combined",
     "compose",
     "consistent",
     "csgm",

@@ -9,7 +9,7 @@ measurement. The paper leaves all of it to the user ("can be particularly toilso
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -84,6 +84,9 @@ class Choice(NamedTuple):
         image of the same measurement, as far as that is known, where it helped to meet what was
         held out.
       spread: `[B, H, W, C]`, standard deviation of the restarts.
+      samples: of each image the restarts, `[K, H, W, C]` in [-1, 1], as the generator made them;
+        `combined` makes one image of them.
+      moved: `[B]`, whether the image was moved.
       status: `[B]`, `OK` or `NOT_FINITE`: no image of a trial or of a restart had a finite error.
       method: the best candidate, one of `CANDIDATES`.
       restarts: how many by each candidate: under noise, which may have chosen the best, also by
@@ -99,6 +102,8 @@ class Choice(NamedTuple):
 
     image: np.ndarray
     spread: np.ndarray
+    samples: tuple[np.ndarray, ...]
+    moved: np.ndarray
     status: np.ndarray
     method: tuple[str, ...]
     restarts: tuple[dict[str, int], ...]
@@ -228,14 +233,11 @@ def reconstruct_auto(
         take_steps=take_steps,
     )
     of_image = [again.image == i for i in range(images)]
-    combine = COMBINE[auto.combine]
-    image = np.stack([combine(np.clip(found.image[mine], -1, 1)) for mine in of_image])
+    samples = tuple(np.clip(found.image[mine], -1, 1) for mine in of_image)
     spread = np.stack([found.image[mine].std(0) for mine in of_image])
     finite = np.stack([np.isfinite(found.error[mine]).all() for mine in of_image])
     held_out_error = error[best, each]
     finite &= np.isfinite(held_out_error) | ~can_judge
-    if consistent is not None:
-        image = np.where(moves[:, None, None, None], consistent(image), image)
     chosen, steps = stack([methods[i] for i in best]), steps[best, each]
     radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
     if chosen.growth is not None:
@@ -244,8 +246,10 @@ def reconstruct_auto(
         radii = np.asarray(radii * growth_factor(chosen.growth, determined))
     counts = [np.bincount(again.method[mine], minlength=len(names)) for mine in of_image]
     return Choice(
-        image=np.asarray(image),
+        image=combined(prior, operator, measurement, samples, moves, auto.combine),
         spread=spread,
+        samples=samples,
+        moved=moves,
         status=np.where(finite, OK, NOT_FINITE),
         method=tuple(names[i] for i in best),
         restarts=tuple(dict(zip(names, n.tolist(), strict=True)) for n in counts),
@@ -255,6 +259,27 @@ def reconstruct_auto(
         held_out_error=held_out_error,
         trials=tuple(trials),
     )
+
+
+def combined(
+    prior: Prior,
+    operator: Operator,
+    measurement: Measurement,
+    samples: Sequence[np.ndarray],
+    moved: np.ndarray,
+    combine: str,
+) -> np.ndarray:
+    """`[B, H, W, C]` of the restarts of each image, moved to its measurement where that is said.
+
+    Args:
+      samples, moved: as in `Choice`.
+      combine: `mean`, or `nearest` for the restart that is nearest to it.
+    """
+    image = np.stack([COMBINE[combine](of_image) for of_image in samples])
+    if moved.any():
+        met = np.asarray(to_measurement(prior, operator, measurement, image))
+        image = np.where(moved[:, None, None, None], met, image)
+    return image
 
 
 def _curve(method: Method, errors: np.ndarray) -> list[tuple[int, float]]:
