@@ -4,11 +4,13 @@ import io
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.fft
 from outputs import rows
 from PIL import Image
+from small import normal
 
 from ilo_jax import ops
 from ilo_jax.app.prior import load_prior
@@ -112,6 +114,29 @@ def test_what_is_hidden_before_compression_is_black():
         np.testing.assert_allclose(y[:, 8:], 0.5, atol=0.02)
     np.testing.assert_array_equal(operator.from_picture(measured), measured)
     assert level == pytest.approx(float(np.mean((predicted - measured) ** 2)), abs=1e-6)
+
+
+def test_the_level_behind_a_mask_is_not_of_its_edges():
+    """They are painted on what was compressed."""
+    shape, steps = (32, 32, 1), np.full((8, 8), 40.0)
+    compressed, key = ops.jpeg(shape, steps), jax.random.key(0)
+    operator = ops.composition(compressed, ops.stroke_inpainting(key, shape, 4))
+    x = 0.05 * normal(0, *shape) + np.linspace(-0.5, 0.9, 32, dtype=np.float32)[:, None, None]
+
+    @jax.jit
+    def found(operator, compressed, x):
+        y = operator.measure(key, x)
+        painted = operator(x)
+        with_edges = jnp.sum(operator.observed * compressed.levels(painted))
+        return (
+            operator.error(painted, y),
+            operator.noise_level(painted),
+            with_edges / jnp.sum(operator.observed),
+        )
+
+    error, level, with_edges = found(operator, compressed, x)
+    assert level == pytest.approx(float(error), rel=0.2)
+    assert with_edges > 1.3 * error
 
 
 def test_the_tables_are_those_of_the_file(tmp_path):

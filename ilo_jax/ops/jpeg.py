@@ -51,6 +51,8 @@ class Jpeg(Noise):
     chroma: jax.Array = flax.struct.field(metadata=array(2))
     sampling: str = flax.struct.field(pytree_node=False)
 
+    is_local = False
+
     def __call__(self, x: jax.Array) -> jax.Array:
         """Without rounding: what is left of chroma."""
         return self._coarse(self.operator.picture(mean_of(self.operator, x)))
@@ -69,7 +71,7 @@ class Jpeg(Noise):
     def log_black(self, predicted: jax.Array) -> jax.Array:
         return jnp.full_like(predicted, -1e30)  # a single value of a continuum
 
-    def rounded(self, step: jax.typing.ArrayLike) -> "Jpeg":
+    def rounded(self, step: jax.typing.ArrayLike, clip: bool = True) -> "Jpeg":
         """Itself: what is decoded has 8 bits."""
         del step
         return self

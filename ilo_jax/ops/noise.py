@@ -4,7 +4,7 @@ A new kind is one file: a subclass of `Noise` with `add`, `losses` and `levels` 
 function that makes one.
 """
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,9 @@ class Noise(Operator):
     """
 
     operator: Operator
+
+    is_local: ClassVar[bool] = True
+    """Whether the level of an entry depends on that entry alone."""
 
     def add(self, key: jax.Array, y: jax.Array) -> jax.Array:
         """Of an array `y` of the measurement, what is measured in its place."""
@@ -47,8 +50,9 @@ class Noise(Operator):
         """Of each entry, the logarithm of the probability that black (-1) is measured."""
         raise NotImplementedError
 
-    def rounded(self: AnyNoise, step: jax.typing.ArrayLike) -> AnyNoise:
-        """With rounding behind it, to multiples of `step`: likelihood and level are of both."""
+    def rounded(self: AnyNoise, step: jax.typing.ArrayLike, clip: bool = True) -> AnyNoise:
+        """With rounding behind it, to multiples of `step`, and clipping to [-1, 1], both of which
+        files do: likelihood and level are of all."""
         raise NotImplementedError
 
     @property

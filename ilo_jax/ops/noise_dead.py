@@ -51,8 +51,8 @@ class DeadPixels(Noise):
         likelihood = jnp.logaddexp(dead, jnp.log1p(-self.fraction) + alive)
         return -2 * self.noise_variance * likelihood / predicted.shape[-1]
 
-    def rounded(self, step: jax.typing.ArrayLike) -> "DeadPixels":
-        return self.replace(operator=self._alive.rounded(step))
+    def rounded(self, step: jax.typing.ArrayLike, clip: bool = True) -> "DeadPixels":
+        return self.replace(operator=self._alive.rounded(step, clip))
 
     @property
     def noise_is_known(self) -> bool:

@@ -55,8 +55,9 @@ class Noisy(Noise):
             return jnp.full_like(predicted, -1e30)
         return log_phi((-1 - predicted) / jnp.maximum(self.sigma, LEAST))
 
-    def rounded(self, step: jax.typing.ArrayLike) -> "Noisy":
-        return self.replace(sigma=jnp.sqrt(self.sigma**2 + jnp.float32(step) ** 2 / 12))
+    def rounded(self, step: jax.typing.ArrayLike, clip: bool = True) -> "Noisy":
+        sigma = jnp.sqrt(self.sigma**2 + jnp.float32(step) ** 2 / 12)
+        return self.replace(sigma=sigma, clip=self.clip or clip)
 
     @property
     def noise_is_additive(self) -> bool:
@@ -96,12 +97,12 @@ class Quantized(Noisy):
 
     def losses(self, predicted: jax.Array, measured: jax.Array) -> jax.Array:
         if isinstance(self.operator, Noise):
-            return self.operator.rounded(self._step).losses(predicted, measured)
+            return self.operator.rounded(self._step, self.clip).losses(predicted, measured)
         return super().losses(predicted, measured)
 
     def levels(self, predicted: jax.Array) -> jax.Array:
         if isinstance(self.operator, Noise):
-            return self.operator.rounded(self._step).levels(predicted)
+            return self.operator.rounded(self._step, self.clip).levels(predicted)
         return super().levels(predicted)
 
     @property
@@ -157,9 +158,10 @@ def as_stored(operator: Operator, y: Measurement, step: float) -> Noise:
       y: the measurement of one image, from which noise that is unknown is estimated.
       step: between two values that the file can hold; 0 for floating-point numbers.
     """
-    if isinstance(operator, Noise):
-        return operator.known(y).rounded(step)
-    return _quantized(operator, step)
+    if not isinstance(operator, Noise):
+        return _quantized(operator, step)
+    known = operator.known(y)
+    return known.rounded(step) if step else known
 
 
 def can_be_consistent(operator: Operator) -> bool:
