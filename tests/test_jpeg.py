@@ -88,10 +88,38 @@ def test_coefficients_are_held_out_and_their_errors_are_those_of_the_pixels():
 
     held = operator.hold_out(jax.random.key(0), 0.25)
     share = float(np.mean(held))
-    assert share == pytest.approx(0.25)
+    means = np.zeros(shape[:2], bool)
+    means[::8, ::8] = True
+    assert not np.asarray(held)[means].any()
+    assert share == pytest.approx(0.25 * (1 - means.mean()), abs=0.005)
     of_all, of_held, of_kept = map(float, errors(held))
     assert of_all == pytest.approx(np.mean((x - y) ** 2), rel=1e-5)
     assert share * of_held + (1 - share) * of_kept == pytest.approx(of_all, rel=1e-5)
+
+
+def test_what_would_be_rounded_to_what_was_measured_is_not_off():
+    """The truth among it, which squares would say is further off than an image without detail."""
+    shape = (16, 16, 3)
+    operator = ops.jpeg(shape, np.full((8, 8), 90.0))
+    x = np.repeat(0.1 * normal(0, 16, 16, 1), 3, -1)
+
+    @jax.jit
+    def errors(operator, x):
+        y = operator.measure(jax.random.key(0), x)
+        held = operator.hold_out(jax.random.key(1), 0.2)
+        return [
+            error(operator(image), y, held)
+            for error in (operator.held_out_error, operator.error)
+            for image in (x, 0 * x, x + 3 * jnp.sign(x))
+        ]
+
+    of_truth, of_grey, of_another, squared_of_truth, squared_of_grey, _ = map(
+        float, errors(operator, x)
+    )
+    assert of_truth == pytest.approx(0, abs=1e-5)
+    assert of_truth <= of_grey + 1e-5
+    assert of_another > 0.01
+    assert squared_of_truth > squared_of_grey
 
 
 def test_its_noise_is_that_of_steps_that_are_all_alike():

@@ -81,6 +81,13 @@ class Operator(Node):
         """The mean squared difference, as `error` without knowledge of noise."""
         return mean_where(jax.tree.map(lambda p, m: (p - m) ** 2, predicted, measured), where)
 
+    def held_out_error(
+        self, predicted: Measurement, measured: Measurement, held_out: Measurement
+    ) -> jax.Array:
+        """`error` on what `hold_out` gave, by which a reconstruction is judged that has not seen
+        it."""
+        return self.error(predicted, measured, held_out)
+
     def hold_out(self, key: jax.Array, fraction: float) -> Measurement:
         """Entries to judge a reconstruction by that has not seen them: 1 where held out, else 0,
         in arrays that broadcast to one image's measurement. Whole pixels of images, otherwise

@@ -38,7 +38,9 @@ class Jpeg(Noise):
 
     The measurement is the decoded image. Its noise is the rounding of coefficients: an entry's loss
     is the squared error of the pixels, and the level is what the prediction's own rounding would
-    make of it. Held out are coefficients, since those that are kept imply the pixels of a block.
+    make of it. Held out are coefficients, since pixels of a block imply each other; but not means,
+    without which a block is another problem. They are judged by their distance from all that would
+    have been rounded to what was measured: most of that is 0, where smoothness is not truth.
 
     Attributes:
       operator: `A`, which measures images of one or three channels.
@@ -88,9 +90,27 @@ class Jpeg(Noise):
     ) -> jax.Array:
         return self.error(predicted, measured, where)
 
+    def held_out_error(
+        self, predicted: Measurement, measured: Measurement, held_out: Measurement
+    ) -> jax.Array:
+        difference = predicted - measured
+        if difference.shape[-1] > 1:
+            difference = _times(difference, _YCC)[..., :1]
+        half_a_step = self._of_coefficients(self.luma) / 255
+        beyond = jnp.maximum(jnp.abs(transformed(difference)) - half_a_step, 0)
+        return mean_where(beyond**2, held_out)
+
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Some of the coefficients, of all channels, in the place of their block's pixels."""
-        return some_of(draw(jax.random.uniform, key, (*self.measurement_shape[:2], 1)), fraction)
+        alternate = (np.indices((BLOCK, BLOCK)).sum(0) > 0).astype(np.float32)
+        scores = draw(jax.random.uniform, key, (*self.measurement_shape[:2], 1))
+        return some_of(scores, fraction, self._of_coefficients(alternate))
+
+    def _of_coefficients(self, table: jax.typing.ArrayLike) -> jax.Array:
+        """`[H, W, 1]`, of the table `[8, 8]` what each coefficient has."""
+        height, width, _ = self.measurement_shape
+        tiled = jnp.tile(table, (-(-height // BLOCK), -(-width // BLOCK)))
+        return tiled[:height, :width, None]
 
     def restrict(self, y: jax.Array) -> jax.Array:
         return y

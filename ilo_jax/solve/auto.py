@@ -294,9 +294,9 @@ def _curve(method: Method, errors: np.ndarray) -> list[tuple[int, float]]:
 def _errors(
     operator: Operator, measurement: Measurement, x: jax.Array, where: Measurement
 ) -> jax.Array:
-    """`[B]`, how far images are from what was measured of them where it counts."""
+    """`[B]`, how far images are from what was held out of them."""
     return map_images(
-        lambda operator, y, x, where: operator.error(operator(x), y, where),
+        lambda operator, y, x, where: operator.held_out_error(operator(x), y, where),
         *(operator, measurement, x, where),
     )
 

@@ -251,7 +251,7 @@ def objective(
         predicted, judged = (operator.measure(k, generated) for k in (key, judge))
     view = View(prior, operator, data, generated, predicted, x, now.free.inputs, problem.sna)
     value = now.objective(problem.targets, view)
-    return value, Solution(generated, view.error(judged, data.held_out), jnp.int32(0))
+    return value, Solution(generated, view.judged(judged), jnp.int32(0))
 
 
 def range_distance(

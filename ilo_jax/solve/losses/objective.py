@@ -70,6 +70,13 @@ class View(flax.struct.PyTreeNode):
         distance = self.operator.squared_error if self.sna else self.operator.error
         return distance(predicted, self.data.measurement, where)
 
+    def judged(self, predicted: Measurement) -> jax.Array:
+        """How far it is from all that was measured, or from what was held out of that."""
+        held_out = self.data.held_out
+        if held_out is None or self.sna:
+            return self.error(predicted, held_out)
+        return self.operator.held_out_error(predicted, self.data.measurement, held_out)
+
     def level(self, predicted: Measurement) -> jax.typing.ArrayLike:
         """What the truth itself has of such an error (Morozov's discrepancy)."""
         operator = self.operator
