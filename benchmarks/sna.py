@@ -1,4 +1,5 @@
-"""Stochastic Noise Addition, the paper's Table 1: denoising at sigma 30 with and without it.
+"""Stochastic Noise Addition, the paper's Table 1: denoising at sigma 30 with and without it, of
+noise that is clipped, as the paper's is, and of noise that is not.
 
     python -m benchmarks.sna --data chest_xray_64.npz
 
@@ -7,7 +8,10 @@ The data set is not part of the repository; `benchmarks/quality.py` says what it
 
 import argparse
 
-from benchmarks.methods import VARIANTS, Case, held_out, prior, reconstruct, solver
+import jax
+import jax.numpy as jnp
+
+from benchmarks.methods import VARIANTS, Case, held_out, pose, prior, psnr_db, solver
 
 CASE = Case("denoise", {"sigma": 30.0})
 NAMES = ("CSGM", "ILO", "CSGM, both", "ILO, both")
@@ -28,14 +32,19 @@ def main() -> None:
     args = parser.parse_args()
 
     truth = held_out(args.data, args.images)
+    noisy, _, keys = pose(CASE, truth, args.seed)
     print(HEADER)
     for variant in args.variants:
-        psnr = []
-        for sna in (False, True):
-            by = solver(prior(), CASE, VARIANTS[variant], sna)
-            assert by is not None  # LPIPS is defined
-            psnr.append(reconstruct(CASE, by, truth, args.seed).psnr_db.mean())
-        print(line(variant, *psnr), flush=True)
+        for clip in (True, False):
+            operator = noisy.replace(clip=clip)
+            y = operator.measure(jax.random.key(args.seed), truth)
+            psnr = []
+            for sna in (False, True):
+                by = solver(prior(), CASE, VARIANTS[variant], sna)
+                assert by is not None  # LPIPS is defined
+                image = jnp.clip(jnp.asarray(by(CASE, operator, y, keys)), -1, 1)
+                psnr.append(float(psnr_db(image, truth).mean()))
+            print(line(f"{variant}, {'clipped' if clip else 'not'}", *psnr), flush=True)
 
 
 if __name__ == "__main__":
