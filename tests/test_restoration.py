@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import restoration
 from benchmarks.restoration import METHODS, ROWS, degrade, interval, markdown
+from benchmarks.restoration_figure import draw, in_order
 from ilo_jax import ops
 
 numerics_elsewhere = True
@@ -106,3 +107,17 @@ def test_what_is_worse_in_every_image_is_not_bold():
     assert "| **25.00 ±" in row
     assert "| 24.03 ±" in row
     assert interval(np.array([1.0, 2.0, 3.0])) == pytest.approx(2.484, abs=1e-3)
+
+
+def test_the_figure_has_every_row_in_the_benchmarks_order():
+    rows = [
+        {"row": row, "method": m, "psnr_db": str(p), "lpips": str(p / 100)}
+        for row in ("UNAP", "JPEG M", "noise XL")
+        for m, p in (("ilo", 20), ("ilo", 22), ("auto", 24))
+    ]
+    names = [r["row"] for r in in_order(rows)]
+    assert names == 3 * ["noise XL"] + 3 * ["JPEG M"] + 3 * ["UNAP"]
+    of_psnr, of_lpips = draw(in_order(rows), "not for diagnosis").axes
+    for axes, scale in ((of_psnr, 1), (of_lpips, 100)):
+        heights = [np.asarray(points[0].get_ydata()) for points in axes.containers]
+        np.testing.assert_allclose(heights, np.array([[21.0] * 3, [24.0] * 3]) / scale)
