@@ -119,5 +119,5 @@ def test_the_figure_has_every_row_in_the_benchmarks_order():
     assert names == 3 * ["noise XL"] + 3 * ["JPEG M"] + 3 * ["UNAP"]
     of_psnr, of_lpips = draw(in_order(rows), "not for diagnosis").axes
     for axes, scale in ((of_psnr, 1), (of_lpips, 100)):
-        heights = [np.asarray(points[0].get_ydata()) for points in axes.containers]
+        heights = [np.asarray(points[0].get_ydata(), float) for points in axes.containers]
         np.testing.assert_allclose(heights, np.array([[21.0] * 3, [24.0] * 3]) / scale)
