@@ -123,8 +123,10 @@ def _ratio(rows: Sequence[Row], claim: Claim) -> Verdict:
         beside = f"{classical}, {ratio(rows, claim.case, classical, 'ILO')[0]:.2f}x"
     shown = f"{measured:.2f}x ({low:.2f} to {high:.2f})"
     holds = _holds(measured, claim.factor, 1)
-    auto = best_of(rows, claim.case, (AUTO,))
-    chosen = f"{ratio(rows, claim.case, best, auto)[0]:.3g}x" if auto else ""
+    chosen = ""
+    if errors := list(mse_of(rows, claim.case, AUTO).values()):
+        over = ratio(rows, claim.case, best, AUTO)[0]
+        chosen = "exact" if np.mean(errors) < DETERMINED else f"{over:.2f}x"
     return Verdict(claim.text, claimed, shown, best, holds, chosen, beside)
 
 
