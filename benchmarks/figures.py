@@ -128,7 +128,9 @@ def measure(
     def cell(named: tuple[str, str]) -> None:
         case, variant = named
         solver = table[variant](CASES[case])
-        for seed in range(seeds if solver is not None else 0):
+        if solver is None:
+            return
+        for seed in range(seeds):
             with lock:
                 lacking = _lacking(out, len(truth), seed, case, variant)
             size = batch or len(truth)

@@ -5,9 +5,9 @@ what a run is made of, `methods/` those with names, `losses/` what is minimized,
 over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 """
 
-from ilo_jax.solve.auto import EFFORTS, Auto, Choice, combined, reconstruct_auto
+from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
 from ilo_jax.solve.chain import chain
-from ilo_jax.solve.combine import COMBINE
+from ilo_jax.solve.combine import COMBINE, combined
 from ilo_jax.solve.consistent import consistent
 from ilo_jax.solve.loop import Problem, Search, Solution
 from ilo_jax.solve.losses import (

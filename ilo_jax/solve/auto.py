@@ -9,7 +9,7 @@ measurement. The paper leaves all of it to the user ("can be particularly toilso
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -34,7 +34,7 @@ from ilo_jax.solve.candidates import (
     with_usual_radii,
 )
 from ilo_jax.solve.checks import image_keys
-from ilo_jax.solve.combine import COMBINE
+from ilo_jax.solve.combine import combined
 from ilo_jax.solve.consistent import consistent as to_measurement
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK, TakeSteps
@@ -54,7 +54,7 @@ class Auto:
       restarts: of which the result is one image; where they stop early, as many more as there are
         steps left for.
       most: of restarts of an image.
-      combine: name in `COMBINE`, what is made of the restarts.
+      combine: name in `combine.COMBINE`, what is made of the restarts.
     """
 
     candidates: tuple[str, ...] = tuple(CANDIDATES)
@@ -259,27 +259,6 @@ def reconstruct_auto(
         held_out_error=held_out_error,
         trials=tuple(trials),
     )
-
-
-def combined(
-    prior: Prior,
-    operator: Operator,
-    measurement: Measurement,
-    samples: Sequence[np.ndarray],
-    moved: np.ndarray,
-    combine: str,
-) -> np.ndarray:
-    """`[B, H, W, C]` of the restarts of each image, moved to its measurement where that is said.
-
-    Args:
-      samples, moved: as in `Choice`.
-      combine: `mean`, or `nearest` for the restart that is nearest to it.
-    """
-    image = np.stack([COMBINE[combine](of_image) for of_image in samples])
-    if moved.any():
-        met = np.asarray(to_measurement(prior, operator, measurement, image))
-        image = np.where(moved[:, None, None, None], met, image)
-    return image
 
 
 def _curve(method: Method, errors: np.ndarray) -> list[tuple[int, float]]:
