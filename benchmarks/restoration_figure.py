@@ -29,9 +29,8 @@ def draw(rows: Sequence[Mapping[str, str]], credit: str) -> Figure:
     names = list(dict.fromkeys(row["row"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows))
     figure = Figure(figsize=(11, 7), layout="constrained")
-    for axes, (field, label) in zip(
-        figure.subplots(2, 1, sharex=True), FIELDS.items(), strict=True
-    ):
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, (field, label) in zip(panels, FIELDS.items(), strict=True):
         for k, (method, colour) in enumerate(zip(methods, COLOURS, strict=False)):
             found = {
                 i: np.array([float(r[field]) for r in rows if (r["row"], r["method"]) == key])
@@ -52,8 +51,8 @@ def draw(rows: Sequence[Mapping[str, str]], credit: str) -> Figure:
         axes.set_ylabel(label)
         axes.grid(axis="y", color="#dddddd")
         axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
-    figure.axes[0].legend(frameon=False, ncols=len(methods))
+    panels[-1].set_xticks(range(len(names)), names, rotation=60, ha="right")
+    panels[0].legend(frameon=False, ncols=len(methods))
     figure.supxlabel(credit, fontsize=7, color="#777777")
     return figure
 
