@@ -4,9 +4,11 @@
     python -m benchmarks.rivals --torch-python PYTHON --ilo CHECKOUT --only authors
 
     python -m benchmarks.rivals --torch-python PYTHON --robust CHECKOUT --loss lpips
+    python -m benchmarks.rivals --before CHECKOUT --resolution 256 --batch 4
 
-PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo; the last
-is the step of `robust`, CHECKOUT a clone of github.com/yohan-pg/robust-unsupervised. With
+PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo; then
+the step of `robust`, CHECKOUT a clone of github.com/yohan-pg/robust-unsupervised, and ours against
+that of an earlier commit, CHECKOUT a clone of this repository there. With
 `--device cuda` PyTorch runs on a GPU, as ours does where JAX finds one.
 Every round times a few steps of ours and then of each rival. A ratio is the median over
 rounds of rival over ours in the same round; in brackets, the least and the greatest. On a
@@ -69,7 +71,9 @@ class Worker:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--torch-python", required=True)
+    one = parser.add_mutually_exclusive_group(required=True)
+    one.add_argument("--torch-python")
+    one.add_argument("--before", help="an earlier checkout of this repository, instead of PyTorch")
     parser.add_argument("--ilo", help="checkout of the authors' code")
     parser.add_argument("--robust", help="checkout of robust-unsupervised: its step and ours")
     parser.add_argument("--loss", choices=("lpips", "mse"), default="lpips", help="of --robust")
@@ -99,8 +103,12 @@ def main() -> None:
         extra += ["--ilo", args.ilo] if args.ilo else []
         rivals = {mode: [str(here / "torch_step.py"), mode, *extra] for mode in modes}
     mine = [sys.executable, "-m", "benchmarks.step", "--serve", "--method", method]
-    workers = [Worker("ours", [*mine, "--steps", str(args.steps), *sizes])]
-    workers += [Worker(n, [args.torch_python, *line, *sizes]) for n, line in rivals.items()]
+    mine += ["--steps", str(args.steps), *sizes]
+    workers = [Worker("ours", mine)]
+    if args.before:
+        workers.append(Worker("before", mine, args.before))
+    else:
+        workers += [Worker(n, [args.torch_python, *line, *sizes]) for n, line in rivals.items()]
     seconds: dict[str, list[float]] = {w.name: [] for w in workers}
     for i in range(args.rounds):
         for w in workers if i % 2 == 0 else workers[::-1]:
