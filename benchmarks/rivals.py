@@ -4,13 +4,15 @@
     python -m benchmarks.rivals --torch-python PYTHON --ilo CHECKOUT --only authors
 
     python -m benchmarks.rivals --torch-python PYTHON --robust CHECKOUT --loss lpips
+    python -m benchmarks.rivals --before CHECKOUT --resolution 256 --batch 4
 
-PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo; the last
-is the step of `robust`, CHECKOUT a clone of github.com/yohan-pg/robust-unsupervised. With
-`--device cuda` PyTorch runs on a GPU, as ours does where JAX finds one.
-Every round times a few steps of ours and then of each rival. A ratio is the median over
-rounds of rival over ours in the same round; in brackets, the least and the greatest. On a
-machine with other work, the ratio of the least times is the one to believe.
+PYTHON is an interpreter that has PyTorch, CHECKOUT a clone of github.com/giannisdaras/ilo; then the
+step of `robust`, CHECKOUT a clone of github.com/yohan-pg/robust-unsupervised, and ours against that
+of an earlier commit, CHECKOUT a clone of this repository there. With `--device cuda` PyTorch runs
+on a GPU, as ours does where JAX finds one. Every round times a few steps of ours and then of each
+rival. A ratio is the median over rounds of rival over ours in the same round; in brackets, the
+least and the greatest. On a machine with other work, believe those of the least times and of the
+processor's seconds.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import pathlib
 import statistics
 import subprocess
 import sys
+
+import psutil
 
 
 class Worker:
@@ -56,6 +60,11 @@ class Worker:
         self.peak_gib = answer["peak_gib"]
         return answer
 
+    @property
+    def processor_seconds(self) -> float:
+        """So far, of all its threads."""
+        return sum(psutil.Process(self.process.pid).cpu_times()[:2])
+
     def _read(self) -> dict:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -69,7 +78,9 @@ class Worker:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--torch-python", required=True)
+    one = parser.add_mutually_exclusive_group(required=True)
+    one.add_argument("--torch-python")
+    one.add_argument("--before", help="an earlier checkout of this repository, instead of PyTorch")
     parser.add_argument("--ilo", help="checkout of the authors' code")
     parser.add_argument("--robust", help="checkout of robust-unsupervised: its step and ours")
     parser.add_argument("--loss", choices=("lpips", "mse"), default="lpips", help="of --robust")
@@ -99,24 +110,36 @@ def main() -> None:
         extra += ["--ilo", args.ilo] if args.ilo else []
         rivals = {mode: [str(here / "torch_step.py"), mode, *extra] for mode in modes}
     mine = [sys.executable, "-m", "benchmarks.step", "--serve", "--method", method]
-    workers = [Worker("ours", [*mine, "--steps", str(args.steps), *sizes])]
-    workers += [Worker(n, [args.torch_python, *line, *sizes]) for n, line in rivals.items()]
+    mine += ["--steps", str(args.steps), *sizes]
+    workers = [Worker("ours", mine)]
+    if args.before:
+        workers.append(Worker("before", mine, args.before))
+    else:
+        workers += [Worker(n, [args.torch_python, *line, *sizes]) for n, line in rivals.items()]
     seconds: dict[str, list[float]] = {w.name: [] for w in workers}
+    processor: dict[str, list[float]] = {w.name: [] for w in workers}
     for i in range(args.rounds):
         for w in workers if i % 2 == 0 else workers[::-1]:
+            before = w.processor_seconds
             seconds[w.name].append(w.step_seconds(args.steps))
+            processor[w.name].append(w.processor_seconds - before)
     least = {name: min(values) for name, values in seconds.items()}
     print("            step, s     least   ratio [range]", end=" " * 10)
-    print("of least   compile, s   peak, GiB")
+    print("of least   of the processor's   compile, s   peak, GiB")
     for w in workers:
-        ratios = [a / b for a, b in zip(seconds[w.name], seconds["ours"], strict=True)]
-        spread = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+        spread, of_processor = (_ratio(x[w.name], x["ours"]) for x in (seconds, processor))
         print(
             f"{w.name:9} {statistics.median(seconds[w.name]):9.4g} {least[w.name]:9.4g}"
-            f"   {spread:22} {least[w.name] / least['ours']:8.2f}   {w.compile_s:10.1f}"
+            f"   {spread:22} {least[w.name] / least['ours']:8.2f}   {of_processor:18}"
+            f"   {w.compile_s:10.1f}"
             f"   {w.peak_gib:9.2f}"
         )
         w.close()
+
+
+def _ratio(values: list[float], of: list[float]) -> str:
+    ratios = [a / b for a, b in zip(values, of, strict=True)]
+    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
 
 
 if __name__ == "__main__":

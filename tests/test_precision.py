@@ -42,6 +42,7 @@ MOVES = {  # data, or changes its type or sign
     "gt",
     "max",  # clips
     "min",
+    "optimization_barrier",
     "pad",
     "reshape",
     "rev",

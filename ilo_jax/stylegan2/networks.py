@@ -4,17 +4,16 @@ Equalized learning-rate factors are folded into the weights: a generator that is
 run has no use for them. `...` in a shape is any number of batch axes, none included.
 """
 
-import functools
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 
 from ilo_jax.stylegan2 import linear, resample
 from ilo_jax.stylegan2.config import GeneratorConfig
+from ilo_jax.stylegan2.modulation import mix, modulated
+from ilo_jax.stylegan2.pixels import activate, finish
 
 # Of float32 in every mode of JAX, too.
 _normal = nn.initializers.normal(1.0, jnp.float32)
@@ -47,60 +46,6 @@ class Styles(NamedTuple):
 
     layers: tuple[jax.Array, ...]
     rgb: tuple[jax.Array, ...]
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _activate(x: jax.Array, dtype: Any) -> jax.Array:
-    return (nn.leaky_relu(x, 0.2) * 2**0.5).astype(dtype)
-
-
-@_activate.defjvp
-def _activate_jvp(dtype, primals, tangents):
-    """Keeps the result alone, whose sign is the argument's, since the next layer keeps it too."""
-    (x,), (x_dot,) = primals, tangents
-    y = _activate(x, dtype)
-    kept = jax.lax.stop_gradient(y)
-    return y, linear.apply(_scale_by_slope, _scale_by_slope, x_dot, kept).astype(dtype)
-
-
-def _scale_by_slope(x: jax.Array, y: jax.Array) -> jax.Array:
-    return x * jnp.where(y > 0, 2**0.5, 0.2 * 2**0.5).astype(x.dtype)
-
-
-@flax.struct.dataclass
-class _Size:
-    """Static axes of an array."""
-
-    axes: tuple[int, ...] = flax.struct.field(pytree_node=False)
-
-
-def _over_pixels(x: jax.Array, image: jax.Array) -> jax.Array:
-    """`[..., C]` -> `[..., H, W, C]`, as many pixels as the image has."""
-    return linear.apply(_spread_over_pixels, _sum_pixels, x, _Size(image.shape[-3:-1]))
-
-
-def _spread_over_pixels(x: jax.Array, size: _Size) -> jax.Array:
-    return jnp.broadcast_to(x[..., None, None, :], (*x.shape[:-1], *size.axes, x.shape[-1]))
-
-
-def _sum_pixels(x: jax.Array, _: _Size) -> jax.Array:
-    """`[..., H, W, C]` -> `[..., C]`. Eight slices are added first: of a plain sum XLA makes a loop
-    along the pixels for each channel, on CPU five times slower than one along the channels."""
-    slices = jnp.split(x, math.gcd(8, x.shape[-3]), -3)
-    return jnp.sum(functools.reduce(jnp.add, slices), (-3, -2))
-
-
-def _over_channels(x: jax.Array, image: jax.Array) -> jax.Array:
-    """`[..., H, W, 1]` -> `[..., H, W, C]`, as many channels as the image has."""
-    return linear.apply(_spread_over_channels, _sum_channels, x, _Size(image.shape[-1:]))
-
-
-def _spread_over_channels(x: jax.Array, size: _Size) -> jax.Array:
-    return jnp.broadcast_to(x, (*x.shape[:-1], *size.axes))
-
-
-def _sum_channels(x: jax.Array, size: _Size) -> jax.Array:
-    return x @ jnp.ones((*size.axes, 1), x.dtype)  # `sum` is far slower
 
 
 def _features(x: jax.Array, half: bool) -> jax.Array:
@@ -150,7 +95,7 @@ class Mapping(nn.Module):
             x = _normalize(x) if c.joint_normalization else x
         for i, width in enumerate(c.mapping_widths):
             x = nn.Dense(width, name=f"dense_{i}")(x)
-            x = _activate(x, x.dtype)
+            x = activate(x, x.dtype)
         return x
 
 
@@ -166,8 +111,7 @@ def _deviate(style: jax.Array, deviation: jax.Array | None) -> jax.Array:
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU.
 
-    Modulation scales the input and demodulation the output, which is equal to scaling
-    the kernel and needs one kernel for the whole batch.
+    Modulation scales the input (or the kernel, of one image), demodulation the output.
     """
 
     index: int
@@ -193,31 +137,10 @@ class SynthesisLayer(nn.Module):
         demodulation = jax.lax.rsqrt(style**2 @ derived["energy"] + 1e-8)
         convolve = resample.upsample_conv if self.index % 2 == 1 else resample.conv
         x = _features(x, self.half)
-        modulated = resample.widened(x) * _over_pixels(style, x)
-        y = resample.widened(convolve(modulated.astype(x.dtype), derived["kernels"]))
+        y = resample.widened(modulated(convolve, x, style, derived["kernels"]))
         noise = jnp.broadcast_to(strength * noise, (*y.shape[:-1], 1))
         bias = jnp.broadcast_to(bias, demodulation.shape)
-        y = y * _over_pixels(demodulation, y) + _over_channels(noise, y) + _over_pixels(bias, y)
-        return _clamp(_activate(y, x.dtype), self.conv_clamp)
-
-
-@jax.custom_jvp
-def _mix(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`[..., H, W, I]`, `[..., I, O]` -> `[..., H, W, O]`, of bfloat16 in float32."""
-    wide = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
-    return jnp.einsum(_MIX, x, kernel, preferred_element_type=wide)
-
-
-_MIX = "...hwi,...io->...hwo"
-
-
-@_mix.defjvp
-def _mix_jvp(primals, tangents):
-    """Products of bfloat16 alone: the adjoint of the above has some of both types, for which a GPU
-    would write all features as float32 first."""
-    (x, kernel), (x_dot, kernel_dot) = primals, tangents
-    by_x, by_kernel = jnp.einsum(_MIX, x_dot, kernel), jnp.einsum(_MIX, x, kernel_dot)
-    return _mix(x, kernel), resample.widened(by_x) + resample.widened(by_kernel)
+        return _clamp(finish(y, demodulation, noise, bias, x.dtype), self.conv_clamp)
 
 
 class ToRGB(nn.Module):
@@ -234,7 +157,7 @@ class ToRGB(nn.Module):
         bias = self.param("bias", _zeros, (self.channels,))
         style = _deviate(_affine(x.shape[-1])(w), deviation)
         kernel = style[..., :, None] * jnp.broadcast_to(kernel, (*style.shape, self.channels))
-        rgb = _mix(x, kernel.astype(x.dtype))
+        rgb = mix(x, kernel.astype(x.dtype))
         rgb = _clamp(rgb + jnp.broadcast_to(bias, rgb.shape), self.conv_clamp)
         return rgb if skip is None else rgb + resample.upsample(skip)
 
