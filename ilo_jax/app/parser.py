@@ -31,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog=called if called == "ilo-jax" else "python -m ilo_jax.solve",
         description="Reconstructs images from few, noisy or indirect measurements by Intermediate "
-        "Layer Optimization over a StyleGAN2. Without a task: a demo of five tasks on the embedded "
+        "Layer Optimization over a StyleGAN2. Without a task: a demo of four tasks on the embedded "
         "generator of 64x64 chest radiographs (research data, not for diagnosis).",
         epilog="'TASK --help' shows the options of a task. For example: "
         "%(prog)s superres --factor 4 --images scans/*.png --out results. A generator of your own: "

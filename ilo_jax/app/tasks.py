@@ -22,7 +22,6 @@ _ROWS = (
         "invert",
         "find the image in the range of the generator",
         builders.without_key(ops.identity),
-        demo={},
     ),
     Task(
         "inpaint",
