@@ -98,8 +98,12 @@ def test_losses_are_finite_and_go_down_towards_what_was_measured(name, predicted
     assert np.isfinite(value)
     assert np.isfinite(slope).all()
     assert np.isfinite(level)
-    assert np.sign(slope).min() >= (0 if predicted > y.max() + 0.2 else -1)
-    assert np.sign(slope).max() <= (0 if predicted < y.min() - 0.2 else 1)
+    # What was clipped is the likelier, the further beyond the end an image is.
+    is_clipped = "clipped" in name or "file" in name
+    beyond = predicted > y.max() + 0.2 and not (is_clipped and y.max() >= 1)
+    below = predicted < y.min() - 0.2 and not (is_clipped and y.min() <= -1)
+    assert np.sign(slope).min() >= (0 if beyond else -1)
+    assert np.sign(slope).max() <= (0 if below else 1)
 
 
 def test_an_image_that_is_too_dark_has_a_gradient():
