@@ -31,7 +31,7 @@ from skimage.restoration import (
     inpaint_biharmonic,
 )
 
-from benchmarks.methods import PANELS, Case, Solver, as_images, reconstruct
+from benchmarks.methods import PANELS, Case, Solver, reconstruct, trained_on
 from ilo_jax.app.page.classical import Prox, fista, total_variation
 from ilo_jax.errors import InputError
 from ilo_jax.ops import (
@@ -326,8 +326,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=tried, default=tried)
     args = parser.parse_args()
 
-    pixels = np.load(args.data)["train"]
-    truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
+    truth = trained_on(args.data, args.images)
     for name in args.methods:
         chosen = {
             level: best_weight(name, case, truth, args.seed)

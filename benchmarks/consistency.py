@@ -12,9 +12,8 @@ import argparse
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
+from benchmarks.methods import PANELS, pose, prior, psnr_db, trained_on
 from ilo_jax.app.cli import start_quickly
 from ilo_jax.ops import make_batch_consistent
 from ilo_jax.solve import consistent, ilo, sweep
@@ -39,8 +38,7 @@ def main() -> None:
     args = parser.parse_args()
 
     start_quickly()
-    pixels = np.load(args.data)["train"]
-    truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
+    truth = trained_on(args.data, args.images)
     method = knowing_noise(ilo(prior(), [args.steps] * 4))
     print("| sigma | of | before, dB | after, dB | alike, dB | fitted, of what is determined |")
     print("|---|---|---|---|---|---|")

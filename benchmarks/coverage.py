@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from benchmarks.drawing import ATTRIBUTION
-from benchmarks.methods import CASES, as_images, held_out, pose, prior
+from benchmarks.methods import CASES, held_out, pose, prior, trained_on
 from ilo_jax.app.cli import start_quickly
 from ilo_jax.solve import ilo, sweep
 
@@ -82,8 +82,7 @@ def main() -> None:
     args = parser.parse_args()
 
     start_quickly()
-    pixels = np.load(args.data)["train"]
-    training = as_images(pixels[:: len(pixels) // args.images][: args.images])
+    training = trained_on(args.data, args.images)
     truth = held_out(args.data, args.images)
     off, factors = dict[str, np.ndarray](), dict[str, float]()
     print("| task | inside 90 % | factor | inside 90 %, with it |")

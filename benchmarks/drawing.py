@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.claims import DETERMINED
+from benchmarks.claims import AUTO, DETERMINED
 from benchmarks.classical import BASELINES
 from benchmarks.methods import PANELS, Row, mse_of
 from ilo_jax.files.contact_sheet import Tile, contact_sheet
@@ -29,7 +29,7 @@ AXES = {
 
 COLOURS = {
     "ILO": "#d55e00",
-    "ILO, --auto": "#e69f00",
+    AUTO: "#e69f00",
     "CSGM": "#0072b2",
     "CSGM, LPIPS": "#56b4e9",
     "CSGM, both": "#009e73",

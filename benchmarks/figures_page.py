@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from benchmarks import sna
-from benchmarks.claims import Verdict, best_of, markdown, verdicts
+from benchmarks.claims import AUTO, Verdict, best_of, markdown, verdicts
 from benchmarks.classical import BASELINES
 from benchmarks.drawing import (
     AXES,
@@ -86,7 +86,7 @@ PICTURES = {
     4: ("superres 4x", "superres 8x", "superres 16x"),
 }
 SHOWN = 2  # the first images of the test set, whatever they look like
-COLUMNS = ("CSGM", "PULSE", "ILO", "ILO, --auto")
+COLUMNS = ("CSGM", "PULSE", "ILO", AUTO)
 
 
 def picture_file(out: Path, case: str, variant: str, image: int) -> Path:

@@ -339,6 +339,12 @@ def held_out(path: str, images: int) -> jax.Array:
     return as_images(np.load(path)["test"][:images])
 
 
+def trained_on(path: str, images: int) -> jax.Array:
+    """Some of `train`, evenly spaced: `[images, 64, 64, 3]` in [-1, 1]."""
+    pixels = np.load(path)["train"]
+    return as_images(pixels[:: len(pixels) // images][:images])
+
+
 def as_images(pixels: np.ndarray) -> jax.Array:
     """uint8 `[N, 64, 64]` -> `[N, 64, 64, 3]` in [-1, 1]."""
     return jnp.asarray(np.repeat(from_uint8(pixels)[..., None], 3, -1))

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ilo_jax
-from benchmarks.methods import PANELS, as_images, pose, prior, psnr_db
+from benchmarks.methods import PANELS, pose, prior, psnr_db, trained_on
 from ilo_jax.priors import growth_factor
 from ilo_jax.solve import align, ilo, ilo_from_mean
 from ilo_jax.solve.batch import batch_mesh, each_determined
@@ -33,8 +33,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     args = parser.parse_args()
 
-    pixels = np.load(args.data)["train"]
-    truth = as_images(pixels[:: len(pixels) // args.images][: args.images])
+    truth = trained_on(args.data, args.images)
     facts, steps = prior().facts, [args.steps] * 4
     radii = np.array([facts.radius(cut) for cut in prior().usual_cuts[:3]])
     header = [

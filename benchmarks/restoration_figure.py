@@ -1,6 +1,8 @@
 """What `benchmarks.restoration` has measured: a figure, and the table of the docs.
 
-python -m benchmarks.restoration_figure docs/restoration.csv --out docs/restoration.png
+    python -m benchmarks.restoration_figure docs/restoration.csv --out docs/restoration.png
+
+`--credit` is a line below the figure.
 """
 
 import argparse

@@ -51,10 +51,12 @@ def check_settings(settings: Settings, task: Task, operator: Operator) -> None:
             )
     if settings.samples > 1 and settings.video:
         raise InputError("--samples: expected without --video, which goes on from one solution")
-    if settings.keep_samples and settings.samples == 1 and not settings.auto:
-        raise InputError("--keep-samples: expected with --auto, or --samples of at least 2")
-    if settings.combine == "nearest" and settings.samples == 1 and not settings.auto:
-        raise InputError("--combine nearest: expected with --auto, or --samples of at least 2")
+    for name, value in {
+        "--keep-samples": settings.keep_samples,
+        "--combine nearest": settings.combine == "nearest",
+    }.items():
+        if value and settings.samples == 1 and not settings.auto:
+            raise InputError(f"{name}: expected with --auto, or --samples of at least 2")
 
 
 def check_terms(prior: Prior, operator: Operator, method: Method) -> None:

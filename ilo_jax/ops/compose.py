@@ -12,9 +12,6 @@ from ilo_jax.ops.noise import Noise, mean_of
 _LEAST_SEEN = 0.1
 """Of what is behind a mask of soft edges: with less of it, 8 bits are too few."""
 
-_BLOCK = 8
-"""Pixels a side that are compressed together."""
-
 
 class Composed(Operator):
     """`A(x) = A_k(... A_2(A_1(x)))`; noise of each enters where it arises.
@@ -107,8 +104,7 @@ class Hidden(Noise):
         return self._behind.losses(self._seen_through(predicted), self._seen_through(measured))
 
     def levels(self, predicted: jax.Array) -> jax.Array:
-        seen = self._seen_through(predicted)
-        return self._behind.levels(seen if self._behind.is_local else self._filled(seen))
+        return self._behind.levels_behind(self._seen_through(predicted), self.observed)
 
     def rounded(self, step: jax.typing.ArrayLike, clip: bool = True) -> "Hidden":
         return self.replace(operator=self._behind.rounded(step, clip))
@@ -141,21 +137,6 @@ class Hidden(Noise):
 
     def _seen_through(self, y: jax.Array) -> jax.Array:
         return y / align(jnp.maximum(self.mask.mask, _LEAST_SEEN), y)
-
-    def _filled(self, y: jax.Array) -> jax.Array:
-        """With the mean of what shows of each block of 8 pixels in place of what does not: what is
-        painted on has hardly any edges that a compression would see."""
-        height, width, _ = y.shape
-        high, wide = -(-height // _BLOCK), -(-width // _BLOCK)
-
-        def in_blocks(a: jax.Array) -> jax.Array:
-            padded = jnp.pad(a, ((0, high * _BLOCK - height), (0, wide * _BLOCK - width), (0, 0)))
-            sums = padded.reshape(high, _BLOCK, wide, _BLOCK, -1).sum((1, 3))
-            return jnp.repeat(jnp.repeat(sums, _BLOCK, 0), _BLOCK, 1)[:height, :width]
-
-        seen = self.observed
-        mean = in_blocks(seen * y) / jnp.maximum(in_blocks(seen), 1)
-        return jnp.where(seen > 0, y, mean)
 
     @property
     def _behind(self) -> Noise:

@@ -53,8 +53,6 @@ class Jpeg(Noise):
     chroma: jax.Array = flax.struct.field(metadata=array(2))
     sampling: str = flax.struct.field(pytree_node=False)
 
-    is_local = False
-
     def __call__(self, x: jax.Array) -> jax.Array:
         """Without rounding: what is left of chroma."""
         return self._coarse(self.operator.picture(mean_of(self.operator, x)))
@@ -69,6 +67,9 @@ class Jpeg(Noise):
 
     def levels(self, predicted: jax.Array) -> jax.Array:
         return (self._compressed(predicted) - predicted) ** 2
+
+    def levels_behind(self, predicted: jax.Array, observed: jax.Array) -> jax.Array:
+        return self.levels(_filled(predicted, observed))
 
     def log_black(self, predicted: jax.Array) -> jax.Array:
         return jnp.full_like(predicted, -1e30)  # a single value of a continuum
@@ -190,6 +191,21 @@ def jpeg(
         jnp.asarray(chroma, jnp.float32),
         sampling if image_shape[-1] == 3 else "4:4:4",
     )
+
+
+def _filled(y: jax.Array, observed: jax.Array) -> jax.Array:
+    """With the mean of what shows of each block in place of what does not: what is painted on has
+    hardly any edges that a compression would see."""
+    height, width, _ = y.shape
+    high, wide = -(-height // BLOCK), -(-width // BLOCK)
+
+    def in_blocks(a: jax.Array) -> jax.Array:
+        padded = jnp.pad(a, ((0, high * BLOCK - height), (0, wide * BLOCK - width), (0, 0)))
+        sums = padded.reshape(high, BLOCK, wide, BLOCK, -1).sum((1, 3))
+        return jnp.repeat(jnp.repeat(sums, BLOCK, 0), BLOCK, 1)[:height, :width]
+
+    mean = in_blocks(observed * y) / jnp.maximum(in_blocks(observed), 1)
+    return jnp.where(observed > 0, y, mean)
 
 
 def _grey_values(values: jax.Array) -> jax.Array:

@@ -4,7 +4,7 @@ A new kind is one file: a subclass of `Noise` with `add`, `losses` and `levels` 
 function that makes one.
 """
 
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +26,6 @@ class Noise(Operator):
 
     operator: Operator
 
-    is_local: ClassVar[bool] = True
-    """Whether the level of an entry depends on that entry alone."""
-
     def add(self, key: jax.Array, y: jax.Array) -> jax.Array:
         """Of an array `y` of the measurement, what is measured in its place."""
         raise NotImplementedError
@@ -41,6 +38,11 @@ class Noise(Operator):
     def levels(self, predicted: jax.Array) -> jax.Array:
         """What `losses` are on average where `predicted` is the truth."""
         raise NotImplementedError
+
+    def levels_behind(self, predicted: jax.Array, observed: jax.Array) -> jax.Array:
+        """`levels` at the pixels that are 1 in `observed`, `[h, w, 1]`; others are not known."""
+        del observed
+        return self.levels(predicted)
 
     def expected(self, y: jax.Array) -> jax.Array:
         """What `add` gives on average: what is measured next of a noisy image sees that."""

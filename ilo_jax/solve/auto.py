@@ -35,7 +35,7 @@ from ilo_jax.solve.candidates import (
 )
 from ilo_jax.solve.checks import image_keys
 from ilo_jax.solve.combine import combined
-from ilo_jax.solve.consistent import consistent as to_measurement
+from ilo_jax.solve.consistent import consistent
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK, TakeSteps
 from ilo_jax.solve.restarts import divided, exponential_weights
@@ -183,9 +183,6 @@ def reconstruct_auto(
     error[0] = np.nan
     steps, moves = np.full(error.shape, total_steps), np.zeros(images, bool)
     trials: list[dict[str, list[tuple[int, float]]]] = [{} for _ in each]
-    consistent = None
-    if can_be_consistent(operator):
-        consistent = functools.partial(to_measurement, prior, operator, measurement)
     if can_judge.any():
         trial = sweep(
             prior,
@@ -203,11 +200,12 @@ def reconstruct_auto(
         for i in np.flatnonzero(can_judge):
             errors = trial.round_error[:, 0, i]
             trials[i] = {n: _curve(m, e) for n, m, e in zip(names, methods, errors, strict=True)}
-        if consistent is not None:
+        if can_be_consistent(operator):
             tried_image = jnp.clip(trial.image[error.argmin(0), 0, each], -1, 1)
             if prior.facts.grey:  # but for rounding, which is more than a step may change
                 tried_image = jnp.mean(tried_image, -1, keepdims=True) * jnp.ones_like(tried_image)
-            moved = consistent(tried_image, jax.tree.map(lambda h: 1 - h, held_out))
+            kept = jax.tree.map(lambda h: 1 - h, held_out)
+            moved = consistent(prior, operator, measurement, tried_image, kept)
             before, after = (
                 _errors(operator, measurement, x, held_out) for x in (tried_image, moved)
             )
