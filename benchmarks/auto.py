@@ -29,6 +29,7 @@ from benchmarks.methods import (
     prior,
     psnr_db,
 )
+from ilo_jax.app.cli import start_quickly
 from ilo_jax.ops import Measurement, Operator
 from ilo_jax.priors import Prior
 from ilo_jax.solve import EFFORTS, reconstruct_auto, sweep
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
+    start_quickly()
     truth = held_out(args.data, args.images)
     if not args.out.exists():
         args.out.write_text(",".join(FIELDS) + "\n")

@@ -1,7 +1,8 @@
 """All that is asked of a GPU, in one run that ends in time; a row is written when it is known.
 
     python -m benchmarks.gpu --out gpu.csv
-    python -m benchmarks.gpu --out gpu.csv --only rivals --torch-python PYTHON --ilo A --nvidia B
+    python -m benchmarks.gpu --out gpu.csv --only steps --torch-python PYTHON --ilo A --nvidia B
+    python -m benchmarks.gpu --out gpu.csv --only quality --data chest_xray_64.npz
     python -m benchmarks.gpu --out smoke.csv --smoke
 
 PYTHON is an interpreter that has PyTorch, A and B are clones of github.com/giannisdaras/ilo and
@@ -9,14 +10,15 @@ github.com/NVlabs/stylegan3, and `--before` is a clone of this repository at an 
 whose steps are timed beside today's. Parts:
 
 - steps: milliseconds of a step at 1024 px (batch 1), 256 px (16) and chest64's 64 px (512) in both
-  precisions, in turns; seconds to compile it; memory of its program and the weights;
+  precisions, in turns, at 1024 px with the rivals; memory of its program and the weights;
 - folder: 2,000 images of 64 px by the command, and how much of the time after compiling
   nvidia-smi saw the device busy;
 - command: one image of 1024 px by the command, from start to end, cache empty, then full; and the
   first ten steps at 64 px with a full cache;
 - rounds: seconds to compile the four default rounds, cache empty and full, and peak memory;
 - circulant: share of a step of measurement and transpose, n = 3 x 1024 x 1024;
-- rivals: a step at 1024 px, batch 1, of each, beside ours, in turns.
+- quality: `benchmarks.figures`, `benchmarks.restoration` and `benchmarks.auto` on 64 images, some
+  processes side by side, whose rows go to a folder beside the file; each goes on from there.
 
 A part is begun while less than `--minutes` have passed, and ended when they have; one that failed,
 was ended or cannot be had here has a row that says so. `--smoke` is all of it in small, anywhere.
@@ -25,6 +27,7 @@ was ended or cannot be had here has a row that says so. `--smoke` is all of it i
 import argparse
 import contextlib
 import json
+import os
 import re
 import shutil
 import statistics
@@ -39,7 +42,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks import sna
+from benchmarks.classical import BASELINES
+from benchmarks.figures import cells
 from benchmarks.gpu_table import HERE, Ended, Table
+from benchmarks.methods import VARIANTS
+from benchmarks.restoration import LEVELS, NAMES, ROWS
 from benchmarks.rivals import Worker
 
 PRECISIONS = ("float32", "bfloat16")
@@ -51,6 +59,8 @@ class Sizes:
     def __init__(self, smoke: bool):
         self.large = 32 if smoke else 1024
         self.turns, self.steps = (2, 2) if smoke else (5, 20)
+        self.quality = ("--count", "2", "--length", "0.02") if smoke else ("--length", "0.5")
+        self.auto = ("--images", "2", "--cases", "inpaint 5 %") if smoke else ("--images", "64")
         self.images, self.folder_steps = (6, "2,2") if smoke else (2000, "100,100,100,100")
         rows = ((32, 1), (8, 2), (64, 2)) if smoke else ((1024, 1), (256, 16), (64, 512))
         self.of_steps = {
@@ -67,6 +77,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help=".csv, added to")
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--data", help=".npz with `test`, uint8 [N, 64, 64]; of quality")
     parser.add_argument("--before", help="an earlier checkout of this repository")
     parser.add_argument("--torch-python", help="an interpreter with PyTorch")
     parser.add_argument("--ilo", help="checkout of the authors' code")
@@ -85,51 +96,66 @@ def main() -> None:
 
 
 def steps(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
+    groups = {}
     for what, size in sizes.of_steps.items():
-        ours = {p: _ours(sizes, *size, "--precision", p) for p in PRECISIONS}
-        before = {"before": (_ours(sizes, *size), args.before)} if args.before else {}
-        in_turns(table, "steps", what, {k: (c, HERE) for k, c in ours.items()} | before, sizes)
+        groups[what] = {p: (_ours(sizes, *size, "--precision", p), HERE) for p in PRECISIONS}
+        if args.before:
+            groups[what]["before"] = (_ours(sizes, *size), args.before)
+    if args.torch_python:
+        groups[next(iter(groups))] |= _rivals(sizes, args)
+    in_turns(table, groups, sizes)
 
 
 def _ours(sizes: Sizes, *size: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.step", "--serve", "--steps", str(sizes.steps), *size]
 
 
-def in_turns(
-    table: Table,
-    part: str,
-    what: str,
-    commands: Mapping[str, tuple[Sequence[str], str]],
-    sizes: Sizes,
-) -> None:
-    """Steps of workers by name, each a command and its folder: all take a turn, then all again.
-    Ratios are to the first, of the same turn."""
-    workers: list[Worker] = []
-    with _killed_in_time(table, workers):
-        for name, (command, folder) in commands.items():
-            try:
-                workers.append(Worker(name, [*command], folder))
-            except SystemExit as error:
-                table.add(part, f"{what}, {name}", f"failed: {error}")
-        seconds: dict[str, list[float]] = {w.name: [] for w in workers}
-        try:
-            for turn in range(sizes.turns):
-                for w in workers if turn % 2 == 0 else workers[::-1]:
-                    seconds[w.name].append(w.step_seconds(sizes.steps))
-        except SystemExit as error:
-            table.add(part, what, f"ended: {error}")
-            return
+Groups = Mapping[str, Mapping[str, tuple[Sequence[str], str]]]
+"""Of workers: by what they measure and their names, a command and its folder."""
+
+
+def in_turns(table: Table, groups: Groups, sizes: Sizes) -> None:
+    """Steps of workers, which compile side by side; then in each group all take a turn, and all
+    again. Ratios are to the first of a group, of the same turn."""
+    workers = {
+        what: [Worker(name, [*c], folder, wait=False) for name, (c, folder) in commands.items()]
+        for what, commands in groups.items()
+    }
+    with _killed_in_time(table, [w for group in workers.values() for w in group]):
+        ready = {what: [w for w in g if _is_ready(table, what, w)] for what, g in workers.items()}
+        for what, group in ready.items():
+            _take_turns(table, what, group, sizes)
+
+
+def _is_ready(table: Table, what: str, worker: Worker) -> bool:
+    try:
+        worker.wait()
+    except SystemExit as error:
+        table.add("steps", f"{what}, {worker.name}", f"failed: {error}")
+        return False
+    return True
+
+
+def _take_turns(table: Table, what: str, workers: Sequence[Worker], sizes: Sizes) -> None:
+    seconds: dict[str, list[float]] = {w.name: [] for w in workers}
+    try:
+        for turn in range(sizes.turns):
+            for w in workers if turn % 2 == 0 else workers[::-1]:
+                seconds[w.name].append(w.step_seconds(sizes.steps))
+    except SystemExit as error:
+        table.add("steps", what, f"ended: {error}")
+        return
     for w in workers:
         of_first = zip(seconds[w.name], seconds[workers[0].name], strict=True)
         ratio = statistics.median(a / b for a, b in of_first)
-        table.add(part, f"{what}, {w.name}", 1e3 * statistics.median(seconds[w.name]), "ms a step")
-        table.add(part, f"{what}, {w.name}", ratio, f"of {workers[0].name}")
-        table.add(part, f"{what}, {w.name}", w.compile_s, "s to compile")
-        table.add(part, f"{what}, {w.name}", w.peak_gib, "GiB")
+        name = f"{what}, {w.name}"
+        table.add("steps", name, 1e3 * statistics.median(seconds[w.name]), "ms a step")
+        table.add("steps", name, ratio, f"of {workers[0].name}")
+        table.add("steps", name, w.peak_gib, "GiB")
 
 
 @contextlib.contextmanager
-def _killed_in_time(table: Table, workers: list[Worker]) -> Iterator[None]:
+def _killed_in_time(table: Table, workers: Sequence[Worker]) -> Iterator[None]:
     """Workers are ended when the time is up, so that what waits for one of them goes on."""
 
     def kill() -> None:
@@ -245,13 +271,11 @@ def circulant(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
         table.add("circulant", found[1], float(found[2]), "% of a step")
 
 
-def rivals(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
-    if not args.torch_python:
-        raise Ended("not measured: expected --torch-python")
+def _rivals(sizes: Sizes, args: argparse.Namespace) -> Mapping[str, tuple[Sequence[str], str]]:
+    """Workers of PyTorch at the first of the sizes."""
     device = "cuda" if shutil.which("nvidia-smi") else "cpu"
     size = ["--resolution", str(sizes.large)]
     script = [args.torch_python, str(Path(__file__).with_name("torch_step.py"))]
-    commands = {p: _ours(sizes, *size, "--precision", p) for p in PRECISIONS}
     modes = {"torch.compile": ["compile"]}
     if args.nvidia:
         modes |= {
@@ -261,13 +285,75 @@ def rivals(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
         }
     if args.ilo:
         modes |= {"authors": ["authors", "--ilo", args.ilo]}
-    commands |= {k: [*script, *mode, *size, "--device", device] for k, mode in modes.items()}
-    where = {name: (line, HERE) for name, line in commands.items()}
-    in_turns(table, "rivals", f"{sizes.large} px, batch 1", where, sizes)
+    return {
+        name: ([*script, *mode, *size, "--device", device], HERE) for name, mode in modes.items()
+    }
+
+
+def quality(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
+    if not args.data:
+        raise Ended("not measured: expected --data")
+    folder = args.out.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    lines = {name: list(of_name) for name, of_name in _evidence(folder, sizes, args.smoke)}
+    settings = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "PYTHONUNBUFFERED": "1"}
+    began = time.monotonic()
+
+    def begin(name: str) -> subprocess.Popen:
+        line = [sys.executable, "-m", *lines[name].pop(0), "--data", args.data]
+        with (folder / f"{name.replace(' ', '_')}.log").open("a") as log:
+            return subprocess.Popen(
+                line, cwd=HERE, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    running = {name: begin(name) for name in lines}
+    while running and table.left > 0:
+        time.sleep(0.5)
+        for name in [n for n, process in running.items() if process.poll() is not None]:
+            status = running.pop(name).returncode
+            table.add("quality", f"{name}, status {status}", time.monotonic() - began, "s")
+            if lines[name]:
+                running[name] = begin(name)
+    for name, process in running.items():
+        process.kill()
+        process.wait()
+        table.add("quality", name, "ended: the time was up")
+
+
+def _evidence(
+    folder: Path, sizes: Sizes, smoke: bool
+) -> Iterator[tuple[str, Sequence[Sequence[str]]]]:
+    """Of each process that runs beside the others its name, and its commands, one after another."""
+    late = {name for name in VARIANTS if "LPIPS" in name or "both" in name}
+    late |= {f"{name}, {word} SNA" for name in sna.NAMES for word in ("without", "with")}
+    early = {variant for _, variant in cells()} - late - {*BASELINES}
+    many = ["--smoke"] if smoke else ["--jobs", "3"]
+    figures = ["benchmarks.figures", "--out", f"{folder}/figures", *many, "--variants"]
+    yield "figures", ([*figures, *sorted(early)], [*figures, *sorted(early), "--seeds", "3"])
+    figures[2] = f"{folder}/lpips"
+    yield "LPIPS", ([*figures, *sorted(late & {variant for _, variant in cells()})],)
+    yield "auto", (["benchmarks.auto", "--out", f"{folder}/auto.csv", *sizes.auto],)
+    methods = ["--methods", "csgm", "ilo", "auto", "robust", "brgm", *sizes.quality]
+    for i, rows in enumerate(_shared_programs()):
+        out = f"{folder}/restoration_{i}.csv"
+        line = ["benchmarks.restoration", "--out", out, *methods, "--rows", *rows]
+        yield f"restoration {i}", (line,)
+
+
+def _shared_programs() -> list[list[str]]:
+    """Rows of restoration, for one process each: those of one degradation share their programs."""
+    alone = {letter: [f"{NAMES[letter]} {level}" for level in LEVELS] for letter in NAMES}
+    several = [row for row in ROWS if row.isupper()]
+    return [
+        alone["U"],
+        [*alone["N"], *alone["A"], *several[:1]],
+        [*alone["P"], *several[1:4]],
+        several[4:],
+    ]
 
 
 PARTS: dict[str, Callable[[Table, Sizes, argparse.Namespace], None]] = {
-    part.__name__: part for part in (steps, folder, command, rounds, circulant, rivals)
+    part.__name__: part for part in (steps, folder, command, rounds, circulant, quality)
 }
 
 

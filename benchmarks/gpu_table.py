@@ -22,11 +22,11 @@ class Table:
 
     def __init__(self, out: Path, minutes: float):
         self.out, self.began, self.seconds = out, time.monotonic(), 60 * minutes
-        commit = ["git", "-C", HERE, "describe", "--always", "--dirty"]
-        self.commit = subprocess.run(commit, capture_output=True, text=True).stdout.strip()
         # In a process of its own, since a process that has looked keeps memory of the device.
-        look = "import jax; print(jax.devices()[0].device_kind)"
-        self.device = self.output([sys.executable, "-c", look]).strip()
+        look = (
+            "from benchmarks.methods import device_and_commit; print(*device_and_commit(), sep='|')"
+        )
+        self.device, self.commit = self.output([sys.executable, "-c", look]).strip().split("|")
 
     @property
     def left(self) -> float:

@@ -144,11 +144,14 @@ class Row(NamedTuple):
 @functools.cache
 def device_and_commit() -> tuple[str, str]:
     """For rows: the kind of device, and the commit of the checkout, with `+` where files that are
-    under version control differ from it."""
+    under version control differ from it. Where there is no history, as on a machine that files were
+    copied to, `ILO_JAX_COMMIT` says the commit."""
     (device, *others) = jax.local_devices()
     kind = f"{os.cpu_count()} CPU cores" if device.platform == "cpu" else device.device_kind
     if others and device.platform != "cpu":
         kind = f"{1 + len(others)} {kind}"
+    if "ILO_JAX_COMMIT" in os.environ:
+        return kind, os.environ["ILO_JAX_COMMIT"]
     changed = _git("diff", "HEAD", "--name-only", "--", "*.py")
     return kind, _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 

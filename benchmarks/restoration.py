@@ -27,8 +27,9 @@ from PIL import Image
 from scipy import stats
 
 from benchmarks.jpeg import compressed
-from benchmarks.methods import add_images, device_and_commit, images_of, psnr_db
+from benchmarks.methods import add_images, device_and_commit, images_of, psnr_db, shared
 from ilo_jax import lpips, ops
+from ilo_jax.app.cli import start_quickly
 from ilo_jax.files import generators
 from ilo_jax.files.images import from_uint8, to_uint8
 from ilo_jax.files.jpeg import compression_by
@@ -141,6 +142,10 @@ Solver = Callable[[Prior, Degraded, jax.Array, float], Mapping[str, np.ndarray]]
 whatever else one run gives."""
 
 
+SHARING = ("csgm", "ilo")
+"""Presets that one program serves."""
+
+
 def by_preset(name: str) -> Solver:
     """A preset with its own numbers."""
 
@@ -148,6 +153,7 @@ def by_preset(name: str) -> Solver:
         prior: Prior, degraded: Degraded, keys: jax.Array, length: float
     ) -> Mapping[str, np.ndarray]:
         method = shortened(PRESETS[name].make(prior), length)
+        method = shared(prior, method) if name in SHARING else method
         measurement, operator = degraded
         found = reconstruct(prior, operator, measurement, keys, method)
         return {name: np.asarray(found.image)}
@@ -230,6 +236,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
+    start_quickly()
     prior = generators.load(args.generator)
     names, truth = images_of(args, prior)
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(args.seed), i))(

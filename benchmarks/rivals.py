@@ -27,9 +27,12 @@ import psutil
 
 
 class Worker:
-    """A process that has compiled its step, and takes steps when asked."""
+    """A process that compiles its step, and takes steps when asked; without `wait` it is not waited
+    for, so that several compile at once."""
 
-    def __init__(self, name: str, command: list[str], folder: str | None = None):
+    def __init__(
+        self, name: str, command: list[str], folder: str | None = None, *, wait: bool = True
+    ):
         self.name = name
         # Compiling is timed, and several processes may share a GPU.
         settings = {
@@ -44,9 +47,14 @@ class Worker:
             cwd=folder,
             env=os.environ | settings,
         )
+        self.peak_gib = 0.0
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until it has compiled."""
         ready = self._read()
         self.compile_s = ready.get("compile_s", ready.get("first_step_s"))
-        self.peak_gib = 0.0
 
     def step_seconds(self, steps: int) -> float:
         return self.ask(f"{steps}")["step_s"]

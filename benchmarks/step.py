@@ -88,10 +88,11 @@ def main() -> None:
         run = run.replace(search=search, t=run.t + args.steps)
         return (time.perf_counter() - start) / args.steps
 
-    before = _status_gib("VmRSS")
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that compiling had
-    timed()  # pays for page faults
     on_cpu = jax.default_backend() == "cpu"
+    before = _status_gib("VmRSS")
+    if on_cpu:
+        pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that compiling had
+    timed()  # pays for page faults
     step_gib = _status_gib("VmHWM") - before if on_cpu else _temporary_gib(compiled)
     if args.serve:
         print(json.dumps({"compile_s": compile_seconds}), flush=True)

@@ -85,7 +85,7 @@ def make_consistent(
 
     def more_likely(_: jax.Array, spread: jax.Array) -> jax.Array:
         z = solved(residual, spread, _FEW)
-        free = jnp.vdot(probe, solved(chosen(linear(spread * probe)), spread, _FEW))
+        free = jnp.sum(probe * solved(chosen(linear(spread * probe)), spread, _FEW))
         return spread * jnp.sqrt(jnp.where(free > 0, jnp.sum(z**2) / free, 1))
 
     spread = jnp.sqrt(off)

@@ -79,7 +79,7 @@ def determined_share(
     image, probe = (draw(jax.random.normal, k, shape) for k in (k_image, k_probe))
     _, forward = jax.linearize(measured, 0.3 * image)
     transposed = jax.linear_transpose(forward, probe)
-    seen, energy = forward(probe), jnp.vdot(probe, probe)
+    seen, energy = forward(probe), jnp.sum(probe**2)
     weakest = _LEAST * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(seen)) / energy
     weakest = jnp.maximum(weakest, jnp.finfo(jnp.float32).tiny)
 
@@ -87,7 +87,7 @@ def determined_share(
         estimate = least_squares(
             forward, lambda y: transposed(y)[0], seen, ridge, _ITERATIONS, _CONVERGED
         )
-        return jnp.clip(jnp.vdot(probe, estimate) / energy, 0, 1)
+        return jnp.clip(jnp.sum(probe * estimate) / energy, 0, 1)
 
     ridge = jnp.maximum(repeats * jnp.asarray(operator.noise_variance) / variance, weakest)
     with_noise, without = jax.vmap(share)(jnp.stack([ridge, weakest]))

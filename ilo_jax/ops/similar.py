@@ -1,5 +1,6 @@
 """What patches of an image that are alike say of each other."""
 
+import functools
 import math
 
 import jax
@@ -81,10 +82,12 @@ def nonlocal_bayes(pilot: jax.Array, y: jax.Array, variance: jax.Array) -> jax.A
 def _estimates(pilot: jax.Array, y: jax.Array, variance: jax.Array) -> jax.Array:
     """`[patches, values]`, of one group's."""
     off, noise = pilot - jnp.mean(pilot, 0), jnp.mean(variance, 0)
-    covariance = off.T @ off / max(len(pilot) - 1, 1)
+    product = functools.partial(jnp.matmul, precision="highest")
+    covariance = product(off.T, off) / max(len(pilot) - 1, 1)
     noisy = covariance + jnp.diag(noise + _ROUNDED * jnp.trace(covariance))
+    kept = jax.scipy.linalg.solve(noisy, jnp.diag(noise), assume_a="pos")
     # `m + C (C + V)^-1 (y - m)`; so it is exactly `y` without noise.
-    return y - (y - jnp.mean(y, 0)) @ jax.scipy.linalg.solve(noisy, jnp.diag(noise), assume_a="pos")
+    return y - product(y - jnp.mean(y, 0), kept)
 
 
 def _patches(a: jax.Array, side: int) -> jax.Array:

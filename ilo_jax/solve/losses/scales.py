@@ -89,7 +89,8 @@ class PerceptualEnlarged(Term):
         least = lpips.smallest_size(self.network.stages)
         side = min(max(*prior.image_shape[:2], least), lpips.SIZE)
         rows, columns = (_areas(n, side) for n in image.shape[:2])
-        return lpips.features(self.network, jnp.einsum("ih,jw,hwc->ijc", rows, columns, image))
+        resized = jnp.einsum("ih,jw,hwc->ijc", rows, columns, image, precision="highest")
+        return lpips.features(self.network, resized)
 
 
 def _areas(before: int, after: int) -> np.ndarray:
