@@ -26,6 +26,7 @@ from benchmarks.classical import BASELINES
 from benchmarks.drawing import ATTRIBUTION, COLOURS
 from benchmarks.figures_page import CASES, PICTURES, SHOWN, Subject, draw, picture_file
 from benchmarks.methods import (
+    PANELS,
     STEPS,
     VARIANTS,
     Case,
@@ -206,6 +207,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="cells side by side")
     names = sorted({variant for _, variant in cells()})
     parser.add_argument("--variants", nargs="+", choices=names, default=names)
+    parser.add_argument("--tasks", nargs="+", choices=PANELS, default=list(PANELS))
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--draw", action="store_true", help="measure nothing")
     only.add_argument("--smoke", action="store_true", help="OUT/smoke: 2 images, 8 steps, one case")
@@ -217,7 +219,11 @@ def main() -> None:
     start_quickly()  # the levels of a task share their programs
     if args.smoke:  # eight steps are over before a program is compiled
         jax.config.update("jax_disable_most_optimizations", True)
-    wanted = [c for c in cells() if c[1] in args.variants]
+    wanted = [
+        (case, variant)
+        for case, variant in cells()
+        if variant in args.variants and CASES[case].task in args.tasks
+    ]
     if args.smoke:
         wanted = [c for c in wanted if c[0] == SMOKE_CASE]
     (out / "images").mkdir(parents=True, exist_ok=True)

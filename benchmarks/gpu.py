@@ -46,7 +46,7 @@ from benchmarks import sna
 from benchmarks.classical import BASELINES
 from benchmarks.figures import cells
 from benchmarks.gpu_table import HERE, Ended, Table
-from benchmarks.methods import VARIANTS
+from benchmarks.methods import CASES, PANELS, VARIANTS
 from benchmarks.restoration import LEVELS, NAMES, ROWS
 from benchmarks.rivals import Worker
 
@@ -82,6 +82,8 @@ def main() -> None:
     parser.add_argument("--torch-python", help="an interpreter with PyTorch")
     parser.add_argument("--ilo", help="checkout of the authors' code")
     parser.add_argument("--nvidia", help="checkout of NVIDIA's code")
+    parser.add_argument("--compile", action="store_true", help="a rival under torch.compile, too")
+    parser.add_argument("--sizes", nargs="+", help="of steps, by name (default: all)")
     parser.add_argument("--smoke", action="store_true", help="sizes that a CPU has in minutes")
     args = parser.parse_args()
     table, sizes = Table(args.out, args.minutes), Sizes(args.smoke)
@@ -98,6 +100,8 @@ def main() -> None:
 def steps(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
     groups = {}
     for what, size in sizes.of_steps.items():
+        if what not in (args.sizes or sizes.of_steps):
+            continue
         groups[what] = {p: (_ours(sizes, *size, "--precision", p), HERE) for p in PRECISIONS}
         if args.before:
             groups[what]["before"] = (_ours(sizes, *size), args.before)
@@ -117,8 +121,12 @@ Groups = Mapping[str, Mapping[str, tuple[Sequence[str], str]]]
 def in_turns(table: Table, groups: Groups, sizes: Sizes) -> None:
     """Steps of workers, which compile side by side; then in each group all take a turn, and all
     again. Ratios are to the first of a group, of the same turn."""
+    share = 0.8 / sum(map(len, groups.values()))
     workers = {
-        what: [Worker(name, [*c], folder, wait=False) for name, (c, folder) in commands.items()]
+        what: [
+            Worker(name, [*line], folder, wait=False, share=share)
+            for name, (line, folder) in commands.items()
+        ]
         for what, commands in groups.items()
     }
     with _killed_in_time(table, [w for group in workers.values() for w in group]):
@@ -276,7 +284,7 @@ def _rivals(sizes: Sizes, args: argparse.Namespace) -> Mapping[str, tuple[Sequen
     device = "cuda" if shutil.which("nvidia-smi") else "cpu"
     size = ["--resolution", str(sizes.large)]
     script = [args.torch_python, str(Path(__file__).with_name("torch_step.py"))]
-    modes = {"torch.compile": ["compile"]}
+    modes = {"torch.compile": ["compile"]} if args.compile else {}
     if args.nvidia:
         modes |= {
             f"{mode}, {precision}": [mode, "--nvidia", args.nvidia, *half]
@@ -296,7 +304,11 @@ def quality(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
     folder = args.out.with_suffix("")
     folder.mkdir(exist_ok=True)
     lines = {name: list(of_name) for name, of_name in _evidence(folder, sizes, args.smoke)}
-    settings = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "PYTHONUNBUFFERED": "1"}
+    settings = {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.8 / len(lines)}",
+        "PYTHONUNBUFFERED": "1",
+    }
     began = time.monotonic()
 
     def begin(name: str) -> subprocess.Popen:
@@ -326,18 +338,23 @@ def _evidence(
     """Of each process that runs beside the others its name, and its commands, one after another."""
     late = {name for name in VARIANTS if "LPIPS" in name or "both" in name}
     late |= {f"{name}, {word} SNA" for name in sna.NAMES for word in ("without", "with")}
-    early = {variant for _, variant in cells()} - late - {*BASELINES}
-    many = ["--smoke"] if smoke else ["--jobs", "3"]
-    figures = ["benchmarks.figures", "--out", f"{folder}/figures", *many, "--variants"]
-    yield "figures", ([*figures, *sorted(early)], [*figures, *sorted(early), "--seeds", "3"])
-    figures[2] = f"{folder}/lpips"
-    yield "LPIPS", ([*figures, *sorted(late & {variant for _, variant in cells()})],)
-    yield "auto", (["benchmarks.auto", "--out", f"{folder}/auto.csv", *sizes.auto],)
-    methods = ["--methods", "csgm", "ilo", "auto", "robust", "brgm", *sizes.quality]
+    offered = {variant for _, variant in cells()}
+    tables = {"LPIPS": (late & offered, PANELS)}
+    for tasks in (("inpaint", "denoise"), ("superres",), ("compress",)):
+        tables[f"figures {tasks[0]}"] = (offered - late - {*BASELINES}, tasks)
+    for name, (variants, tasks) in tables.items():
+        line = ["benchmarks.figures", "--out", f"{folder}/{name.replace(' ', '_')}"]
+        line += ["--smoke"] if smoke else ["--jobs", "3"]
+        yield name, ([*line, "--tasks", *tasks, "--variants", *sorted(variants)],)
+    for i, tasks in enumerate((("inpaint", "denoise"), ("superres", "compress"))):
+        cases = [name for name, case in CASES.items() if case.task in tasks]
+        line = ["benchmarks.auto", "--out", f"{folder}/auto_{i}.csv", *sizes.auto, "--cases"]
+        yield f"auto {i}", ([*line, *(cases[:1] if smoke else cases)],)
     for i, rows in enumerate(_shared_programs()):
         out = f"{folder}/restoration_{i}.csv"
-        line = ["benchmarks.restoration", "--out", out, *methods, "--rows", *rows]
-        yield f"restoration {i}", (line,)
+        line = ["benchmarks.restoration", "--out", out, *sizes.quality, "--rows", *rows]
+        both = (("csgm", "ilo", "auto"), ("robust", "brgm"))
+        yield f"restoration {i}", [[*line, "--methods", *methods] for methods in both]
 
 
 def _shared_programs() -> list[list[str]]:
@@ -345,10 +362,13 @@ def _shared_programs() -> list[list[str]]:
     alone = {letter: [f"{NAMES[letter]} {level}" for level in LEVELS] for letter in NAMES}
     several = [row for row in ROWS if row.isupper()]
     return [
-        alone["U"],
-        [*alone["N"], *alone["A"], *several[:1]],
-        [*alone["P"], *several[1:4]],
-        several[4:],
+        alone["U"][:2],
+        alone["U"][2:],
+        [*alone["N"], *several[:2]],
+        [*alone["A"], *several[2:4]],
+        [*alone["P"], *several[4:6]],
+        several[6:8],
+        several[8:],
     ]
 
 

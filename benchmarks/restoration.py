@@ -15,6 +15,7 @@ import argparse
 import csv
 import dataclasses
 import itertools
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -258,7 +259,9 @@ def main() -> None:
             if set(names) <= there(name, method):
                 continue
             degraded = degraded or degrade(ROWS[name], truth, names)
+            began = time.monotonic()
             images = METHODS[method](prior, degraded, keys, args.length)
+            seconds = time.monotonic() - began
             for told, image in images.items():
                 image = jnp.clip(image, -1, 1)
                 psnr = np.asarray(psnr_db(image, jnp.asarray(truth)))
@@ -272,7 +275,8 @@ def main() -> None:
                 rows += new
                 with open(args.out, "a", newline="") as file:
                     csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(new)
-                print(f"{name}, {told}: {psnr.mean():.2f} dB, {lpips_of.mean():.3f}", flush=True)
+                found = f"{psnr.mean():.2f} dB, {lpips_of.mean():.3f}"
+                print(f"{name}, {told}: {found}, {seconds:.1f} s", flush=True)
         if after is None or [*ROWS[after]] != [*ROWS[name]]:
             jax.clear_caches()  # the programs of all rows are more than a process may hold
     print(markdown(rows))

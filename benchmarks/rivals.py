@@ -28,16 +28,23 @@ import psutil
 
 class Worker:
     """A process that compiles its step, and takes steps when asked; without `wait` it is not waited
-    for, so that several compile at once."""
+    for, so that several compile at once. `share` is of a GPU's memory, what JAX may take of it."""
 
     def __init__(
-        self, name: str, command: list[str], folder: str | None = None, *, wait: bool = True
+        self,
+        name: str,
+        command: list[str],
+        folder: str | None = None,
+        *,
+        wait: bool = True,
+        share: float = 0.75,
     ):
         self.name = name
         # Compiling is timed, and several processes may share a GPU.
         settings = {
             "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{share}",
         }
         self.process = subprocess.Popen(
             command,
@@ -75,10 +82,10 @@ class Worker:
 
     def _read(self) -> dict:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.name}: ended with status {self.process.wait()}")
-        return json.loads(line)
+        for line in self.process.stdout:
+            if line.startswith("{"):  # what a library says goes before it
+                return json.loads(line)
+        sys.exit(f"{self.name}: ended with status {self.process.wait()}")
 
     def close(self) -> None:
         self.process.communicate()

@@ -245,6 +245,15 @@ def authors_generator(checkout: str, resolution: int):
 
 def nvidia_generator(checkout: str, resolution: int, half: bool):
     """NVIDIA's synthesis network, with the noise maps that it is given in place of its own."""
+    import torch.utils.cpp_extension
+
+    build = torch.utils.cpp_extension.load
+
+    def importable(name: str, **options):
+        """Where their code looks for what was built, which PyTorch has given up putting there."""
+        sys.modules[name] = build(name, **options)
+
+    torch.utils.cpp_extension.load = importable
     sys.path.insert(0, checkout)
     from training.networks_stylegan2 import SynthesisNetwork
 
