@@ -360,7 +360,7 @@ def _evidence(
 def _shared_programs() -> list[list[str]]:
     """Rows of restoration, for one process each: those of one degradation share their programs."""
     alone = {letter: [f"{NAMES[letter]} {level}" for level in LEVELS] for letter in NAMES}
-    several = [row for row in ROWS if row.isupper()]
+    several = [row for row, stages in ROWS.items() if len(stages) > 1]
     return [
         alone["U"][:2],
         alone["U"][2:],

@@ -243,7 +243,7 @@ def main() -> None:
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(args.seed), i))(
         jnp.asarray([zlib.crc32(name.encode()) for name in names], jnp.uint32)
     )
-    made_by = (args.length, *device_and_commit())
+    by = (str(args.length), *device_and_commit())
     network = lpips.load("vgg")
     if not args.out.exists():
         args.out.write_text(",".join(FIELDS) + "\n")
@@ -268,7 +268,7 @@ def main() -> None:
                 lpips_of = np.asarray(distances(network, image, jnp.asarray(truth)))
                 done = there(name, told)
                 new = [
-                    dict(zip(FIELDS, map(str, (name, told, n, p, d, *made_by)), strict=True))
+                    dict(zip(FIELDS, (name, told, n, f"{p:.4f}", f"{d:.5f}", *by), strict=True))
                     for n, p, d in zip(names, psnr, lpips_of, strict=True)
                     if n not in done
                 ]

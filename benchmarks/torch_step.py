@@ -260,7 +260,7 @@ def nvidia_generator(checkout: str, resolution: int, half: bool):
     network = SynthesisNetwork(
         512, resolution, 3, num_fp16_res=4 if half else 0, conv_clamp=256 if half else None
     )
-    network.requires_grad_(requires_grad=False).eval()
+    network.requires_grad_(requires_grad=False).eval().to(torch.get_default_device())
     layers = [
         layer
         for block in (getattr(network, f"b{size}") for size in network.block_resolutions)

@@ -122,6 +122,30 @@ def test_what_would_be_rounded_to_what_was_measured_is_not_off():
     assert squared_of_truth > squared_of_grey
 
 
+def test_where_nothing_held_out_tells_images_apart_what_was_kept_does():
+    """Or the first image of a search were the best one, whatever it shows."""
+    operator = ops.jpeg((8, 8, 1), np.full((8, 8), 250.0))
+    held = np.zeros((8, 8, 1), np.float32)
+    held[7, 7] = 1  # hardly any image has so much of it
+
+    @jax.jit
+    def errors(operator, images):
+        y = operator(images[0])
+        return [operator.held_out_error(operator(image), y, held) for image in images]
+
+    x = np.full((8, 8, 1), -0.5, np.float32)
+    of_near, of_far, beyond = map(float, errors(operator, [x, x + 1.2, x + _wave(7)]))
+    assert of_near == pytest.approx(0, abs=1e-9)
+    assert of_far > 1e-5
+    assert beyond > 100 * of_far
+
+
+def _wave(k: int) -> np.ndarray:
+    """Of frequency `k` in both directions, `[8, 8, 1]`."""
+    line = np.cos(np.pi * k * (2 * np.arange(8) + 1) / 16)
+    return 2 * np.outer(line, line)[..., None].astype(np.float32)
+
+
 def test_its_noise_is_that_of_steps_that_are_all_alike():
     variances = [ops.jpeg((8, 8, 1), np.full((8, 8), step)).noise_variance for step in (20, 40)]
     np.testing.assert_allclose(variances, np.square([20, 40]) / (12 * 127.5**2), rtol=1e-5)

@@ -32,6 +32,9 @@ _YCC = np.array(
 )
 _RGB = np.linalg.inv(_YCC)
 
+_KEPT = 1e-3
+"""Weight of all coefficients where one is held out: it counts where no image is beyond those."""
+
 
 class Jpeg(Noise):
     """The picture of `A(x)`, compressed and decoded again.
@@ -40,7 +43,8 @@ class Jpeg(Noise):
     is the squared error of the pixels, and the level is what the prediction's own rounding would
     make of it. Held out are coefficients, since pixels of a block imply each other; but not means,
     without which a block is another problem. They are judged by their distance from all that would
-    have been rounded to what was measured: most of that is 0, where smoothness is not truth.
+    have been rounded to what was measured: most of that is 0, where smoothness is not truth;
+    where it is 0 of many images, as of few coefficients, by the same of all.
 
     Attributes:
       operator: `A`, which measures images of one or three channels.
@@ -99,7 +103,7 @@ class Jpeg(Noise):
             difference = _times(difference, _YCC)[..., :1]
         half_a_step = self._of_coefficients(self.luma) / 255
         beyond = jnp.maximum(jnp.abs(transformed(difference)) - half_a_step, 0)
-        return mean_where(beyond**2, held_out)
+        return mean_where(beyond**2, held_out) + _KEPT * mean_where(beyond**2, None)
 
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Some of the coefficients, of all channels, in the place of their block's pixels."""
