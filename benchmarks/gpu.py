@@ -27,7 +27,6 @@ was ended or cannot be had here has a row that says so. `--smoke` is all of it i
 import argparse
 import contextlib
 import json
-import os
 import re
 import shutil
 import statistics
@@ -42,12 +41,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks import sna
-from benchmarks.classical import BASELINES
-from benchmarks.figures import cells
+from benchmarks.gpu_quality import measure
 from benchmarks.gpu_table import HERE, Ended, Table
-from benchmarks.methods import CASES, PANELS, VARIANTS
-from benchmarks.restoration import LEVELS, NAMES, ROWS
 from benchmarks.rivals import Worker
 
 PRECISIONS = ("float32", "bfloat16")
@@ -59,8 +54,6 @@ class Sizes:
     def __init__(self, smoke: bool):
         self.large = 32 if smoke else 1024
         self.turns, self.steps = (2, 2) if smoke else (5, 20)
-        self.quality = ("--count", "2", "--length", "0.02") if smoke else ("--length", "0.5")
-        self.auto = ("--images", "2", "--cases", "inpaint 5 %") if smoke else ("--images", "64")
         self.images, self.folder_steps = (6, "2,2") if smoke else (2000, "100,100,100,100")
         rows = ((32, 1), (8, 2), (64, 2)) if smoke else ((1024, 1), (256, 16), (64, 512))
         self.of_steps = {
@@ -83,7 +76,6 @@ def main() -> None:
     parser.add_argument("--ilo", help="checkout of the authors' code")
     parser.add_argument("--nvidia", help="checkout of NVIDIA's code")
     parser.add_argument("--compile", action="store_true", help="a rival under torch.compile, too")
-    parser.add_argument("--sizes", nargs="+", help="of steps, by name (default: all)")
     parser.add_argument("--smoke", action="store_true", help="sizes that a CPU has in minutes")
     args = parser.parse_args()
     table, sizes = Table(args.out, args.minutes), Sizes(args.smoke)
@@ -98,41 +90,31 @@ def main() -> None:
 
 
 def steps(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
-    groups = {}
-    for what, size in sizes.of_steps.items():
-        if what not in (args.sizes or sizes.of_steps):
-            continue
-        groups[what] = {p: (_ours(sizes, *size, "--precision", p), HERE) for p in PRECISIONS}
+    for i, (what, size) in enumerate(sizes.of_steps.items()):
+        workers = {p: (_ours(sizes, *size, "--precision", p), HERE) for p in PRECISIONS}
         if args.before:
-            groups[what]["before"] = (_ours(sizes, *size), args.before)
-    if args.torch_python:
-        groups[next(iter(groups))] |= _rivals(sizes, args)
-    in_turns(table, groups, sizes)
+            workers["before"] = (_ours(sizes, *size), args.before)
+        if args.torch_python and i == 0:
+            workers |= _rivals(sizes, args)
+        in_turns(table, what, workers, sizes)
 
 
 def _ours(sizes: Sizes, *size: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.step", "--serve", "--steps", str(sizes.steps), *size]
 
 
-Groups = Mapping[str, Mapping[str, tuple[Sequence[str], str]]]
-"""Of workers: by what they measure and their names, a command and its folder."""
-
-
-def in_turns(table: Table, groups: Groups, sizes: Sizes) -> None:
-    """Steps of workers, which compile side by side; then in each group all take a turn, and all
-    again. Ratios are to the first of a group, of the same turn."""
-    share = 0.8 / sum(map(len, groups.values()))
-    workers = {
-        what: [
-            Worker(name, [*line], folder, wait=False, share=share)
-            for name, (line, folder) in commands.items()
-        ]
-        for what, commands in groups.items()
-    }
-    with _killed_in_time(table, [w for group in workers.values() for w in group]):
-        ready = {what: [w for w in g if _is_ready(table, what, w)] for what, g in workers.items()}
-        for what, group in ready.items():
-            _take_turns(table, what, group, sizes)
+def in_turns(
+    table: Table, what: str, commands: Mapping[str, tuple[Sequence[str], str]], sizes: Sizes
+) -> None:
+    """Steps of workers by name, each a command and its folder, which compile side by side; then all
+    take a turn, and all again. Ratios are to the first, of the same turn."""
+    share = 0.8 / len(commands)
+    workers = [
+        Worker(name, [*line], place, wait=False, share=share)
+        for name, (line, place) in commands.items()
+    ]
+    with _killed_in_time(table, workers):
+        _take_turns(table, what, [w for w in workers if _is_ready(table, what, w)], sizes)
 
 
 def _is_ready(table: Table, what: str, worker: Worker) -> bool:
@@ -301,75 +283,7 @@ def _rivals(sizes: Sizes, args: argparse.Namespace) -> Mapping[str, tuple[Sequen
 def quality(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
     if not args.data:
         raise Ended("not measured: expected --data")
-    folder = args.out.with_suffix("")
-    folder.mkdir(exist_ok=True)
-    lines = {name: list(of_name) for name, of_name in _evidence(folder, sizes, args.smoke)}
-    settings = {
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.8 / len(lines)}",
-        "PYTHONUNBUFFERED": "1",
-    }
-    began = time.monotonic()
-
-    def begin(name: str) -> subprocess.Popen:
-        line = [sys.executable, "-m", *lines[name].pop(0), "--data", args.data]
-        with (folder / f"{name.replace(' ', '_')}.log").open("a") as log:
-            return subprocess.Popen(
-                line, cwd=HERE, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT
-            )
-
-    running = {name: begin(name) for name in lines}
-    while running and table.left > 0:
-        time.sleep(0.5)
-        for name in [n for n, process in running.items() if process.poll() is not None]:
-            status = running.pop(name).returncode
-            table.add("quality", f"{name}, status {status}", time.monotonic() - began, "s")
-            if lines[name]:
-                running[name] = begin(name)
-    for name, process in running.items():
-        process.kill()
-        process.wait()
-        table.add("quality", name, "ended: the time was up")
-
-
-def _evidence(
-    folder: Path, sizes: Sizes, smoke: bool
-) -> Iterator[tuple[str, Sequence[Sequence[str]]]]:
-    """Of each process that runs beside the others its name, and its commands, one after another."""
-    late = {name for name in VARIANTS if "LPIPS" in name or "both" in name}
-    late |= {f"{name}, {word} SNA" for name in sna.NAMES for word in ("without", "with")}
-    offered = {variant for _, variant in cells()}
-    tables = {"LPIPS": (late & offered, PANELS)}
-    for tasks in (("inpaint", "denoise"), ("superres",), ("compress",)):
-        tables[f"figures {tasks[0]}"] = (offered - late - {*BASELINES}, tasks)
-    for name, (variants, tasks) in tables.items():
-        line = ["benchmarks.figures", "--out", f"{folder}/{name.replace(' ', '_')}"]
-        line += ["--smoke"] if smoke else ["--jobs", "3"]
-        yield name, ([*line, "--tasks", *tasks, "--variants", *sorted(variants)],)
-    for i, tasks in enumerate((("inpaint", "denoise"), ("superres", "compress"))):
-        cases = [name for name, case in CASES.items() if case.task in tasks]
-        line = ["benchmarks.auto", "--out", f"{folder}/auto_{i}.csv", *sizes.auto, "--cases"]
-        yield f"auto {i}", ([*line, *(cases[:1] if smoke else cases)],)
-    for i, rows in enumerate(_shared_programs()):
-        out = f"{folder}/restoration_{i}.csv"
-        line = ["benchmarks.restoration", "--out", out, *sizes.quality, "--rows", *rows]
-        both = (("csgm", "ilo", "auto"), ("robust", "brgm"))
-        yield f"restoration {i}", [[*line, "--methods", *methods] for methods in both]
-
-
-def _shared_programs() -> list[list[str]]:
-    """Rows of restoration, for one process each: those of one degradation share their programs."""
-    alone = {letter: [f"{NAMES[letter]} {level}" for level in LEVELS] for letter in NAMES}
-    several = [row for row, stages in ROWS.items() if len(stages) > 1]
-    return [
-        alone["U"][:2],
-        alone["U"][2:],
-        [*alone["N"], *several[:2]],
-        [*alone["A"], *several[2:4]],
-        [*alone["P"], *several[4:6]],
-        several[6:8],
-        several[8:],
-    ]
+    measure(table, args.data, args.out.with_suffix(""), args.smoke)
 
 
 PARTS: dict[str, Callable[[Table, Sizes, argparse.Namespace], None]] = {

@@ -9,11 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from operators import OPERATORS, quick_key
 from small import normal, once
 
+from ilo_jax import ops
 from ilo_jax.app.command import settings_of
 from ilo_jax.app.parser import make_parser
 from ilo_jax.errors import InputError
+from ilo_jax.ops.similar import nonlocal_bayes
 from ilo_jax.stylegan2 import (
     Generator,
     GeneratorConfig,
@@ -218,3 +221,40 @@ def test_the_command_line_chooses():
         for more in ((), ("--precision", "bfloat16"))
     ]
     assert found == ["float32", "bfloat16"]
+
+
+def _estimate(operator, y, x):
+    """What is not optimized, but computed."""
+    of_one = jax.tree.map(lambda leaf: leaf[0], y)
+    determined = ops.determined_share(operator, jnp.float32(0.1))
+    if ops.can_be_consistent(operator):
+        return ops.make_consistent(operator, of_one, x[0], determined=determined)
+    return determined
+
+
+@pytest.mark.parametrize("name", [n for n in OPERATORS if n != "classifier"])
+def test_what_an_operator_multiplies_is_float32_on_a_gpu_too(name):
+    """JAX's own precision of products is ten bits there."""
+
+    def program(key, x):
+        operator = OPERATORS[name](key)
+        y = operator.measure(key, x)
+        back = jax.grad(lambda x: operator.error(operator(x), y))(x)
+        return back, operator.picture(y), _estimate(operator, y, x)
+
+    made = jax.make_jaxpr(program)(quick_key(0), normal(0, 1, *OPERATORS[name].shape))
+    _expect_highest(made.jaxpr)
+
+
+def test_covariances_are_float32_on_a_gpu_too():
+    y = normal(0, 16, 16, 1)
+    found = _expect_highest(jax.make_jaxpr(nonlocal_bayes)(y, y, 0.1 * jnp.ones_like(y)).jaxpr)
+    assert found >= 2
+
+
+def _expect_highest(jaxpr) -> int:
+    """How many products there are."""
+    products = [e for e in operations(jaxpr) if e.primitive.name == "dot_general"]
+    for product in products:
+        assert product.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2, product
+    return len(products)

@@ -70,7 +70,7 @@ class Auto:
         return self.length * (len(self.candidates) + self.restarts)
 
 
-QUICK = Auto(("as it is", "from the mean"), length=0.5, restarts=3)
+QUICK = Auto(("as it is", "from the mean"), length=0.5)
 
 EFFORTS = {"full": Auto(), "quick": QUICK}
 """By name: ten times a plain run, and three times."""

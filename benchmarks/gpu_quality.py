@@ -1,0 +1,91 @@
+"""The part of `benchmarks.gpu` that fills tables of quality: commands that run side by side, since
+what compiles keeps a GPU waiting."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks import sna
+from benchmarks.classical import BASELINES
+from benchmarks.figures import cells
+from benchmarks.gpu_table import HERE, Table
+from benchmarks.methods import CASES, PANELS, VARIANTS
+from benchmarks.restoration import LEVELS, NAMES, ROWS
+
+
+def measure(table: Table, data: str, folder: Path, smoke: bool) -> None:
+    """Adds a row for each process that has ended, or was ended since the time was up.
+
+    Args:
+      data: .npz with `test`, uint8 [N, 64, 64].
+      folder: of what they have measured and said.
+      smoke: all in small.
+    """
+    folder.mkdir(exist_ok=True)
+    lines = {name: list(of_name) for name, of_name in _evidence(folder, smoke)}
+    settings = {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.8 / len(lines)}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    began = time.monotonic()
+
+    def begin(name: str) -> subprocess.Popen:
+        line = [sys.executable, "-m", *lines[name].pop(0), "--data", data]
+        with (folder / f"{name.replace(' ', '_')}.log").open("a") as log:
+            return subprocess.Popen(
+                line, cwd=HERE, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    running = {name: begin(name) for name in lines}
+    while running and table.left > 0:
+        time.sleep(0.5)
+        for name in [n for n, process in running.items() if process.poll() is not None]:
+            status = running.pop(name).returncode
+            table.add("quality", f"{name}, status {status}", time.monotonic() - began, "s")
+            if lines[name]:
+                running[name] = begin(name)
+    for name, process in running.items():
+        process.kill()
+        process.wait()
+        table.add("quality", name, "ended: the time was up")
+
+
+def _evidence(folder: Path, smoke: bool) -> Iterator[tuple[str, Sequence[Sequence[str]]]]:
+    """Of each process that runs beside the others its name, and its commands, one after another."""
+    late = {name for name in VARIANTS if "LPIPS" in name or "both" in name}
+    late |= {f"{name}, {word} SNA" for name in sna.NAMES for word in ("without", "with")}
+    offered = {variant for _, variant in cells()}
+    tables = {"LPIPS": (late & offered, PANELS)}
+    for tasks in (("inpaint", "denoise"), ("superres",), ("compress",)):
+        tables[f"figures {tasks[0]}"] = (offered - late - {*BASELINES}, tasks)
+    for name, (variants, tasks) in tables.items():
+        line = ["benchmarks.figures", "--out", f"{folder}/{name.replace(' ', '_')}"]
+        line += ["--smoke"] if smoke else []
+        yield name, ([*line, "--tasks", *tasks, "--variants", *sorted(variants)],)
+    for i, tasks in enumerate((("inpaint", "denoise"), ("superres", "compress"))):
+        cases = [name for name, case in CASES.items() if case.task in tasks]
+        line = ["benchmarks.auto", "--out", f"{folder}/auto_{i}.csv", "--cases"]
+        line += [cases[0], "--images", "2"] if smoke else [*cases, "--images", "64"]
+        yield f"auto {i}", (line,)
+    for i, rows in enumerate(_shared_programs()):
+        line = ["benchmarks.restoration", "--out", f"{folder}/restoration_{i}.csv", "--rows", *rows]
+        line += ["--length", "0.02", "--count", "2"] if smoke else ["--length", "0.5"]
+        both = (("csgm", "ilo", "auto"), ("robust", "brgm"))
+        yield f"restoration {i}", [[*line, "--methods", *methods] for methods in both]
+
+
+def _shared_programs() -> list[list[str]]:
+    """Rows of restoration, for one process each: those of one degradation share their programs."""
+    alone = {letter: [f"{NAMES[letter]} {level}" for level in LEVELS] for letter in NAMES}
+    several = [row for row, stages in ROWS.items() if len(stages) > 1]
+    return [
+        alone["U"],
+        [*alone["N"], *several[:2]],
+        [*alone["A"], *several[2:4]],
+        [*alone["P"], *several[4:6]],
+        several[6:],
+    ]
