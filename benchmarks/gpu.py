@@ -91,7 +91,9 @@ def main() -> None:
 
 def steps(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
     for i, (what, size) in enumerate(sizes.of_steps.items()):
-        workers = {p: (_ours(sizes, *size, "--precision", p), HERE) for p in PRECISIONS}
+        workers: dict[str, tuple[Sequence[str], str]] = {
+            p: (_ours(sizes, *size, "--precision", p), HERE) for p in PRECISIONS
+        }
         if args.before:
             workers["before"] = (_ours(sizes, *size), args.before)
         if args.torch_python and i == 0:

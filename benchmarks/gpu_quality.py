@@ -59,7 +59,7 @@ def _evidence(folder: Path, smoke: bool) -> Iterator[tuple[str, Sequence[Sequenc
     late = {name for name in VARIANTS if "LPIPS" in name or "both" in name}
     late |= {f"{name}, {word} SNA" for name in sna.NAMES for word in ("without", "with")}
     offered = {variant for _, variant in cells()}
-    tables = {"LPIPS": (late & offered, PANELS)}
+    tables: dict[str, tuple[set[str], Sequence[str]]] = {"LPIPS": (late & offered, [*PANELS])}
     for tasks in (("inpaint", "denoise"), ("superres",), ("compress",)):
         tables[f"figures {tasks[0]}"] = (offered - late - {*BASELINES}, tasks)
     for name, (variants, tasks) in tables.items():

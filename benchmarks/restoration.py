@@ -205,25 +205,31 @@ def interval(values: np.ndarray) -> float:
 
 
 def markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """PSNR and LPIPS of every cell with their 95 % intervals; in bold what is best, or whose paired
-    difference from the best has 0 in its interval."""
+    """PSNR and LPIPS of every cell with their 95 % intervals, of the images that all methods of a
+    row have; in bold what is best, or whose paired difference from the best has 0 in its interval.
+    """
     methods = list(dict.fromkeys(r["method"] for r in rows))
-    lines = [f"| | {' | '.join(methods)} |", "|---" * (1 + len(methods)) + "|"]
+    lines = [f"| | images | {' | '.join(methods)} |", "|---" * (2 + len(methods)) + "|"]
     for name in dict.fromkeys(r["row"] for r in rows):
+        of_image = {
+            m: {r["image"]: r for r in rows if (r["row"], r["method"]) == (name, m)}
+            for m in methods
+        }
+        there = {m: found for m, found in of_image.items() if found}
+        images = [i for i in next(iter(there.values())) if all(i in f for f in there.values())]
         cells = {m: [] for m in methods}
         for field, sign, digits in (("psnr_db", 1, 2), ("lpips", -1, 3)):
             of_method = {
-                m: np.array([float(r[field]) for r in rows if (r["row"], r["method"]) == (name, m)])
-                for m in methods
+                m: np.array([float(found[i][field]) for i in images]) for m, found in there.items()
             }
-            there = {m: v for m, v in of_method.items() if v.size}
-            best = max(there, key=lambda m, t=there, s=sign: s * t[m].mean())
-            for m, values in there.items():
+            best = max(of_method, key=lambda m, t=of_method, s=sign: s * t[m].mean())
+            for m, values in of_method.items():
                 text = f"{values.mean():.{digits}f} ± {interval(values):.{digits}f}"
-                behind = values - there[best]
+                behind = values - of_method[best]
                 close = m == best or not abs(behind.mean()) > interval(behind)
                 cells[m].append(f"**{text}**" if close else text)
-        lines.append(f"| {name} | {' | '.join(' / '.join(c) for c in cells.values())} |")
+        row = " | ".join(" / ".join(c) for c in cells.values())
+        lines.append(f"| {name} | {len(images)} | {row} |")
     return "\n".join(lines)
 
 
