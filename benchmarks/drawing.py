@@ -87,7 +87,13 @@ def curves(found: Sequence[Point]) -> Figure:
         axis.set_ylabel("mean squared error")
         axis.spines[["top", "right"]].set_visible(False)
         if mine:
-            axis.legend(frameon=False, fontsize=8)
+            axis.legend(
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.16),  # below, where no curve is
+                ncols=4,
+                frameon=False,
+                fontsize=7,
+            )
     return figure
 
 
