@@ -81,9 +81,9 @@ def solver(prior: Prior, variant: Variant) -> Solver:
 def markdown(rows: list[dict[str, str]]) -> str:
     """A row a case."""
     lines = [
-        "| task | default | best fixed, with the truth | `--auto quick` | `--auto` | "
+        "| task | images | default | best fixed, with the truth | `--auto quick` | `--auto` | "
         "over the best | spread and error, images | pixels |",
-        "|---" * 8 + "|",
+        "|---" * 9 + "|",
     ]
     for case in dict.fromkeys(r["case"] for r in rows):
         mine = [r for r in rows if r["case"] == case]
@@ -97,8 +97,8 @@ def markdown(rows: list[dict[str, str]]) -> str:
         spread = [float(r["spread"]) for r in by_auto]
         error = [-float(r["psnr_db"]) for r in by_auto]
         lines.append(
-            f"| {case} | {mean['as it is']:.2f} | {best:.2f} | {mean['auto quick']:.2f} | "
-            f"{mean['auto']:.2f} | {mean['auto'] - best:+.2f} | "
+            f"| {case} | {len(by_auto)} | {mean['as it is']:.2f} | {best:.2f} | "
+            f"{mean['auto quick']:.2f} | {mean['auto']:.2f} | {mean['auto'] - best:+.2f} | "
             f"{rank_correlation(np.array(spread), np.array(error)):.2f} | {within:.2f} |"
         )
     return "\n".join(lines)
