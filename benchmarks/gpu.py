@@ -41,7 +41,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.gpu_quality import measure
 from benchmarks.gpu_table import HERE, Ended, Table
 from benchmarks.rivals import Worker
 
@@ -285,6 +284,8 @@ def _rivals(sizes: Sizes, args: argparse.Namespace) -> Mapping[str, tuple[Sequen
 def quality(table: Table, sizes: Sizes, args: argparse.Namespace) -> None:
     if not args.data:
         raise Ended("not measured: expected --data")
+    from benchmarks.gpu_quality import measure  # with all that figures need, which steps do not
+
     measure(table, args.data, args.out.with_suffix(""), args.smoke)
 
 

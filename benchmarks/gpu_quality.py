@@ -14,6 +14,7 @@ from benchmarks.figures import cells
 from benchmarks.gpu_table import HERE, Table
 from benchmarks.methods import CASES, PANELS, VARIANTS
 from benchmarks.restoration import LEVELS, NAMES, ROWS
+from benchmarks.rivals import part_of_gpu
 
 
 def measure(table: Table, data: str, folder: Path, smoke: bool) -> None:
@@ -26,11 +27,7 @@ def measure(table: Table, data: str, folder: Path, smoke: bool) -> None:
     """
     folder.mkdir(exist_ok=True)
     lines = {name: list(of_name) for name, of_name in _evidence(folder, smoke)}
-    settings = {
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.8 / len(lines)}",
-        "PYTHONUNBUFFERED": "1",
-    }
+    settings = {"PYTHONUNBUFFERED": "1", **part_of_gpu(0.8 / len(lines))}
     began = time.monotonic()
 
     def begin(name: str) -> subprocess.Popen:

@@ -26,6 +26,14 @@ import sys
 import psutil
 
 
+def part_of_gpu(share: float) -> dict[str, str]:
+    """Settings of a process with JAX that takes so much of a GPU's memory at most, when needed."""
+    return {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{share}",
+    }
+
+
 class Worker:
     """A process that compiles its step, and takes steps when asked; without `wait` it is not waited
     for, so that several compile at once. `share` is of a GPU's memory, what JAX may take of it."""
@@ -41,11 +49,7 @@ class Worker:
     ):
         self.name = name
         # Compiling is timed, and several processes may share a GPU.
-        settings = {
-            "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{share}",
-        }
+        settings = {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", **part_of_gpu(share)}
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

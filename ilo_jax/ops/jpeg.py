@@ -32,8 +32,8 @@ _YCC = np.array(
 )
 _RGB = np.linalg.inv(_YCC)
 
-_KEPT = 1e-3
-"""Weight of all coefficients where one is held out: it counts where no image is beyond those."""
+_OF_ALL = 1e-3
+"""Weight of all coefficients beside those that are held out: it counts where these tell nothing."""
 
 
 class Jpeg(Noise):
@@ -102,8 +102,8 @@ class Jpeg(Noise):
         if difference.shape[-1] > 1:
             difference = _times(difference, _YCC)[..., :1]
         half_a_step = self._of_coefficients(self.luma) / 255
-        beyond = jnp.maximum(jnp.abs(transformed(difference)) - half_a_step, 0)
-        return mean_where(beyond**2, held_out) + _KEPT * mean_where(beyond**2, None)
+        beyond = jnp.maximum(jnp.abs(transformed(difference)) - half_a_step, 0) ** 2
+        return mean_where(beyond, held_out) + _OF_ALL * mean_where(beyond, None)
 
     def hold_out(self, key: jax.Array, fraction: float) -> jax.Array:
         """Some of the coefficients, of all channels, in the place of their block's pixels."""
