@@ -18,6 +18,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from benchmarks.methods import (
+    AUTO_BATCH,
     CASES,
     VARIANTS,
     Case,
@@ -38,7 +39,6 @@ from ilo_jax.solve.candidates import CANDIDATES, candidates
 FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
 NAMES = {"full": "auto", "quick": "auto quick"}
 """Of efforts in the CSV file."""
-BATCH = 32
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -51,19 +51,20 @@ def measure(name: str, case: Case, truth: jax.Array, seed: int) -> list[tuple]:
     method = method_of(prior(), case, VARIANTS["ILO"])
     operator, measurement, keys = pose(case, truth, seed)
     tried = candidates(prior(), method, tuple(CANDIDATES))
-    runs = sweep(prior(), operator, measurement, keys, list(tried.values()), batch_size=BATCH)
+    runs = sweep(prior(), operator, measurement, keys, list(tried.values()), batch_size=AUTO_BATCH)
     rows = []
     for label, image in zip(tried, runs.image[:, 0], strict=True):
         found = psnr_db(np.clip(image, -1, 1), truth)
         rows += [(name, label, i, float(p), "", "") for i, p in enumerate(found)]
-    for effort, auto in EFFORTS.items():
+    for effort, name_of_effort in NAMES.items():
+        auto = EFFORTS[effort]
         found = reconstruct_auto(
-            prior(), operator, measurement, keys, method, auto, batch_size=BATCH
+            prior(), operator, measurement, keys, method, auto, batch_size=AUTO_BATCH
         )
         wrong = np.abs(found.image - truth)
         for i, p in enumerate(psnr_db(found.image, truth)):
             rank = rank_correlation(found.spread[i].mean(-1), wrong[i].mean(-1))
-            rows.append((name, NAMES[effort], i, float(p), found.spread[i].mean(), rank))
+            rows.append((name, name_of_effort, i, float(p), found.spread[i].mean(), rank))
         print(f"  {effort}: {', '.join(found.method)}; rounds {found.round.tolist()}", flush=True)
     return rows
 
@@ -73,7 +74,8 @@ def solver(prior: Prior, variant: Variant) -> Solver:
 
     def solve(case: Case, operator: Operator, measurement: Measurement, keys: jax.Array):
         method = method_of(prior, case, variant)
-        return reconstruct_auto(prior, operator, measurement, keys, method).image
+        size = min(AUTO_BATCH, EFFORTS["full"].restarts * len(keys))
+        return reconstruct_auto(prior, operator, measurement, keys, method, batch_size=size).image
 
     return solve
 

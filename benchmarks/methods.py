@@ -34,6 +34,9 @@ from ilo_jax.stylegan2 import StyleGAN2
 
 STEPS = 200
 
+AUTO_BATCH = 128
+"""Runs in a program of the automatic choice."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:

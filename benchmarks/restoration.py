@@ -28,7 +28,14 @@ from PIL import Image
 from scipy import stats
 
 from benchmarks.jpeg import compressed
-from benchmarks.methods import add_images, device_and_commit, images_of, psnr_db, shared
+from benchmarks.methods import (
+    AUTO_BATCH,
+    add_images,
+    device_and_commit,
+    images_of,
+    psnr_db,
+    shared,
+)
 from ilo_jax import lpips, ops
 from ilo_jax.app.cli import start_quickly
 from ilo_jax.files import generators
@@ -36,8 +43,9 @@ from ilo_jax.files.images import from_uint8, to_uint8
 from ilo_jax.files.jpeg import compression_by
 from ilo_jax.ops import Operator
 from ilo_jax.priors import Prior
-from ilo_jax.solve import EFFORTS, PRESETS, combined, reconstruct, reconstruct_auto
+from ilo_jax.solve import EFFORTS, PRESETS, reconstruct, reconstruct_auto
 from ilo_jax.solve.candidates import shortened
+from ilo_jax.solve.sharp import reconstruct_sharp
 
 NAMES = {"U": "down-sampling", "N": "noise", "A": "JPEG", "P": "strokes"}
 LEVELS = ("XS", "S", "M", "L", "XL")
@@ -163,7 +171,7 @@ def by_preset(name: str) -> Solver:
 
 
 def by_auto(name: str, effort: str) -> Solver:
-    """The automatic choice around ILO, and the restart that is nearest to its mean."""
+    """The automatic choice around ILO, and what it makes where it minds LPIPS."""
 
     def solve(
         prior: Prior, degraded: Degraded, keys: jax.Array, length: float
@@ -172,11 +180,11 @@ def by_auto(name: str, effort: str) -> Solver:
         auto = dataclasses.replace(auto, length=auto.length * length)
         measurement, operator = degraded
         method = PRESETS["ilo"].make(prior)
-        found = reconstruct_auto(prior, operator, measurement, keys, method, auto)
-        nearest = combined(
-            *(prior, operator, measurement, found.samples, found.moved), combine="nearest"
-        )
-        return {name: found.image, f"{name}, nearest": nearest}
+        size = min(AUTO_BATCH, auto.restarts * len(keys))
+        found = reconstruct_auto(prior, operator, measurement, keys, method, auto, batch_size=size)
+        problem = (prior, operator, measurement, keys, method)
+        sharp = reconstruct_sharp(*problem, auto.length, by_trial=lambda: found)
+        return {name: found.image, f"{name}, sharp": sharp.image}
 
     return solve
 

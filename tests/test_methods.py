@@ -40,6 +40,7 @@ STEPS = {
     "projector": (20,),
     "robust": (10, 5, 5),
     "brgm": (20,),
+    "map": (20,),
     "sgilo": (10, 10),
     "langevin": (30,),
 }
@@ -115,6 +116,7 @@ def rounds_of(method):
         ("projector", [(20, None, None)]),
         ("robust", [(10, None, None), (5, None, None), (5, None, None)]),
         ("brgm", [(20, None, None)]),
+        ("map", [(20, None, None)]),
         ("sgilo", [(10, None, None), (10, 1, None)]),
         ("langevin", [(30, None, None)]),
     ],
@@ -260,7 +262,8 @@ def test_the_projector_searches_one_w_from_the_mean_on():
 def test_the_defaults_that_the_command_line_tells_are_those_of_the_functions():
     for name, preset in PRESETS.items():
         method = make(name, of_64_px(), steps=preset.steps)
-        spaces = {"ilo-mean": ["w"], "robust": ["w", "w_plus", "styles"], "brgm": ["w_plus"]}
+        spaces = {"ilo-mean": ["w"], "robust": ["w", "w_plus", "styles"]}
+        spaces |= {"brgm": ["w_plus"], "map": ["w_plus"]}
         units = np.array([of_64_px().unit(space) for space in spaces.get(name, ["latents"])])
         np.testing.assert_allclose(method.rate, np.broadcast_to(preset.rate * units, method.rounds))
         if preset.radii is not None:

@@ -27,6 +27,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import Identity, Noisy, box_inpainting, custom, denoising, inpainting
 from ilo_jax.solve import (
     COMBINE,
+    EFFORTS,
     NOT_FINITE,
     OK,
     Auto,
@@ -37,7 +38,6 @@ from ilo_jax.solve import (
     ilo,
     reconstruct_auto,
 )
-from ilo_jax.solve.auto import EFFORTS
 from ilo_jax.solve.candidates import (
     CANDIDATES,
     candidates,
@@ -307,7 +307,7 @@ def test_candidates_are_those_of_the_generator(prior, lacks):
 
 @pytest.mark.parametrize("name", EFFORTS)
 def test_an_effort_costs_what_it_says(name):
-    assert EFFORTS[name].cost <= {"full": 10, "quick": 3}[name]
+    assert EFFORTS[name].cost <= {"full": 10, "quick": 3, "sharp": 10}[name]
     assert {*EFFORTS[name].candidates} <= {*CANDIDATES}
 
 

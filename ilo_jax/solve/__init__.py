@@ -5,8 +5,9 @@ what a run is made of, `methods/` those with names, `losses/` what is minimized,
 over a batch, `reconstruct.py` the door; `sweep.py` and `auto.py` try many.
 """
 
-from ilo_jax.solve.auto import EFFORTS, Auto, Choice, reconstruct_auto
+from ilo_jax.solve.auto import reconstruct_auto
 from ilo_jax.solve.chain import chain
+from ilo_jax.solve.choice import EFFORTS, Auto, Choice
 from ilo_jax.solve.combine import COMBINE, combined
 from ilo_jax.solve.consistent import consistent
 from ilo_jax.solve.loop import Problem, Search, Solution
@@ -18,6 +19,7 @@ from ilo_jax.solve.losses import (
     Geocross,
     Likelihood,
     Mse,
+    NearMean,
     Objective,
     Perceptual,
     PerceptualEnlarged,
@@ -42,6 +44,7 @@ from ilo_jax.solve.methods import (
     ilo_from_mean,
     is_scarce,
     langevin,
+    map_estimate,
     projector,
     pulse,
     robust,
@@ -80,6 +83,7 @@ __all__ = [
     "Likelihood",
     "Method",
     "Mse",
+    "NearMean",
     "Objective",
     "Perceptual",
     "PerceptualEnlarged",
@@ -117,6 +121,7 @@ __all__ = [
     "init",
     "is_scarce",
     "langevin",
+    "map_estimate",
     "projector",
     "pulse",
     "reconstruct",

@@ -10,7 +10,6 @@ measurement. The paper leaves all of it to the user ("can be particularly toilso
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,108 +23,26 @@ from ilo_jax.ops import (
     can_hold_out,
     map_images,
 )
-from ilo_jax.priors import Prior, growth_factor
+from ilo_jax.priors import Prior
 from ilo_jax.solve.batch import each_determined
 from ilo_jax.solve.candidates import (
-    CANDIDATES,
+    NEAR_MEAN,
     candidates,
     knowing_noise,
+    near_mean,
     shortened,
     with_usual_radii,
 )
 from ilo_jax.solve.checks import image_keys
+from ilo_jax.solve.choice import FULL, Auto, Choice, radii_in_use
 from ilo_jax.solve.combine import combined
 from ilo_jax.solve.consistent import consistent
+from ilo_jax.solve.losses import weight_by_noise
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK, TakeSteps
 from ilo_jax.solve.restarts import divided, exponential_weights
+from ilo_jax.solve.sharp import reconstruct_sharp
 from ilo_jax.solve.sweep import align, stack, sweep, sweep_runs
-
-
-@dataclasses.dataclass(frozen=True)
-class Auto:
-    """How much is tried.
-
-    Attributes:
-      candidates: names of `CANDIDATES`; those that a generator or a method has none of are left
-        out.
-      length: of the steps of a plain run, how many each of them and each restart has.
-      fraction: of the measurement, held out while methods are tried.
-      restarts: of which the result is one image; where they stop early, as many more as there are
-        steps left for.
-      most: of restarts of an image.
-      combine: name in `combine.COMBINE`, what is made of the restarts.
-    """
-
-    candidates: tuple[str, ...] = tuple(CANDIDATES)
-    length: float = 1.0
-    fraction: float = 0.2
-    restarts: int = 4
-    most: int = 16
-    combine: str = "mean"
-
-    @property
-    def cost(self) -> float:
-        """In plain runs."""
-        return self.length * (len(self.candidates) + self.restarts)
-
-
-QUICK = Auto(("as it is", "from the mean"), length=0.5)
-
-EFFORTS = {"full": Auto(), "quick": QUICK}
-"""By name: ten times a plain run, and three times."""
-
-
-class Choice(NamedTuple):
-    """What was chosen for each of `B` images, and what came of it.
-
-    Attributes:
-      image: `[B, H, W, C]`, the restarts' mean or what `Auto.combine` says; moved to the nearest
-        image of the same measurement, as far as that is known, where it helped to meet what was
-        held out.
-      spread: `[B, H, W, C]`, standard deviation of the restarts.
-      samples: of each image the restarts, `[K, H, W, C]` in [-1, 1], as the generator made them;
-        `combined` makes one image of them.
-      moved: `[B]`, whether the image was moved.
-      status: `[B]`, `OK` or `NOT_FINITE`: no image of a trial or of a restart had a finite error.
-      method: the best candidate, one of `CANDIDATES`.
-      restarts: how many by each candidate: under noise, which may have chosen the best, also by
-        others that were about as good.
-      radii: l1 radii of the deviations, infinite in rounds without one, `[B, rounds]`.
-      round: the last round in use, from 0 (CSGM's) on, `[B]`.
-      steps: over all rounds, `[B]`.
-      held_out_error: what the best candidate had on what was held out, `[B]`; not finite where
-        nothing can be held out, and the method was run as it is.
-      trials: of each image and candidate, the steps to the end of each round and the least error
-        that it had by then on what was held out; none where nothing was.
-    """
-
-    image: np.ndarray
-    spread: np.ndarray
-    samples: tuple[np.ndarray, ...]
-    moved: np.ndarray
-    status: np.ndarray
-    method: tuple[str, ...]
-    restarts: tuple[dict[str, int], ...]
-    radii: np.ndarray
-    round: np.ndarray
-    steps: np.ndarray
-    held_out_error: np.ndarray
-    trials: tuple[dict[str, list[tuple[int, float]]], ...]
-
-    def of_image(self, i: int) -> dict[str, Any]:
-        """What was chosen for one image, without pictures; radii where there are any."""
-        radii, error = self.radii[i], self.held_out_error[i].item()
-        return {
-            "method": self.method[i],
-            "restarts": {name: n for name, n in self.restarts[i].items() if n},
-            "radii": radii[np.isfinite(radii)].tolist(),
-            "round": self.round[i].item(),
-            "steps": self.steps[i].item(),
-            "held_out_error": error if np.isfinite(error) else None,
-            "trials": self.trials[i],
-        }
-
 
 _NO_WORSE = 1 + 1e-4
 
@@ -136,7 +53,7 @@ def reconstruct_auto(
     measurement: Measurement,
     key: jax.Array,
     method: Method,
-    auto: Auto = Auto(),
+    auto: Auto = FULL,
     *,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -160,6 +77,15 @@ def reconstruct_auto(
       InputError: a term looks at all entries at once, or no round has a deviation.
     """
     images = operator.check_measurement(measurement)
+    if auto.sharp:
+        given = {"batch_size": batch_size, "progress": progress, "take_steps": take_steps}
+        by_trial = functools.partial(
+            *(reconstruct_auto, prior, operator, measurement, key, method),
+            *(dataclasses.replace(auto, sharp=False),),
+            **given,
+        )
+        problem = (prior, operator, measurement, key, method)
+        return reconstruct_sharp(*problem, auto.length, by_trial, progress, take_steps)
     can_judge = can_hold_out(operator, images)
     keys = image_keys(key, images)
     # Neither a run's key, nor one that anything is measured with.
@@ -167,7 +93,7 @@ def reconstruct_auto(
     held_out = jax.jit(_held_out, static_argnums=2)(operator, k_held_out, auto.fraction)
     if not method.cuts:
         raise InputError("auto: no round has a deviation; expected a method with rounds at a cut")
-    tried = candidates(prior, method, auto.candidates)
+    tried = candidates(prior, method, auto.candidates, noise=operator.is_noisy)
     names, methods = list(tried), with_usual_radii(prior, list(tried.values()))
     methods = align([shortened(knowing_noise(m), auto.length) for m in methods])
     total_steps = methods[0].max_steps or 0
@@ -218,6 +144,12 @@ def reconstruct_auto(
             operator, measurement, held_out, jnp.asarray(error), grey=prior.facts.grey
         )
         shares = np.where(can_judge, np.asarray(weights), shares)
+    determined = each_determined(operator, measurement, prior.facts)
+    if operator.is_noisy and "w_plus" in prior.spaces:
+        hidden = np.asarray(jax.jit(weight_by_noise)(determined)) >= 1
+        names, methods = [*names, NEAR_MEAN], align([*methods, near_mean(prior, methods[0])])
+        shares = np.stack([*(shares * np.where(hidden, 0.5, 1)), np.where(hidden, 0.5, 0)])
+        steps = np.stack([*steps, np.full(images, total_steps)])
     again = divided(shares, steps, auto.restarts, total_steps, auto.most)
     found = sweep_runs(
         prior,
@@ -237,11 +169,6 @@ def reconstruct_auto(
     held_out_error = error[best, each]
     finite &= np.isfinite(held_out_error) | ~can_judge
     chosen, steps = stack([methods[i] for i in best]), steps[best, each]
-    radii = np.min([chosen.radii.v[cut] for cut in chosen.cuts], 0)
-    if chosen.growth is not None:
-        determined = each_determined(operator, measurement, prior.facts)
-        determined = jax.tree.map(lambda share: share[:, None], determined)
-        radii = np.asarray(radii * growth_factor(chosen.growth, determined))
     counts = [np.bincount(again.method[mine], minlength=len(names)) for mine in of_image]
     return Choice(
         image=combined(prior, operator, measurement, samples, moves, auto.combine),
@@ -251,7 +178,7 @@ def reconstruct_auto(
         status=np.where(finite, OK, NOT_FINITE),
         method=tuple(names[i] for i in best),
         restarts=tuple(dict(zip(names, n.tolist(), strict=True)) for n in counts),
-        radii=radii,
+        radii=radii_in_use(chosen, determined),
         round=(np.cumsum(np.asarray(chosen.steps), 1) < steps[:, None]).sum(1),
         steps=steps,
         held_out_error=held_out_error,

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.priors import Prior
-from ilo_jax.solve.losses import Mse
+from ilo_jax.solve.losses import Mse, NearMean
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.methods import ilo, ilo_from_mean
+from ilo_jax.solve.methods import ilo, ilo_from_mean, map_estimate
 
 Candidate = Callable[[Prior, Method], Method | None]
 """Of a method; None where the generator or the method has nothing of the kind."""
@@ -46,11 +46,30 @@ def _deeper(prior: Prior, method: Method) -> Method | None:
 
 
 def _from_mean(prior: Prior, method: Method) -> Method | None:
-    """`ilo_from_mean`, in as many steps."""
+    """`ilo_from_mean`, in as many steps; under noise nearer to the mean in W and in W+."""
     if not {"w", "w_plus"} <= {*prior.spaces}:
         return None
     rounds = min(method.rounds, len(prior.usual_cuts) + 2)
-    return ilo_from_mean(prior, _divided(method, max(rounds, 2)), **_like(method))
+    found = ilo_from_mean(prior, _divided(method, max(rounds, 2)), **_like(method))
+    objective, in_w = found.objective, (np.arange(found.rounds) < 2).astype(np.float32)
+    weights: Any = tuple(
+        in_w if isinstance(term, NearMean) else weight
+        for term, weight in zip(objective.terms, objective.weights, strict=True)
+    )
+    return found.replace(objective=objective.replace(weights=weights))
+
+
+NEAR_MEAN = "near the mean"
+
+
+def near_mean(prior: Prior, method: Method) -> Method:
+    """`map_estimate` with the prior that noise asks for, in as many steps, for a method that has
+    the term. It is not tried: where noise hides nearly all, what is held out tells nothing."""
+    like = _like(method)
+    objective = like["objective"]
+    zero_or_one = tuple(np.float32(isinstance(term, Mse | NearMean)) for term in objective.terms)
+    like["objective"] = objective.replace(weights=zero_or_one)
+    return map_estimate(prior, int(np.sum(method.steps)), **like)
 
 
 CANDIDATES: Mapping[str, Candidate] = {
@@ -64,8 +83,17 @@ CANDIDATES: Mapping[str, Candidate] = {
 """By name."""
 
 
-def candidates(prior: Prior, method: Method, names: Sequence[str]) -> dict[str, Method]:
-    """Those of the named ones that there are."""
+def candidates(
+    prior: Prior, method: Method, names: Sequence[str], *, noise: bool = False
+) -> dict[str, Method]:
+    """Those of the named ones that there are.
+
+    Args:
+      noise: whether there is any, so that some are drawn to the mean.
+    """
+    if noise and "w_plus" in prior.spaces:
+        objective, near = method.objective, NearMean(by_noise=True)
+        method = method.replace(objective=objective + (0 * near).over(method.rounds))
     found = {name: CANDIDATES[name](prior, method) for name in names}
     return {name: method for name, method in found.items() if method is not None}
 

@@ -79,8 +79,8 @@ class Problem(flax.struct.PyTreeNode):
       targets: what the terms of the objective prepared.
       center: in the middle of all balls instead of where a round began, such as another image's
         variables; None without.
-      determined: shares of the image (`ops.determined_share`), by which radii grow; None where
-        they do not.
+      determined: shares of the image (`ops.determined_share`), by which radii grow and which terms
+        ask for; None where nothing does.
     """
 
     prior: Prior
@@ -249,7 +249,8 @@ def objective(
     predicted = judged = operator(generated)
     if problem.sna:
         predicted, judged = (operator.measure(k, generated) for k in (key, judge))
-    view = View(prior, operator, data, generated, predicted, x, now.free.inputs, problem.sna)
+    of_image = (prior, operator, data, generated, predicted, x, now.free.inputs)
+    view = View(*of_image, problem.determined, problem.sna)
     value = now.objective(problem.targets, view)
     return value, Solution(generated, view.judged(judged), jnp.int32(0))
 

@@ -173,7 +173,8 @@ def init(
     # The number of steps is not in the program.
     method = method.with_cuts(cuts).replace(max_steps=None)
     data = Data(measurement, reference, held_out)
-    shares = None if method.growth is None else each_determined(operator, measurement, prior.facts)
+    asked = method.growth is not None or method.objective.asks_what_is_determined
+    shares = each_determined(operator, measurement, prior.facts) if asked else None
     problem = Problem(prior, operator, method, data, (), center, shares)
     problem, keys, initial = put(problem, keys, initial, mesh)
     targets, search = init_batch(problem, keys, initial, at, mesh)

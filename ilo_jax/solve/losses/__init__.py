@@ -1,5 +1,6 @@
 """What is minimized: an algebra of terms, and the terms."""
 
+from ilo_jax.solve.losses.near_mean import NearMean, weight_by_noise
 from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
 from ilo_jax.solve.losses.scales import PerceptualEnlarged, PerceptualScales
 from ilo_jax.solve.losses.terms import (
@@ -25,6 +26,7 @@ __all__ = [
     "Geocross",
     "Likelihood",
     "Mse",
+    "NearMean",
     "Objective",
     "Perceptual",
     "PerceptualEnlarged",
@@ -38,4 +40,5 @@ __all__ = [
     "View",
     "as_objective",
     "usual_objective",
+    "weight_by_noise",
 ]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.errors import InputError
-from ilo_jax.ops import Measurement, Operator
+from ilo_jax.ops import Determined, Measurement, Operator
 from ilo_jax.priors import Masks, Prior
 from ilo_jax.pytree import Node
 from ilo_jax.solve.variables import Variables
@@ -52,6 +52,7 @@ class View(flax.struct.PyTreeNode):
       predicted: `A(image)`, with the operator's noise in it under SNA.
       x: the variables that the image comes from.
       free: masks of the inputs that the round searches.
+      determined: shares of the image, for terms that ask for them; None otherwise.
       sna: whether `predicted` has noise in it; static.
     """
 
@@ -62,6 +63,7 @@ class View(flax.struct.PyTreeNode):
     predicted: Measurement
     x: Variables
     free: Masks
+    determined: Determined | None = None
     sna: bool = flax.struct.field(pytree_node=False, default=False)
 
     def error(self, predicted: Measurement, where: Measurement | None) -> jax.Array:
@@ -85,6 +87,11 @@ class View(flax.struct.PyTreeNode):
 
 class Term(Node):
     """A term for one image: a pytree, differentiable in what a step generates."""
+
+    @property
+    def asks_what_is_determined(self) -> bool:
+        """Whether `View.determined` has to be there."""
+        return False
 
     def prepare(self, prior: Prior, operator: Operator, data: Data) -> Target:
         """What stays fixed while an image is solved, computed once.
@@ -144,6 +151,10 @@ class Objective(flax.struct.PyTreeNode):
                     f"number, or one for each of {rounds} rounds"
                 )
         return self.replace(weights=tuple(_each(w, rounds) for w in self.weights))
+
+    @property
+    def asks_what_is_determined(self) -> bool:
+        return any(term.asks_what_is_determined for term in self.terms)
 
     def prepare(self, prior: Prior, operator: Operator, data: Data) -> tuple[Target, ...]:
         """What the terms prepare for one image."""

@@ -11,6 +11,7 @@ from ilo_jax.errors import InputError
 from ilo_jax.ops import Inpaint, Operator, noiseless
 from ilo_jax.ops.classify import Classifier
 from ilo_jax.priors import Prior
+from ilo_jax.solve.losses.near_mean import NearMean
 from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
 from ilo_jax.solve.losses.scales import PerceptualEnlarged, PerceptualScales
 from ilo_jax.solve.variables import Variables
@@ -247,5 +248,6 @@ TERMS: Mapping[str, Callable[[], Term]] = {
     "w_gaussian": lambda: Regularizer("w_gaussian"),
     "w_cosine": lambda: Regularizer("w_cosine"),
     "squared_norm": lambda: Regularizer("squared_norm"),
+    "near_mean": NearMean,
 }
 """How each term is made with its usual settings."""

@@ -12,6 +12,7 @@ from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pu
 from ilo_jax.solve.methods.brgm import brgm
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
 from ilo_jax.solve.methods.langevin import langevin, sgilo
+from ilo_jax.solve.methods.posterior import map_estimate
 from ilo_jax.solve.methods.robust import robust
 
 
@@ -95,6 +96,11 @@ PRESETS: Mapping[str, Preset] = {
         "(Marinescu et al., 2020)",
         (500,),
         (0.23,),
+    ),
+    "map": Preset(
+        map_estimate,
+        "W+ from the mean on, a Gaussian prior that weighs more where noise hides more",
+        (200,),
     ),
     "sgilo": Preset(
         sgilo,

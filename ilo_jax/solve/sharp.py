@@ -1,0 +1,126 @@
+"""The image of least LPIPS: by which method, says what the measurement determines."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilo_jax.ops import Determined, Identity, Inpaint, Jpeg, Measurement, Operator, noiseless
+from ilo_jax.priors import Prior
+from ilo_jax.solve.batch import each_determined
+from ilo_jax.solve.candidates import NEAR_MEAN, knowing_noise, shortened
+from ilo_jax.solve.choice import Choice, radii_in_use
+from ilo_jax.solve.method import Method
+from ilo_jax.solve.methods import map_estimate
+from ilo_jax.solve.reconstruct import TakeSteps, reconstruct
+
+BY_TRIAL, PLAIN = "the mean of restarts", "as it is"
+"""What the automatic choice without `sharp` makes, one whole run of the method; and `NEAR_MEAN`,
+one of `map_estimate`."""
+
+SCARCE, HIDDEN = 0.02, 0.09
+"""Near the mean of W are images of which less than so much is determined, or less than such a part
+of what would be without noise."""
+
+
+def sharpest(prior: Prior, operator: Operator, determined: Determined) -> np.ndarray:
+    """`[B]`, the name of a way for each image, as the 31 rows of docs/restoration.md have it: where
+    pixels are seen, the mean of restarts has their texture; where only mixtures of them are, that
+    mean is smooth; and where next to nothing is, all texture but a likely one is wrong."""
+    share, without_noise = map(np.asarray, determined)
+    few = (share < SCARCE) | (share < HIDDEN * without_noise)
+    sees = isinstance(noiseless(operator), Identity | Inpaint) and not isinstance(operator, Jpeg)
+    return np.where(few & ("w_plus" in prior.spaces), NEAR_MEAN, BY_TRIAL if sees else PLAIN)
+
+
+def reconstruct_sharp(
+    prior: Prior,
+    operator: Operator,
+    measurement: Measurement,
+    key: jax.Array,
+    method: Method,
+    length: float,
+    by_trial: Callable[[], Choice],
+    progress: Callable[[int, int], None] | None = None,
+    take_steps: TakeSteps | None = None,
+) -> Choice:
+    """Each image by the way that `sharpest` says; arguments otherwise as for `reconstruct_auto`.
+
+    Args:
+      length: of the method's steps, how many a run has.
+      by_trial: makes all images by trial.
+    """
+    problem = (prior, operator, measurement, key)
+    determined = each_determined(operator, measurement, prior.facts)
+    ways = sharpest(prior, operator, determined)
+    plain = knowing_noise(shortened(method, length))
+    methods = {
+        PLAIN: lambda: plain,
+        NEAR_MEAN: lambda: map_estimate(prior, plain.max_steps or 0),
+    }
+    found = {}
+    for way in np.unique(ways):
+        if way == BY_TRIAL:
+            found[way] = by_trial()
+        else:
+            found[way] = _once(*problem, determined, way, methods[way](), progress, take_steps)
+    return _merged(ways, found)
+
+
+def _once(
+    prior: Prior,
+    operator: Operator,
+    measurement: Measurement,
+    key: jax.Array,
+    determined: Determined,
+    way: str,
+    method: Method,
+    progress: Callable[[int, int], None] | None,
+    take_steps: TakeSteps | None,
+) -> Choice:
+    """A run of each image, as a choice that had no other."""
+    images, total = operator.check_measurement(measurement), method.max_steps or 0
+
+    def report(steps: int, error: jax.Array) -> None:
+        del error
+        if progress is not None:
+            progress(steps, total)
+
+    run = reconstruct(
+        prior, operator, measurement, key, method, progress=report, take_steps=take_steps
+    )
+    image = np.asarray(jnp.clip(run.image, -1, 1))
+    return Choice(
+        image=image,
+        spread=np.zeros_like(image),
+        samples=tuple(image[:, None]),
+        moved=np.zeros(images, bool),
+        status=np.asarray(run.status),
+        method=(way,) * images,
+        restarts=({way: 1},) * images,
+        radii=radii_in_use(method, determined),
+        round=np.full(images, method.rounds - 1),
+        steps=np.full(images, total),
+        held_out_error=np.full(images, np.nan),
+        trials=({},) * images,
+    )
+
+
+def _merged(ways: np.ndarray, found: Mapping[str, Choice]) -> Choice:
+    """Of each image what its way has made."""
+    rounds = max(choice.radii.shape[1] for choice in found.values())
+
+    def of_image(field: str, i: int) -> Any:
+        value = getattr(found[ways[i]], field)[i]
+        if field != "radii":
+            return value
+        return np.pad(value, (0, rounds - len(value)), constant_values=np.inf)
+
+    first, merged = next(iter(found.values())), {}
+    for field in Choice._fields:
+        values = [of_image(field, i) for i in range(len(ways))]
+        is_tuple = isinstance(getattr(first, field), tuple)
+        merged[field] = tuple(values) if is_tuple else np.stack(values)
+    return Choice(**merged)
