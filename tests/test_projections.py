@@ -52,10 +52,10 @@ def roundoff(x):
 def test_passes_too_many_change_nothing(monkeypatch):
     """As on a GPU, where eight are taken before their host looks."""
     x = normal(3, 50, 7)
-    radii = np.float32([0, 0.1, 10, 1e4])
-    one = [np.asarray(project(x, radius)) for radius in radii]
+    sizes = (0.0, 0.1, 10.0, 1e4)
+    one = [np.asarray(project(x, radius)) for radius in sizes]
     monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, cpu, default: default(*args))
-    for radius, expected in zip(radii, one, strict=True):
+    for radius, expected in zip(sizes, one, strict=True):
         np.testing.assert_array_equal(jax.jit(lambda *a: project_l1_ball(*a))(x, radius), expected)
 
 

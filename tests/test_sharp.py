@@ -23,7 +23,8 @@ from ilo_jax.solve import (
     reconstruct,
     reconstruct_auto,
 )
-from ilo_jax.solve.candidates import candidates, knowing_noise
+from ilo_jax.solve.candidates import candidates
+from ilo_jax.solve.losses import FOR_ERROR, FOR_LPIPS
 from ilo_jax.solve.sharp import BY_TRIAL, NEAR_MEAN, PLAIN, sharpest
 
 numerics_elsewhere = True
@@ -46,7 +47,7 @@ def shares(share, noiseless):
         (denoising(SHAPE, 250.0), (0.08, 1.0), NEAR_MEAN),
         (superresolution(SHAPE, 2), (0.25, 0.25), PLAIN),
         (superresolution(SHAPE, 4), (0.015, 0.015), NEAR_MEAN),
-        (jpeg((16, 16, 3), *[np.full((8, 8), 9)] * 2), (0.2, 1.0), PLAIN),
+        (jpeg((16, 16, 3), np.full((8, 8), 9), np.full((8, 8), 9)), (0.2, 1.0), PLAIN),
     ],
 )
 def test_the_way_is_what_a_measurement_determines(operator, determined, way):
@@ -84,7 +85,7 @@ def test_where_only_mixtures_are_seen_it_is_one_whole_run():
         *(PRIOR, operator, y, KEYS, METHOD, AUTO),
         progress=lambda done, total: told.append(done / total),
     )
-    once = reconstruct(PRIOR, operator, y, KEYS, knowing_noise(METHOD))
+    once = reconstruct(PRIOR, operator, y, KEYS, METHOD)
     np.testing.assert_array_equal(found.image, np.clip(once.image, -1, 1))
     assert set(found.method) == {PLAIN}
     assert not found.moved.any()
@@ -103,9 +104,10 @@ def view(determined):
 
 
 @pytest.mark.parametrize(
-    ("share", "weight"), [(1.0, 0), (0.5, 0.02), (0.02, 0.98), (1e-4, 3), (0, 3)]
+    ("share", "weight", "for_lpips"),
+    [(1, 0, 0), (0.5, 0.02, 1 / 3600), (1 / 61, 1.2, 1), (1e-4, 3, 6), (0, 3, 6)],
 )
-def test_the_prior_weighs_as_much_as_noise_hides(share, weight):
+def test_the_prior_weighs_as_much_as_noise_hides(share, weight, for_lpips):
     given = view(Determined(jnp.float32(share), jnp.float32(1)))
     terms = PRIOR.regularizers
     inputs, free = given.x.inputs, given.free
@@ -113,7 +115,8 @@ def test_the_prior_weighs_as_much_as_noise_hides(share, weight):
         w * terms[name](PRIOR, inputs, free) for name, w in (("w_gaussian", 1), ("w_cosine", 0.01))
     )
     np.testing.assert_allclose(NearMean()(None, given), value, rtol=1e-6)
-    np.testing.assert_allclose(NearMean(by_noise=True)(None, given), weight * value, rtol=1e-4)
+    for by_noise, expected in ((FOR_ERROR, weight), (FOR_LPIPS, for_lpips)):
+        np.testing.assert_allclose(NearMean(by_noise)(None, given), expected * value, rtol=1e-4)
     assert value > 0
 
 
@@ -129,7 +132,7 @@ def test_only_the_candidate_from_the_mean_is_drawn_there_and_only_under_noise():
     plain, mean = candidates(PRIOR, METHOD, names, noise=True).values()
     assert not np.any(plain.objective.weights[-1])
     assert mean.objective.weights[-1].tolist() == [1, 1]
-    assert mean.objective.terms[-1] == NearMean(by_noise=True)
+    assert mean.objective.terms[-1] == NearMean(FOR_ERROR)
     for method in candidates(PRIOR, METHOD, names).values():
         assert not any(isinstance(term, NearMean) for term in method.objective.terms)
 

@@ -37,7 +37,7 @@ from ilo_jax.solve.checks import image_keys
 from ilo_jax.solve.choice import FULL, Auto, Choice, radii_in_use
 from ilo_jax.solve.combine import combined
 from ilo_jax.solve.consistent import consistent
-from ilo_jax.solve.losses import weight_by_noise
+from ilo_jax.solve.losses import FOR_ERROR
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK, TakeSteps
 from ilo_jax.solve.restarts import divided, exponential_weights
@@ -146,7 +146,7 @@ def reconstruct_auto(
         shares = np.where(can_judge, np.asarray(weights), shares)
     determined = each_determined(operator, measurement, prior.facts)
     if operator.is_noisy and "w_plus" in prior.spaces:
-        hidden = np.asarray(jax.jit(weight_by_noise)(determined)) >= 1
+        hidden = np.asarray(jax.jit(FOR_ERROR)(determined)) >= 1
         names, methods = [*names, NEAR_MEAN], align([*methods, near_mean(prior, methods[0])])
         shares = np.stack([*(shares * np.where(hidden, 0.5, 1)), np.where(hidden, 0.5, 0)])
         steps = np.stack([*steps, np.full(images, total_steps)])

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilo_jax.priors import Prior
-from ilo_jax.solve.losses import Mse, NearMean
+from ilo_jax.solve.losses import FOR_ERROR, Mse, NearMean
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.methods import ilo, ilo_from_mean, map_estimate
 
@@ -63,8 +63,8 @@ NEAR_MEAN = "near the mean"
 
 
 def near_mean(prior: Prior, method: Method) -> Method:
-    """`map_estimate` with the prior that noise asks for, in as many steps, for a method that has
-    the term. It is not tried: where noise hides nearly all, what is held out tells nothing."""
+    """`map_estimate` with the prior that suits squared error, in as many steps, for a method that
+    has the term. It is not tried: where noise hides nearly all, what is held out tells nothing."""
     like = _like(method)
     objective = like["objective"]
     zero_or_one = tuple(np.float32(isinstance(term, Mse | NearMean)) for term in objective.terms)
@@ -92,7 +92,7 @@ def candidates(
       noise: whether there is any, so that some are drawn to the mean.
     """
     if noise and "w_plus" in prior.spaces:
-        objective, near = method.objective, NearMean(by_noise=True)
+        objective, near = method.objective, NearMean(FOR_ERROR)
         method = method.replace(objective=objective + (0 * near).over(method.rounds))
     found = {name: CANDIDATES[name](prior, method) for name in names}
     return {name: method for name, method in found.items() if method is not None}

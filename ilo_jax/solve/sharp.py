@@ -10,7 +10,7 @@ import numpy as np
 from ilo_jax.ops import Determined, Identity, Inpaint, Jpeg, Measurement, Operator, noiseless
 from ilo_jax.priors import Prior
 from ilo_jax.solve.batch import each_determined
-from ilo_jax.solve.candidates import NEAR_MEAN, knowing_noise, shortened
+from ilo_jax.solve.candidates import NEAR_MEAN, shortened
 from ilo_jax.solve.choice import Choice, radii_in_use
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.methods import map_estimate
@@ -55,7 +55,7 @@ def reconstruct_sharp(
     problem = (prior, operator, measurement, key)
     determined = each_determined(operator, measurement, prior.facts)
     ways = sharpest(prior, operator, determined)
-    plain = knowing_noise(shortened(method, length))
+    plain = shortened(method, length)
     methods = {
         PLAIN: lambda: plain,
         NEAR_MEAN: lambda: map_estimate(prior, plain.max_steps or 0),

@@ -1,6 +1,6 @@
 """What is minimized: an algebra of terms, and the terms."""
 
-from ilo_jax.solve.losses.near_mean import NearMean, weight_by_noise
+from ilo_jax.solve.losses.near_mean import FOR_ERROR, FOR_LPIPS, NearMean
 from ilo_jax.solve.losses.objective import Data, Objective, Target, Term, View, as_objective
 from ilo_jax.solve.losses.scales import PerceptualEnlarged, PerceptualScales
 from ilo_jax.solve.losses.terms import (
@@ -19,6 +19,8 @@ from ilo_jax.solve.losses.terms import (
 )
 
 __all__ = [
+    "FOR_ERROR",
+    "FOR_LPIPS",
     "TERMS",
     "ClassLikelihood",
     "Data",
@@ -40,5 +42,4 @@ __all__ = [
     "View",
     "as_objective",
     "usual_objective",
-    "weight_by_noise",
 ]

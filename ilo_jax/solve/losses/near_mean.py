@@ -1,5 +1,7 @@
 """The logarithm of a Gaussian prior on W, weighted as the noise asks."""
 
+import dataclasses
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -12,8 +14,25 @@ from ilo_jax.solve.losses.objective import Data, Target, Term, View
 ANGLES = 0.01
 """Of the angles between layers, as a part: with it W+ stays near W (BRGM's ratio is 0.001)."""
 
-BY_NOISE, MOST = 0.02, 3.0
-"""The weight where noise leaves half of what would be determined, and the largest one."""
+
+@dataclasses.dataclass(frozen=True)
+class ByNoise:
+    """A weight that grows with what noise hides: `(slope (s0 / s - 1))^power`, at most `most`,
+    where a share `s` of the image is determined and `s0` would be without noise
+    (`ops.determined_share`)."""
+
+    slope: float
+    power: float
+    most: float
+
+    def __call__(self, determined: Determined) -> jax.Array:
+        share, noiseless = map(jnp.asarray, determined)
+        hidden = noiseless / jnp.maximum(share, jnp.finfo(jnp.float32).tiny) - 1
+        return jnp.clip(self.slope * hidden, 0, self.most ** (1 / self.power)) ** self.power
+
+
+FOR_ERROR, FOR_LPIPS = ByNoise(0.02, 1, 3), ByNoise(1 / 60, 2, 6)
+"""What suits squared error, and LPIPS, which minds unlikely images more."""
 
 
 class NearMean(Term):
@@ -22,15 +41,14 @@ class NearMean(Term):
     between layers.
 
     Attributes:
-      by_noise: with the weight `weight_by_noise`, where a share `s` of the image is determined and
-        `s0` would be without noise (`ops.determined_share`); static.
+      by_noise: its weight; 1 without. Static.
     """
 
-    by_noise: bool = flax.struct.field(pytree_node=False, default=False)
+    by_noise: ByNoise | None = flax.struct.field(pytree_node=False, default=None)
 
     @property
     def asks_what_is_determined(self) -> bool:
-        return self.by_noise
+        return self.by_noise is not None
 
     def prepare(self, prior: Prior, operator: Operator, data: Data) -> None:
         if not {"w_gaussian", "w_cosine"} <= {*prior.regularizers}:
@@ -45,14 +63,7 @@ class NearMean(Term):
             terms[name](view.prior, view.x.inputs, view.free) for name in ("w_gaussian", "w_cosine")
         )
         value = gaussian + ANGLES * cosine
-        if not self.by_noise:
+        if self.by_noise is None:
             return value
         assert view.determined is not None  # it was asked for
-        return weight_by_noise(view.determined) * value
-
-
-def weight_by_noise(determined: Determined) -> jax.Array:
-    """`0.02 (s0 / s - 1)`, at most 3; 0 without noise."""
-    share, noiseless = map(jnp.asarray, determined)
-    lost = noiseless / jnp.maximum(share, jnp.finfo(jnp.float32).tiny) - 1
-    return jnp.clip(BY_NOISE * lost, 0, MOST)
+        return self.by_noise(view.determined) * value

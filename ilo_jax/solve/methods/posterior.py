@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from ilo_jax.priors import Prior
-from ilo_jax.solve.losses import Mse, NearMean, Objective, Term
+from ilo_jax.solve.losses import FOR_LPIPS, Mse, NearMean, Objective, Term
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.methods.numbers import Numbers, each, single
 from ilo_jax.solve.rounds import Round
@@ -36,7 +36,7 @@ def map_estimate(
     """
     prior.check_space("w_plus")
     (count,), (rate,) = single("map", steps), each("rate", rate, 1)
-    objective = objective or Mse() + PRIOR * NearMean() + NearMean(by_noise=True)
+    objective = objective or Mse() + PRIOR * NearMean() + NearMean(FOR_LPIPS)
     only = Round(count, inputs=(0, prior.depth), rate=rate, noise_maps=None, space="w_plus")
     named: dict[str, Any] = {"start": "mean", "constraint": "none"}
     method = Method.create(prior, [only], objective, **named | options)
