@@ -23,7 +23,7 @@ from ilo_jax.solve import (
     reconstruct,
     reconstruct_auto,
 )
-from ilo_jax.solve.candidates import candidates
+from ilo_jax.solve.candidates import candidates, suited
 from ilo_jax.solve.losses import FOR_ERROR, FOR_LPIPS
 from ilo_jax.solve.sharp import BY_TRIAL, NEAR_MEAN, PLAIN, sharpest
 
@@ -151,3 +151,26 @@ def test_half_of_the_restarts_are_near_the_mean_where_noise_hides_nearly_all():
         PRIOR, little, y, KEYS[:1], METHOD, dataclasses.replace(AUTO, sharp=False)
     )
     assert found.restarts[0][NEAR_MEAN] == 0
+
+
+def test_the_quick_choice_tries_what_suits_an_image():
+    prior = PRIOR.with_facts(scarce=0.1)
+    share = Determined(jnp.float32([0.02, 0.3]), jnp.float32([0.05, 0.3]))
+    names = EFFORTS["quick"].candidates
+    assert names == ("as it is", "from the mean", "wide balls")
+    expected = [[True, True], [True, False], [False, True]]
+    assert suited(prior, names, share, sparing=True).tolist() == expected
+    assert suited(prior, names, share, sparing=False).all()
+
+
+def test_what_does_not_suit_is_not_tried():
+    operator = superresolution(SHAPE, 2)
+    y = measure(operator, stylegan2_truth())
+    auto = Auto(("as it is", "from the mean", "wide balls"), restarts=2, sparing=True)
+    found = reconstruct_auto(PRIOR, operator, y, KEYS, METHOD, auto)
+    assert auto.cost == 4
+    for trials, name in zip(found.trials, found.method, strict=True):
+        assert {*trials} == {"as it is", "wide balls"}
+        assert name in trials
+        least = {n: min(error for _, error in curve) for n, curve in trials.items()}
+        assert name == min(least, key=least.get)

@@ -60,11 +60,11 @@ def held_out(monkeypatch):
 
     seen = []
 
-    def sweep(*args, held_out=None, **options):
+    def sweep_runs(*args, held_out=None, **options):
         seen.append(held_out)
         raise StopIteration
 
-    monkeypatch.setattr(auto, "sweep", sweep)
+    monkeypatch.setattr(auto, "sweep_runs", sweep_runs)
 
     def of(operator, measurement, keys):
         seen.clear()

@@ -31,6 +31,7 @@ from ilo_jax.solve.candidates import (
     knowing_noise,
     near_mean,
     shortened,
+    suited,
     with_usual_radii,
 )
 from ilo_jax.solve.checks import image_keys
@@ -42,7 +43,7 @@ from ilo_jax.solve.method import Method
 from ilo_jax.solve.reconstruct import NOT_FINITE, OK, TakeSteps
 from ilo_jax.solve.restarts import divided, exponential_weights
 from ilo_jax.solve.sharp import reconstruct_sharp
-from ilo_jax.solve.sweep import align, stack, sweep, sweep_runs
+from ilo_jax.solve.sweep import Grid, align, stack, sweep_runs
 
 _NO_WORSE = 1 + 1e-4
 
@@ -98,36 +99,41 @@ def reconstruct_auto(
     methods = align([shortened(knowing_noise(m), auto.length) for m in methods])
     total_steps = methods[0].max_steps or 0
     size = batch_size or images * auto.restarts
-    runs, total = len(methods) * images, (len(methods) + auto.restarts) * images
+    determined = each_determined(operator, measurement, prior.facts)
+    each, suits = np.arange(images), suited(prior, names, determined, auto.sparing)
+    runs = int(suits.sum())
+    total = runs + auto.restarts * images
 
     def report(before: int, share: int, done: int, of: int) -> None:
         if progress is not None:
             progress(before + share * done // of, total)
 
-    each = np.arange(images)
     error = np.full((len(methods), images), np.inf, np.float32)  # on what is held out
     error[0] = np.nan
     steps, moves = np.full(error.shape, total_steps), np.zeros(images, bool)
     trials: list[dict[str, list[tuple[int, float]]]] = [{} for _ in each]
     if can_judge.any():
-        trial = sweep(
+        which = np.nonzero(suits)
+        trial = sweep_runs(
             prior,
             operator,
             measurement,
             keys,
             methods,
+            Grid(which[0], np.zeros_like(which[0]), which[1]),
             held_out=held_out,
             batch_size=size,
             progress=functools.partial(report, 0, runs),
             take_steps=take_steps,
         )
-        error = np.where(can_judge, trial.error[:, 0], error)
-        steps = np.where(can_judge, trial.found_at[:, 0] + 1, steps)
-        for i in np.flatnonzero(can_judge):
-            errors = trial.round_error[:, 0, i]
-            trials[i] = {n: _curve(m, e) for n, m, e in zip(names, methods, errors, strict=True)}
+        run_of = np.full(suits.shape, -1)
+        run_of[suits] = np.arange(runs)
+        judged = suits & can_judge
+        error[judged], steps[judged] = trial.error[judged[suits]], trial.found_at[judged[suits]] + 1
+        for j, i in np.argwhere(judged):
+            trials[i][names[j]] = _curve(methods[j], trial.round_error[run_of[j, i]])
         if can_be_consistent(operator):
-            tried_image = jnp.clip(trial.image[error.argmin(0), 0, each], -1, 1)
+            tried_image = jnp.clip(trial.image[run_of[error.argmin(0), each]], -1, 1)
             if prior.facts.grey:  # but for rounding, which is more than a step may change
                 tried_image = jnp.mean(tried_image, -1, keepdims=True) * jnp.ones_like(tried_image)
             kept = jax.tree.map(lambda h: 1 - h, held_out)
@@ -144,7 +150,6 @@ def reconstruct_auto(
             operator, measurement, held_out, jnp.asarray(error), grey=prior.facts.grey
         )
         shares = np.where(can_judge, np.asarray(weights), shares)
-    determined = each_determined(operator, measurement, prior.facts)
     if operator.is_noisy and "w_plus" in prior.spaces:
         hidden = np.asarray(jax.jit(FOR_ERROR)(determined)) >= 1
         names, methods = [*names, NEAR_MEAN], align([*methods, near_mean(prior, methods[0])])

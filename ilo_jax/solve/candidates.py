@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ilo_jax.ops import Determined
 from ilo_jax.priors import Prior
 from ilo_jax.solve.losses import FOR_ERROR, Mse, NearMean
 from ilo_jax.solve.method import Method
@@ -96,6 +97,17 @@ def candidates(
         method = method.replace(objective=objective + (0 * near).over(method.rounds))
     found = {name: CANDIDATES[name](prior, method) for name in names}
     return {name: method for name, method in found.items() if method is not None}
+
+
+def suited(prior: Prior, names: Sequence[str], determined: Determined, sparing: bool) -> np.ndarray:
+    """`[candidates, B]`, which to try for which image: all; sparing, wide balls only where more
+    than `Facts.scarce` of it is measured, noise aside, and the mean of W only elsewhere."""
+    found = np.ones((len(names), len(determined.share)), bool)
+    if sparing:
+        few = np.asarray(determined.noiseless) <= prior.facts.scarce
+        for row, name in zip(found, names, strict=True):
+            row &= {"from the mean": few, "wide balls": ~few}.get(name, True)
+    return found
 
 
 def shortened(method: Method, length: float) -> Method:
