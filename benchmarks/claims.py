@@ -94,9 +94,13 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
 
 
 def best_of(rows: Sequence[Row], case: str, variants: Sequence[str]) -> str | None:
-    """The variant with the least mean error in a case; None where none is measured."""
-    means = {v: np.mean(list(e.values())) for v in variants if (e := mse_of(rows, case, v))}
-    return min(means, key=lambda v: means[v], default=None)
+    """The variant with the least mean error in a case, over the images and seeds that all have that
+    are measured; None where none is."""
+    errors = {v: e for v in variants if (e := mse_of(rows, case, v))}
+    if not errors:
+        return None
+    common = set.intersection(*({*e} for e in errors.values()))
+    return min(errors, key=lambda v: sum(errors[v][k] for k in common))
 
 
 def ratio(rows: Sequence[Row], case: str, over: str, under: str) -> tuple[float, float, float]:

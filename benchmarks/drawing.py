@@ -45,6 +45,7 @@ class Point(NamedTuple):
     """A point of Figure 2: mean and standard error over images and seeds."""
 
     panel: str
+    case: str
     level: float
     variant: str
     images: int
@@ -64,7 +65,9 @@ def points(rows: Sequence[Row], variants: Sequence[str]) -> list[Point]:
                     spread = errors.std(ddof=1) / len(errors) ** 0.5 if len(errors) > 1 else 0.0
                     number = round(level * AXES[panel][2], 3)
                     found.append(
-                        Point(panel, number, variant, len(errors), errors.mean(), float(spread))
+                        Point(
+                            panel, name, number, variant, len(errors), errors.mean(), float(spread)
+                        )
                     )
     return found
 

@@ -157,7 +157,6 @@ def draw(out: Path, truth: jax.Array, subject: Subject) -> str:
     table_1 = sna_lines(rows)
     write_csv(out / "table1.csv", ("variant", "without_sna_db", "with_sna_db"), table_1)
     counts = {p.images for p in found}
-    seeds = len({row.seed for row in rows})
     images = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts, default=0))
     by = dict.fromkeys((row.device, row.commit) for row in rows)
     return TEMPLATE.read_text().format(
@@ -169,10 +168,10 @@ def draw(out: Path, truth: jax.Array, subject: Subject) -> str:
         size=truth.shape[1],
         frontier=FRONTIER.format(folder=out.name) if (out / "frontier.png").exists() else "",
         folder=out.name,
-        images=f"{images} images a point, of {seeds} seed{'s' * (seeds != 1)}",
+        images=f"{images} images and seeds a point",
         claims=markdown(claims),
         figure2="\n\n".join(
-            f"**{AXES[panel][0]}**\n\n{panel_table(found, panel)}"
+            f"**{AXES[panel][0]}**\n\n{panel_table(rows, found, panel)}"
             for panel in dict.fromkeys(p.panel for p in found)
         ),
         sna="\n".join([sna.HEADER, *(sna.line(*line) for line in table_1)]),
@@ -192,17 +191,17 @@ def sna_lines(rows: Sequence[Row]) -> list[tuple[str, float, float]]:
     return lines
 
 
-def panel_table(found: Sequence[Point], panel: str) -> str:
+def panel_table(rows: Sequence[Row], found: Sequence[Point], panel: str) -> str:
     """Mean and standard error, a row a variant, the least of a column in bold."""
     mine = [p for p in found if p.panel == panel]
     levels = sorted({p.level for p in mine})
-    least = {level: min(p.mse for p in mine if p.level == level) for level in levels}
+    of_level = {p.level: best_of(rows, p.case, CURVES) for p in mine}
     lines = []
     for variant in dict.fromkeys(p.variant for p in mine):
         cells = {
             p.level: f"{p.mse:.3g} ± {p.standard_error:.2g}" for p in mine if p.variant == variant
         }
-        best = {p.level for p in mine if p.variant == variant and p.mse == least[p.level]}
+        best = {level for level, name in of_level.items() if name == variant}
         shown = [f"**{cells[n]}**" if n in best else cells.get(n, "") for n in levels]
         lines.append((variant, *shown))
     return table((AXES[panel][1], *(f"{level:g}" for level in levels)), lines)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import sna
-from benchmarks.claims import CLAIMS, ratio, verdicts
+from benchmarks.claims import CLAIMS, best_of, ratio, verdicts
 from benchmarks.classical import BASELINES, is_installed
 from benchmarks.drawing import ATTRIBUTION
 from benchmarks.figures import cells, expect_generator, measure, solvers
@@ -38,6 +38,13 @@ def rows_for(errors: dict[tuple[str, str], list[float]]) -> list[Row]:
         for (case, variant), found in errors.items()
         for i, e in enumerate(found)
     ]
+
+
+def test_the_best_is_so_on_the_images_that_all_have():
+    """A method that has only easy ones is not ahead by that."""
+    rows = rows_for({("denoise 25", "ILO"): [0.01, 0.5], ("denoise 25", "BM3D"): [0.02]})
+    assert best_of(rows, "denoise 25", ("ILO", "BM3D", "PULSE")) == "ILO"
+    assert best_of(rows, "denoise 25", ("PULSE",)) is None
 
 
 def test_what_is_measured_is_not_measured_again(tmp_path):
