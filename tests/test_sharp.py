@@ -145,12 +145,6 @@ def test_half_of_the_restarts_are_near_the_mean_where_noise_hides_nearly_all():
     )
     (restarts,) = found.restarts
     assert restarts[NEAR_MEAN] in (len(found.samples[0]) // 2, (len(found.samples[0]) + 1) // 2)
-    little = denoising(SHAPE, 20.0)
-    y = measure(little, stylegan2_truth()[:1])
-    found = reconstruct_auto(
-        PRIOR, little, y, KEYS[:1], METHOD, dataclasses.replace(AUTO, sharp=False)
-    )
-    assert found.restarts[0][NEAR_MEAN] == 0
 
 
 def test_the_quick_choice_tries_what_suits_an_image():
@@ -163,6 +157,7 @@ def test_the_quick_choice_tries_what_suits_an_image():
     assert suited(prior, names, share, sparing=False).all()
 
 
+@pytest.mark.slow
 def test_what_does_not_suit_is_not_tried():
     operator = superresolution(SHAPE, 2)
     y = measure(operator, stylegan2_truth())
