@@ -108,6 +108,8 @@ def markdown(rows: list[dict[str, str]]) -> str:
             setting: {r["image"]: float(r["psnr_db"]) for r in mine if r["setting"] == setting}
             for setting in dict.fromkeys(r["setting"] for r in mine)
         }
+        if not {*NAMES.values()} <= psnr.keys():
+            continue  # interrupted
         mean = {setting: np.mean(list(found.values())) for setting, found in psnr.items()}
         quick, full = (psnr[setting] for setting in ("auto quick", "auto"))
         both = quick.keys() & full.keys()
