@@ -19,12 +19,13 @@ import numpy as np
 from scipy.stats import rankdata
 
 from benchmarks.methods import (
-    AUTO_BATCH,
     CASES,
+    SWEEP_BATCH,
     VARIANTS,
     Case,
     Solver,
     Variant,
+    choose,
     held_out,
     method_of,
     pose,
@@ -34,7 +35,7 @@ from benchmarks.methods import (
 from ilo_jax.app.cli import start_quickly
 from ilo_jax.ops import Measurement, Operator
 from ilo_jax.priors import Prior
-from ilo_jax.solve import EFFORTS, reconstruct_auto, sweep
+from ilo_jax.solve import EFFORTS, sweep
 from ilo_jax.solve.candidates import CANDIDATES, candidates
 
 FIELDS = ("case", "setting", "image", "psnr_db", "spread", "rank_correlation")
@@ -56,7 +57,7 @@ def measure(
     tried = candidates(prior(), method, tuple(CANDIDATES))
     if not {*tried} <= {*there}:
         runs = sweep(
-            prior(), operator, measurement, keys, list(tried.values()), batch_size=AUTO_BATCH
+            prior(), operator, measurement, keys, list(tried.values()), batch_size=SWEEP_BATCH
         )
         yield [
             (name, label, i, float(p), "", "")
@@ -66,11 +67,7 @@ def measure(
     for effort, setting in NAMES.items():
         if setting in there:
             continue
-        auto = EFFORTS[effort]
-        size = min(AUTO_BATCH, auto.restarts * len(keys))
-        found = reconstruct_auto(
-            prior(), operator, measurement, keys, method, auto, batch_size=size
-        )
+        found = choose(prior(), operator, measurement, keys, method, EFFORTS[effort])
         wrong = np.abs(found.image - truth)
         ranks = [
             rank_correlation(spread.mean(-1), error.mean(-1))
@@ -89,8 +86,7 @@ def solver(prior: Prior, variant: Variant) -> Solver:
 
     def solve(case: Case, operator: Operator, measurement: Measurement, keys: jax.Array):
         method = method_of(prior, case, variant)
-        size = min(AUTO_BATCH, EFFORTS["full"].restarts * len(keys))
-        return reconstruct_auto(prior, operator, measurement, keys, method, batch_size=size).image
+        return choose(prior, operator, measurement, keys, method, EFFORTS["full"]).image
 
     return solve
 
@@ -143,8 +139,10 @@ def main() -> None:
     with open(args.out, newline="") as file:
         rows = list(csv.DictReader(file))
     for name in args.cases:
-        print(name, flush=True)
         there = {r["setting"] for r in rows if r["case"] == name}
+        if {*CANDIDATES, *NAMES.values()} <= there:
+            continue
+        print(name, flush=True)
         for found in measure(name, CASES[name], truth, args.seed, there):
             with open(args.out, "a", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerows(found)

@@ -72,8 +72,8 @@ def _evidence(folder: Path, smoke: bool) -> Iterator[tuple[str, Sequence[Sequenc
         yield f"auto {i}", (line,)
     for i, rows in enumerate(_shared_programs()):
         line = ["benchmarks.restoration", "--out", f"{folder}/restoration_{i}.csv", "--rows", *rows]
-        line += ["--length", "0.02", "--count", "2"] if smoke else ["--length", "0.5"]
-        line += ["--count", "64"] if not smoke else []
+        length, count = ("0.02", "2") if smoke else ("0.5", "64")
+        line += ["--length", length, "--count", count]
         yield f"restoration {i}", ([*line, "--methods", "csgm", "ilo", "auto", "robust", "brgm"],)
 
 

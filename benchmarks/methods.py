@@ -28,14 +28,14 @@ from ilo_jax.files.find import find_images
 from ilo_jax.files.images import from_uint8, read_image, to_uint8
 from ilo_jax.ops import Measurement, Operator
 from ilo_jax.priors import Prior
-from ilo_jax.solve import PRESETS, TERMS, Method
+from ilo_jax.solve import PRESETS, TERMS, Auto, Choice, Method, reconstruct_auto
 from ilo_jax.solve.batch import batch_mesh
 from ilo_jax.stylegan2 import StyleGAN2
 
 STEPS = 200
 
-AUTO_BATCH = 128
-"""Runs in a program of the automatic choice."""
+SWEEP_BATCH = 128
+"""Runs in a program of many methods."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +142,19 @@ class Row(NamedTuple):
     seconds: float
     device: str
     commit: str
+
+
+def choose(
+    prior: Prior,
+    operator: Operator,
+    measurement: Measurement,
+    keys: jax.Array,
+    method: Method,
+    auto: Auto,
+) -> Choice:
+    """The automatic choice, in programs that leave room for other processes on a device."""
+    size = min(SWEEP_BATCH, auto.restarts * len(keys))
+    return reconstruct_auto(prior, operator, measurement, keys, method, auto, batch_size=size)
 
 
 @functools.cache

@@ -29,8 +29,8 @@ from scipy import stats
 
 from benchmarks.jpeg import compressed
 from benchmarks.methods import (
-    AUTO_BATCH,
     add_images,
+    choose,
     device_and_commit,
     images_of,
     psnr_db,
@@ -43,7 +43,7 @@ from ilo_jax.files.images import from_uint8, to_uint8
 from ilo_jax.files.jpeg import compression_by
 from ilo_jax.ops import Operator
 from ilo_jax.priors import Prior
-from ilo_jax.solve import EFFORTS, PRESETS, reconstruct, reconstruct_auto
+from ilo_jax.solve import EFFORTS, PRESETS, reconstruct
 from ilo_jax.solve.candidates import shortened
 from ilo_jax.solve.sharp import reconstruct_sharp
 
@@ -180,9 +180,8 @@ def by_auto(name: str, effort: str) -> Solver:
         auto = dataclasses.replace(auto, length=auto.length * length)
         measurement, operator = degraded
         method = PRESETS["ilo"].make(prior)
-        size = min(AUTO_BATCH, auto.restarts * len(keys))
-        found = reconstruct_auto(prior, operator, measurement, keys, method, auto, batch_size=size)
         problem = (prior, operator, measurement, keys, method)
+        found = choose(*problem, auto)
         minding = reconstruct_sharp(*problem, auto.length, by_trial=lambda: found)
         return {name: found.image, f"{name}, sharp": minding.image}
 
@@ -194,9 +193,9 @@ def sharp(
 ) -> Mapping[str, np.ndarray]:
     """The same alone: without a trial where none is needed."""
     auto = dataclasses.replace(EFFORTS["sharp"], length=length)
+    measurement, operator = degraded
     method = PRESETS["ilo"].make(prior)
-    found = reconstruct_auto(prior, degraded.operator, degraded.measurement, keys, method, auto)
-    return {"auto, sharp": found.image}
+    return {"auto, sharp": choose(prior, operator, measurement, keys, method, auto).image}
 
 
 METHODS: Mapping[str, Solver] = {

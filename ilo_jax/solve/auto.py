@@ -77,16 +77,18 @@ def reconstruct_auto(
     Raises:
       InputError: a term looks at all entries at once, or no round has a deviation.
     """
-    images = operator.check_measurement(measurement)
     if auto.sharp:
-        given = {"batch_size": batch_size, "progress": progress, "take_steps": take_steps}
-        by_trial = functools.partial(
-            *(reconstruct_auto, prior, operator, measurement, key, method),
-            *(dataclasses.replace(auto, sharp=False),),
-            **given,
-        )
         problem = (prior, operator, measurement, key, method)
+        by_trial = functools.partial(
+            reconstruct_auto,
+            *problem,
+            dataclasses.replace(auto, sharp=False),
+            batch_size=batch_size,
+            progress=progress,
+            take_steps=take_steps,
+        )
         return reconstruct_sharp(*problem, auto.length, by_trial, progress, take_steps)
+    images = operator.check_measurement(measurement)
     can_judge = can_hold_out(operator, images)
     keys = image_keys(key, images)
     # Neither a run's key, nor one that anything is measured with.

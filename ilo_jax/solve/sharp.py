@@ -52,21 +52,19 @@ def reconstruct_sharp(
       length: of the method's steps, how many a run has.
       by_trial: makes all images by trial.
     """
-    problem = (prior, operator, measurement, key)
     determined = each_determined(operator, measurement, prior.facts)
-    ways = sharpest(prior, operator, determined)
-    plain = shortened(method, length)
-    methods = {
-        PLAIN: lambda: plain,
-        NEAR_MEAN: lambda: map_estimate(prior, plain.max_steps or 0),
+    ways, plain = sharpest(prior, operator, determined), shortened(method, length)
+
+    def once(way: str, method: Method) -> Choice:
+        problem = (prior, operator, measurement, key, method)
+        return _once(*problem, determined, way, progress, take_steps)
+
+    makers = {
+        BY_TRIAL: by_trial,
+        PLAIN: lambda: once(PLAIN, plain),
+        NEAR_MEAN: lambda: once(NEAR_MEAN, map_estimate(prior, plain.max_steps or 0)),
     }
-    found = {}
-    for way in np.unique(ways):
-        if way == BY_TRIAL:
-            found[way] = by_trial()
-        else:
-            found[way] = _once(*problem, determined, way, methods[way](), progress, take_steps)
-    return _merged(ways, found)
+    return _merged(ways, {way: makers[way]() for way in np.unique(ways)})
 
 
 def _once(
@@ -74,9 +72,9 @@ def _once(
     operator: Operator,
     measurement: Measurement,
     key: jax.Array,
+    method: Method,
     determined: Determined,
     way: str,
-    method: Method,
     progress: Callable[[int, int], None] | None,
     take_steps: TakeSteps | None,
 ) -> Choice:

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
-
 from ilo_jax import lpips
 from ilo_jax.priors import Prior
 from ilo_jax.solve.losses import Mse, Objective, PerceptualEnlarged, Regularizer, Term
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.methods.numbers import Numbers, each, single
-from ilo_jax.solve.rounds import Round, constant
+from ilo_jax.solve.methods.numbers import Numbers, single
+from ilo_jax.solve.methods.posterior import map_estimate
+from ilo_jax.solve.rounds import constant
 
 PIXELS = 0.001 * 127.5**2
 """Theirs is of pixels from 0 to 255."""
@@ -39,12 +38,9 @@ def brgm(
       InputError: a generator without W+, or more numbers of steps than one.
     """
     prior.check_space("w_plus")
-    (count,), (rate,) = single("brgm", steps), each("rate", rate, 1)
+    steps = single("brgm", steps)
     if objective is None:
         likelihood = PIXELS * Mse() + PERCEPTUAL * PerceptualEnlarged(lpips.load("vgg"))
         objective = likelihood + 100 * Regularizer("w_gaussian") + 0.1 * Regularizer("w_cosine")
-    only = Round(count, inputs=(0, prior.depth), rate=rate, noise_maps=None, space="w_plus")
-    named: dict[str, Any] = {"start": "mean", "constraint": "none", "ramp": constant}
-    named["keep"] = "last"
-    method = Method.create(prior, [only], objective, **named | options)
-    return method.replace(rate=method.rate * jnp.asarray(prior.unit("w_plus"), jnp.float32))
+    named: dict[str, Any] = {"ramp": constant, "keep": "last"}
+    return map_estimate(prior, steps, rate, objective, **named | options)
