@@ -137,6 +137,12 @@ def test_only_the_candidate_from_the_mean_is_drawn_there_and_only_under_noise():
         assert not any(isinstance(term, NearMean) for term in method.objective.terms)
 
 
+def test_a_prior_that_a_method_has_of_its_own_keeps_its_weight():
+    own = METHOD.replace(objective=METHOD.objective + (0.25 * NearMean()).over(METHOD.rounds))
+    (mean,) = candidates(PRIOR, own, ["from the mean"], noise=True).values()
+    assert [w.tolist() for w in mean.objective.weights[-2:]] == [[0.25, 0.25], [1, 1]]
+
+
 def test_half_of_the_restarts_are_near_the_mean_where_noise_hides_nearly_all():
     operator = denoising(SHAPE, 900.0)
     y = measure(operator, stylegan2_truth()[:1])

@@ -17,6 +17,9 @@ from ilo_jax.solve.losses import FOR_ERROR, Mse, NearMean
 from ilo_jax.solve.method import Method
 from ilo_jax.solve.methods import ilo, ilo_from_mean, map_estimate
 
+NEAR = NearMean(FOR_ERROR)
+"""The term that draws to the mean what is tried under noise."""
+
 Candidate = Callable[[Prior, Method], Method | None]
 """Of a method; None where the generator or the method has nothing of the kind."""
 
@@ -54,7 +57,7 @@ def _from_mean(prior: Prior, method: Method) -> Method | None:
     found = ilo_from_mean(prior, _divided(method, max(rounds, 2)), **_like(method))
     objective, in_w = found.objective, (np.arange(found.rounds) < 2).astype(np.float32)
     weights: Any = tuple(
-        in_w if isinstance(term, NearMean) else weight
+        in_w if term == NEAR else weight
         for term, weight in zip(objective.terms, objective.weights, strict=True)
     )
     return found.replace(objective=objective.replace(weights=weights))
@@ -68,7 +71,9 @@ def near_mean(prior: Prior, method: Method) -> Method:
     has the term. It is not tried: where noise hides nearly all, what is held out tells nothing."""
     like = _like(method)
     objective = like["objective"]
-    zero_or_one = tuple(np.float32(isinstance(term, Mse | NearMean)) for term in objective.terms)
+    zero_or_one = tuple(
+        np.float32(isinstance(term, Mse) or term == NEAR) for term in objective.terms
+    )
     like["objective"] = objective.replace(weights=zero_or_one)
     return map_estimate(prior, int(np.sum(method.steps)), **like)
 
@@ -93,8 +98,8 @@ def candidates(
       noise: whether there is any, so that some are drawn to the mean.
     """
     if noise and "w_plus" in prior.spaces:
-        objective, near = method.objective, NearMean(FOR_ERROR)
-        method = method.replace(objective=objective + (0 * near).over(method.rounds))
+        near = (0 * NEAR).over(method.rounds)
+        method = method.replace(objective=method.objective + near)
     found = {name: CANDIDATES[name](prior, method) for name in names}
     return {name: method for name, method in found.items() if method is not None}
 
