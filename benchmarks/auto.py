@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from scipy.stats import rankdata
 
+from benchmarks.levels import padded
 from benchmarks.methods import (
     CASES,
     SWEEP_BATCH,
@@ -86,7 +87,8 @@ def solver(prior: Prior, variant: Variant) -> Solver:
 
     def solve(case: Case, operator: Operator, measurement: Measurement, keys: jax.Array):
         method = method_of(prior, case, variant)
-        return choose(prior, operator, measurement, keys, method, EFFORTS["full"]).image
+        problem = padded(operator, measurement)
+        return choose(prior, *problem, keys, method, EFFORTS["full"]).image
 
     return solve
 

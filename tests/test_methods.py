@@ -40,7 +40,7 @@ STEPS = {
     "projector": (20,),
     "robust": (10, 5, 5),
     "brgm": (20,),
-    "map": (20,),
+    "map": (10, 5),
     "sgilo": (10, 10),
     "langevin": (30,),
 }
@@ -116,7 +116,7 @@ def rounds_of(method):
         ("projector", [(20, None, None)]),
         ("robust", [(10, None, None), (5, None, None), (5, None, None)]),
         ("brgm", [(20, None, None)]),
-        ("map", [(20, None, None)]),
+        ("map", [(10, None, None), (5, 1, None)]),
         ("sgilo", [(10, None, None), (10, 1, None)]),
         ("langevin", [(30, None, None)]),
     ],

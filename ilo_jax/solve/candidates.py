@@ -44,7 +44,7 @@ def _deeper(prior: Prior, method: Method) -> Method | None:
     if len(cuts) == len(method.cuts):
         return None
     radii = [prior.facts.radius(cut) for cut in (*cuts[:-1], cuts[0])]
-    steps = _divided(method, len(cuts) + 1)
+    steps = divided_steps(method, len(cuts) + 1)
     found = ilo(prior, steps, (0, *cuts), **_like(method), radii=radii)
     return found.replace(growth=np.full(len(steps), prior.facts.growth, np.float32))
 
@@ -54,7 +54,7 @@ def _from_mean(prior: Prior, method: Method) -> Method | None:
     if not {"w", "w_plus"} <= {*prior.spaces}:
         return None
     rounds = min(method.rounds, len(prior.usual_cuts) + 2)
-    found = ilo_from_mean(prior, _divided(method, max(rounds, 2)), **_like(method))
+    found = ilo_from_mean(prior, divided_steps(method, max(rounds, 2)), **_like(method))
     objective, in_w = found.objective, (np.arange(found.rounds) < 2).astype(np.float32)
     weights: Any = tuple(
         in_w if term == NEAR else weight
@@ -124,7 +124,7 @@ def shortened(method: Method, length: float) -> Method:
     return method.replace(steps=steps, stop=np.asarray(total, np.int32), max_steps=total)
 
 
-def _divided(method: Method, rounds: int) -> list[int]:
+def divided_steps(method: Method, rounds: int) -> list[int]:
     """The method's steps over so many rounds."""
     total = int(np.sum(method.steps))
     return [total // rounds + (r < total % rounds) for r in range(rounds)]
@@ -143,8 +143,9 @@ PARTS = (2.3, 0.4, 0.04)
 of what those of two trainings of `chest64` are, which differ up to sevenfold."""
 
 
-def with_usual_radii(prior: Prior, methods: Sequence[Method]) -> list[Method]:
-    """The methods with l1 radii by the size of the generator's codes, where they have none."""
+def with_usual_radii(prior: Prior, methods: Sequence[Method], times: float = 1) -> list[Method]:
+    """The methods with l1 radii by the size of the generator's codes, times a number, where they
+    have none."""
     without = [m for m in methods if not any(np.isfinite(r).any() for r in m.radii.v.values())]
     cuts = tuple(sorted({cut for method in without for cut in method.cuts}))
     if not cuts:
@@ -154,7 +155,7 @@ def with_usual_radii(prior: Prior, methods: Sequence[Method]) -> list[Method]:
     def usual(method: Method) -> Method:
         parts = PARTS + PARTS[-1:] * len(method.cuts)
         radii = {
-            cut: jnp.where(method.free.v[cut], part * distances[cut], method.radii.v[cut])
+            cut: jnp.where(method.free.v[cut], times * part * distances[cut], method.radii.v[cut])
             for cut, part in zip(method.cuts, parts, strict=False)
         }
         return method.replace(radii=method.radii.replace(v=radii))

@@ -10,10 +10,10 @@ import numpy as np
 from ilo_jax.ops import Determined, Identity, Inpaint, Jpeg, Measurement, Operator, noiseless
 from ilo_jax.priors import Prior
 from ilo_jax.solve.batch import each_determined
-from ilo_jax.solve.candidates import NEAR_MEAN, shortened
+from ilo_jax.solve.candidates import NEAR_MEAN, divided_steps, shortened, with_usual_radii
 from ilo_jax.solve.choice import Choice, radii_in_use
 from ilo_jax.solve.method import Method
-from ilo_jax.solve.methods import map_estimate
+from ilo_jax.solve.methods import NARROW, map_estimate
 from ilo_jax.solve.reconstruct import TakeSteps, reconstruct
 
 BY_TRIAL, PLAIN = "the mean of restarts", "as it is"
@@ -33,6 +33,14 @@ def sharpest(prior: Prior, operator: Operator, determined: Determined) -> np.nda
     few = (share < SCARCE) | (share < HIDDEN * without_noise)
     sees = isinstance(noiseless(operator), Identity | Inpaint) and not isinstance(operator, Jpeg)
     return np.where(few & ("w_plus" in prior.spaces), NEAR_MEAN, BY_TRIAL if sees else PLAIN)
+
+
+def likely(prior: Prior, method: Method) -> Method:
+    """`map_estimate` in as many steps, its balls by the size of the generator's codes where it has
+    no radii."""
+    rounds = 1 + len(prior.usual_cuts[:2])
+    found = map_estimate(prior, divided_steps(method, rounds))
+    return with_usual_radii(prior, [found], NARROW)[0]
 
 
 def reconstruct_sharp(
@@ -62,7 +70,7 @@ def reconstruct_sharp(
     makers = {
         BY_TRIAL: by_trial,
         PLAIN: lambda: once(PLAIN, plain),
-        NEAR_MEAN: lambda: once(NEAR_MEAN, map_estimate(prior, plain.max_steps or 0)),
+        NEAR_MEAN: lambda: once(NEAR_MEAN, likely(prior, plain)),
     }
     return _merged(ways, {way: makers[way]() for way in np.unique(ways)})
 

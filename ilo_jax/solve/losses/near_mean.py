@@ -17,21 +17,20 @@ ANGLES = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class ByNoise:
-    """A weight that grows with what noise hides: `(slope (s0 / s - 1))^power`, at most `most`,
-    where a share `s` of the image is determined and `s0` would be without noise
-    (`ops.determined_share`)."""
+    """A weight that grows with what noise hides: `slope (s0 / s - 1)`, at most `most`, where a
+    share `s` of the image is determined and `s0` would be without noise (`ops.determined_share`).
+    """
 
     slope: float
-    power: float
     most: float
 
     def __call__(self, determined: Determined) -> jax.Array:
         share, noiseless = map(jnp.asarray, determined)
         hidden = noiseless / jnp.maximum(share, jnp.finfo(jnp.float32).tiny) - 1
-        return jnp.clip(self.slope * hidden, 0, self.most ** (1 / self.power)) ** self.power
+        return jnp.clip(self.slope * hidden, 0, self.most)
 
 
-FOR_ERROR, FOR_LPIPS = ByNoise(0.02, 1, 3), ByNoise(1 / 60, 2, 6)
+FOR_ERROR, FOR_LPIPS = ByNoise(0.02, 3), ByNoise(0.05, 4)
 """What suits squared error, and LPIPS, which minds unlikely images more."""
 
 

@@ -5,12 +5,13 @@ from ilo_jax.solve.methods.baselines import PULSE_MSE, csgm, dhar, projector, pu
 from ilo_jax.solve.methods.brgm import brgm
 from ilo_jax.solve.methods.ilo import algorithm_1, ilo, ilo_from_mean
 from ilo_jax.solve.methods.langevin import langevin, sgilo
-from ilo_jax.solve.methods.posterior import map_estimate
+from ilo_jax.solve.methods.posterior import NARROW, map_estimate
 from ilo_jax.solve.methods.presets import PRESETS, Preset
 from ilo_jax.solve.methods.robust import robust
 from ilo_jax.solve.methods.usual import is_scarce, usual
 
 __all__ = [
+    "NARROW",
     "PRESETS",
     "PULSE_MSE",
     "Preset",

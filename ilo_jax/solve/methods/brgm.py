@@ -43,4 +43,4 @@ def brgm(
         likelihood = PIXELS * Mse() + PERCEPTUAL * PerceptualEnlarged(lpips.load("vgg"))
         objective = likelihood + 100 * Regularizer("w_gaussian") + 0.1 * Regularizer("w_cosine")
     named: dict[str, Any] = {"ramp": constant, "keep": "last"}
-    return map_estimate(prior, steps, rate, objective, **named | options)
+    return map_estimate(prior, steps, rate, objective=objective, **named | options)

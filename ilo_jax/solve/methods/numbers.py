@@ -25,7 +25,7 @@ def successive(
     radii: Numbers | None,
     rate: Numbers,
     spaces: Sequence[str | None],
-    maps: Sequence[int],
+    maps: Sequence[int | None],
 ) -> list[Round]:
     """Rounds that free the inputs of `G2` and, at a cut that is not 0, the deviation there, in a
     ball that grows if it is the generator's own."""

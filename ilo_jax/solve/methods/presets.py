@@ -99,8 +99,10 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "map": Preset(
         map_estimate,
-        "W+ from the mean on, a Gaussian prior that weighs more where noise hides more",
-        (200,),
+        "W+ from the mean on, a Gaussian prior that weighs more where noise hides more, then ILO's "
+        "rounds in narrow balls",
+        (70, 65, 65),
+        has_radii=True,
     ),
     "sgilo": Preset(
         sgilo,

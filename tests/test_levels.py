@@ -1,0 +1,57 @@
+"""Levels of a task in one shape: the same errors, and nothing of it where nothing was measured."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.levels import padded
+from benchmarks.methods import PANELS, pose
+from ilo_jax.ops import can_hold_out, determined_share
+
+LEVELS = [
+    *(("superres", name) for name in ("superres 2x", "superres 16x")),
+    *(("compress", name) for name in ("compress 1 %", "compress 50 %")),
+]
+
+
+def posed(panel, name):
+    truth = jax.random.uniform(jax.random.key(1), (2, 64, 64, 3), minval=-1)
+    return truth, pose(PANELS[panel][name], truth, 0)
+
+
+@pytest.mark.parametrize(("panel", "name"), LEVELS)
+def test_a_padded_level_measures_the_same(panel, name):
+    truth, (operator, measurement, _) = posed(panel, name)
+    whole, y = padded(operator, measurement)
+    np.testing.assert_allclose(whole(truth), y, atol=2e-5)
+    x = 0.5 * truth
+    expected = jax.vmap(operator.error)(operator(x), measurement)
+    np.testing.assert_allclose(jax.vmap(whole.error)(whole(x), y), expected, rtol=1e-4)
+    probe = jax.random.normal(jax.random.key(2), y.shape[1:])
+    left, right = jnp.vdot(whole(x[0]), probe), jnp.vdot(x[0], whole.adjoint(probe))
+    np.testing.assert_allclose(left, right, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize(("panel", "name"), LEVELS[1:3])
+def test_what_is_held_out_of_a_level_was_measured(panel, name):
+    _, (operator, measurement, _) = posed(panel, name)
+    whole, y = padded(operator, measurement)
+    held = np.asarray(whole.hold_out(jax.random.key(3), 0.2))
+    assert held.max() == 1
+    assert not held[np.asarray(whole.observed) == 0].any()
+    assert abs(held.sum() / whole.observed.sum() - 0.2) < 0.01
+    assert can_hold_out(whole, len(y)).all()
+    shares = (determined_share(o, 1.0, grey=True).share for o in (operator, whole))
+    np.testing.assert_allclose(*shares, rtol=1e-3)
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_levels_of_a_task_have_one_shape(panel):
+    shapes = set()
+    for name in PANELS[panel]:
+        _, (operator, measurement, keys) = posed(panel, name)
+        problem = (*padded(operator, measurement), keys)
+        leaves, structure = jax.tree.flatten(problem)
+        shapes.add((structure, *((leaf.shape, leaf.dtype) for leaf in map(jnp.asarray, leaves))))
+    assert len(shapes) == 1
