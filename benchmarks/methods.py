@@ -55,7 +55,7 @@ class Case:
         no images, or are smaller than 16 px."""
         match self.task:
             case "inpaint":
-                return "lpips" if self.options.get("observed") == 1 else "lpips_filled"
+                return "lpips_filled"
             case "denoise":
                 return "lpips"
             case "superres" if size // self.options["factor"] >= 16:

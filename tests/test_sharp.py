@@ -74,8 +74,17 @@ def test_each_image_goes_its_own_way():
         *(PRIOR, operator, y, KEYS[:2], METHOD), dataclasses.replace(AUTO, sharp=False)
     )
     np.testing.assert_array_equal(found.image[0], by_trial.image[0])
-    once = reconstruct(PRIOR, operator, y, KEYS[:2], likely(PRIOR, METHOD))
+    determined = Determined(jnp.float32([1, 0.01]), jnp.float32([1, 0.01]))
+    once = reconstruct(PRIOR, operator, y, KEYS[:2], likely(PRIOR, METHOD, determined))
     np.testing.assert_array_equal(found.image[1], np.clip(once.image[1], -1, 1))
+
+
+def test_balls_of_the_likely_image_are_narrower_where_noise_leaves_less():
+    left = [1, 0.02, 0.01, 0]
+    method = likely(PRIOR, METHOD, Determined(jnp.float32(left), jnp.ones(4)))
+    radii = np.asarray(method.radii.v[1])
+    np.testing.assert_allclose(radii[:, 1] / radii[0, 1], [1, 1, 0.5, 0], rtol=1e-6)
+    assert np.isinf(radii[:, 0]).all()
 
 
 def test_where_only_mixtures_are_seen_it_is_one_whole_run():
@@ -105,7 +114,7 @@ def view(determined):
 
 @pytest.mark.parametrize(
     ("share", "weight", "for_lpips"),
-    [(1, 0, 0), (0.5, 0.02, 0.05), (1 / 61, 1.2, 3), (1e-4, 3, 4), (0, 3, 4)],
+    [(1, 0, 0), (0.5, 0.02, 0.05), (1 / 61, 1.2, 3), (1e-4, 3, 6), (0, 3, 6)],
 )
 def test_the_prior_weighs_as_much_as_noise_hides(share, weight, for_lpips):
     given = view(Determined(jnp.float32(share), jnp.float32(1)))

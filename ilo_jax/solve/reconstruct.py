@@ -176,6 +176,7 @@ def init(
     asked = method.growth is not None or method.objective.asks_what_is_determined
     shares = each_determined(operator, measurement, prior.facts) if asked else None
     problem = Problem(prior, operator, method, data, (), center, shares)
+    problem = problem.replace(method=method.replace(sna=problem.sna))  # asked for or not, as one
     problem, keys, initial = put(problem, keys, initial, mesh)
     targets, search = init_batch(problem, keys, initial, at, mesh)
     return Run(problem.replace(targets=targets), search, jnp.int32(0))

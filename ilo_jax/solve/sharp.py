@@ -24,6 +24,9 @@ SCARCE, HIDDEN = 0.02, 0.09
 """Near the mean of W are images of which less than so much is determined, or less than such a part
 of what would be without noise."""
 
+LEFT = 0.02
+"""Of what would be determined without noise; with less hardly anything tells deviations apart."""
+
 
 def sharpest(prior: Prior, operator: Operator, determined: Determined) -> np.ndarray:
     """`[B]`, the name of a way for each image, as the 31 rows of docs/restoration.md have it: where
@@ -35,12 +38,21 @@ def sharpest(prior: Prior, operator: Operator, determined: Determined) -> np.nda
     return np.where(few & ("w_plus" in prior.spaces), NEAR_MEAN, BY_TRIAL if sees else PLAIN)
 
 
-def likely(prior: Prior, method: Method) -> Method:
-    """`map_estimate` in as many steps, its balls by the size of the generator's codes where it has
-    no radii."""
+def likely(prior: Prior, method: Method, determined: Determined) -> Method:
+    """`map_estimate` of a batch, in as many steps: its balls by the size of the generator's codes
+    where that has no radii, and narrower in proportion where noise leaves less than `LEFT`."""
     rounds = 1 + len(prior.usual_cuts[:2])
     found = map_estimate(prior, divided_steps(method, rounds))
-    return with_usual_radii(prior, [found], NARROW)[0]
+    (found,) = with_usual_radii(prior, [found], NARROW)
+    share, without_noise = map(np.asarray, determined)
+    left = share / np.maximum(without_noise, np.finfo(np.float32).tiny)
+    narrower = np.minimum(left / LEFT, 1).astype(np.float32)[:, None]
+    found = found.for_images(len(share))
+
+    def scaled(radius: Any) -> Any:
+        return jnp.where(jnp.isfinite(radius), radius * narrower, radius)
+
+    return found.replace(radii=found.radii.replace(v=jax.tree.map(scaled, found.radii.v)))
 
 
 def reconstruct_sharp(
@@ -70,7 +82,7 @@ def reconstruct_sharp(
     makers = {
         BY_TRIAL: by_trial,
         PLAIN: lambda: once(PLAIN, plain),
-        NEAR_MEAN: lambda: once(NEAR_MEAN, likely(prior, plain)),
+        NEAR_MEAN: lambda: once(NEAR_MEAN, likely(prior, plain, determined)),
     }
     return _merged(ways, {way: makers[way]() for way in np.unique(ways)})
 

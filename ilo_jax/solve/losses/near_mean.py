@@ -30,7 +30,7 @@ class ByNoise:
         return jnp.clip(self.slope * hidden, 0, self.most)
 
 
-FOR_ERROR, FOR_LPIPS = ByNoise(0.02, 3), ByNoise(0.05, 4)
+FOR_ERROR, FOR_LPIPS = ByNoise(0.02, 3), ByNoise(0.05, 6)
 """What suits squared error, and LPIPS, which minds unlikely images more."""
 
 
