@@ -1,12 +1,19 @@
 """Levels of a task in one shape: the same errors, and nothing of it where nothing was measured."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import ilo_jax
+from benchmarks import auto, figures, methods
+from benchmarks.classical import BASELINES
+from benchmarks.figures_page import CASES
 from benchmarks.levels import padded
-from benchmarks.methods import PANELS, pose
+from benchmarks.methods import PANELS, STEPS, pose
+from ilo_jax.files import generators
 from ilo_jax.ops import LinearOperator, can_hold_out, determined_share
 
 LEVELS = [
@@ -58,3 +65,33 @@ def test_levels_of_a_task_have_one_shape(panel):
         leaves, structure = jax.tree.flatten(problem)
         shapes.add((structure, *((leaf.shape, leaf.dtype) for leaf in map(jnp.asarray, leaves))))
     assert len(shapes) == 1
+
+
+@pytest.mark.slow
+def test_the_programs_of_all_figures(monkeypatch):
+    """Four of a task, of ILO and CSGM, of PULSE, and of the automatic choice's trial and restarts;
+    four with LPIPS, and Table 1's two with SNA."""
+    found, prior = set(), generators.load()
+
+    def program(operator, measurement, method, part="run"):
+        method = method.replace(max_steps=None, sna=method.sna or operator.noise_is_additive)
+        leaves, structure = jax.tree.flatten((operator, measurement, method))
+        arrays = map(jnp.asarray, leaves)
+        found.add((part, structure, *((leaf.shape, leaf.dtype) for leaf in arrays)))
+        return SimpleNamespace(image=jnp.zeros((len(truth), *prior.image_shape)))
+
+    def reconstruct(prior, operator, measurement, keys, method, **_):
+        return program(operator, measurement, method)
+
+    def choose(prior, operator, measurement, keys, method, effort):
+        program(operator, measurement, method, "trial")
+        return program(operator, measurement, method, "restarts")
+
+    monkeypatch.setattr(ilo_jax, "reconstruct", reconstruct)
+    monkeypatch.setattr(auto, "choose", choose)
+    truth, table = jnp.zeros((1, 64, 64, 3)), figures.solvers(prior, STEPS)
+    for case, variant in figures.cells():
+        solver = None if variant in BASELINES else table[variant](CASES[case])
+        if solver is not None:
+            methods.reconstruct(CASES[case], solver, truth, 0)
+    assert len(found) == 4 * 4 + 4 + 2
