@@ -58,8 +58,8 @@ class Separable(LinearOperator):
     across: jax.Array
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        matrices = (self.down, self.across)
-        return jnp.einsum("hH,...HWc,wW->...hwc", matrices[0], x, matrices[1], precision="highest")
+        spec = "hH,...HWc,wW->...hwc"
+        return jnp.einsum(spec, self.down, x, self.across, precision="highest")
 
 
 class Padded(NamedTuple):
