@@ -12,6 +12,7 @@ from operators import OPERATORS, quick_key
 
 from ilo_jax import ops
 from ilo_jax.ops.entries import some_of
+from ilo_jax.solve import Data, View
 
 numerics_elsewhere = True
 
@@ -71,6 +72,34 @@ def test_the_error_over_held_out_entries_sees_them_alone(name):
     seen, unseen = errors(operator, x, held)
     assert seen == pytest.approx(9, rel=1e-4)
     assert unseen == 0
+
+
+def view(operator, measurement, x, held_out):
+    """What a solver sees of one image."""
+    nothing: Any = ()
+    data = Data(measurement, held_out=held_out)
+    return View(nothing, operator, data, x, operator(x), nothing, nothing)
+
+
+@pytest.mark.parametrize("name", ["box inpainting", "radial MRI", "phase retrieval", "jpeg"])
+def test_where_nothing_is_held_out_all_judges(name):
+    operator, rng = made(name), np.random.default_rng(0)
+    held = hold_out(operator, quick_key(0), np.float32(0.2))
+    other, x = (rng.uniform(-1, 1, operator.image_shape).astype(np.float32) for _ in range(2))
+
+    @jax.jit
+    def judged(operator, x, other, held):
+        y = operator(other)
+        none = jax.tree.map(lambda h: 0 * h, held)
+        views = [view(operator, y, x, h) for h in (None, none, held)]
+        part = operator.held_out_error(operator(x), y, held)
+        of_terms = [operator.error(operator(x), y, v.data.kept) for v in views[:2]]
+        return [v.judged(v.predicted) for v in views], part, of_terms
+
+    (without, nothing, some), part, (seen, seen_of_nothing) = judged(operator, x, other, held)
+    assert nothing == without == seen
+    assert some == part != without
+    np.testing.assert_allclose(seen_of_nothing, seen, rtol=1e-5)
 
 
 @pytest.mark.parametrize("fraction", [0.001, 0.2, 0.5, 0.999])

@@ -69,8 +69,8 @@ def test_levels_of_a_task_have_one_shape(panel):
 
 @pytest.mark.slow
 def test_the_programs_of_all_figures(monkeypatch):
-    """Four of a task, of ILO and CSGM, of PULSE, and of the automatic choice's trial and restarts;
-    four with LPIPS, and Table 1's two with SNA."""
+    """Three of a task, of ILO and CSGM, of PULSE, and of the automatic choice
+    (`test_trial_and_restarts_are_one_program`); four with LPIPS, and Table 1's two with SNA."""
     found, prior = set(), generators.load()
 
     def program(operator, measurement, method, part="run"):
@@ -84,8 +84,7 @@ def test_the_programs_of_all_figures(monkeypatch):
         return program(operator, measurement, method)
 
     def choose(prior, operator, measurement, keys, method, effort):
-        program(operator, measurement, method, "trial")
-        return program(operator, measurement, method, "restarts")
+        return program(operator, measurement, method, "auto")
 
     monkeypatch.setattr(ilo_jax, "reconstruct", reconstruct)
     monkeypatch.setattr(auto, "choose", choose)
@@ -94,4 +93,4 @@ def test_the_programs_of_all_figures(monkeypatch):
         solver = None if variant in BASELINES else table[variant](CASES[case])
         if solver is not None:
             methods.reconstruct(CASES[case], solver, truth, 0)
-    assert len(found) == 4 * 4 + 4 + 2
+    assert len(found) == 3 * 4 + 4 + 2

@@ -164,6 +164,29 @@ def test_an_image_without_a_finite_error_is_told():
     assert len(taken) > 3  # 24 steps of the trial, and those of the restarts
 
 
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_trial_and_restarts_are_one_program(effort):
+    """Also where some of the restarts are near the mean, which is not tried."""
+    prior, programs = stylegan2(), []
+    operator = denoising(prior.image_shape, 0.5)
+    measurement = np.zeros((2, *prior.image_shape), np.float32)
+
+    def noted(run, count, mesh):
+        del mesh
+        leaves, structure = jax.tree.flatten(run)
+        programs.append((structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)))
+        found = run.search.best.replace(error=jnp.full_like(run.search.best.error, 0.3))
+        return run.replace(search=run.search.replace(best=found), t=run.t + count)
+
+    auto = dataclasses.replace(EFFORTS[effort], sharp=False)
+    method = ilo(prior, (2, 2), radii=20.0)
+    reconstruct_auto(
+        prior, operator, measurement, KEYS[:2], method, auto, batch_size=4, take_steps=noted
+    )
+    assert len(programs) > 4
+    assert len({*programs}) == 1
+
+
 class Brightness(Term):
     """Draws images to white."""
 

@@ -110,7 +110,9 @@ class Picture:
                     else self._profile.of_inks(colour)
                 )
             return colour, alpha
-        image = self._numbers.crop((columns.start, rows.start, columns.stop, rows.stop))
+        image, box = self._numbers, (columns.start, rows.start, columns.stop, rows.stop)
+        if box != (0, 0, *image.size):  # Pillow before 13 warns of a large picture here
+            image = image.crop(box)
         alpha = _floats(image.getchannel("A")) if image.mode == "RGBA" else None
         if self._profile is not None:
             image = self._profile.of_image(image)

@@ -98,7 +98,11 @@ def reconstruct_auto(
         raise InputError("auto: no round has a deviation; expected a method with rounds at a cut")
     tried = candidates(prior, method, auto.candidates, noise=operator.is_noisy)
     names, methods = list(tried), with_usual_radii(prior, list(tried.values()))
-    methods = align([shortened(knowing_noise(m), auto.length) for m in methods])
+    methods = [shortened(knowing_noise(m), auto.length) for m in methods]
+    may_be_hidden = operator.is_noisy and "w_plus" in prior.spaces
+    if may_be_hidden:
+        methods.append(near_mean(prior, methods[0]))
+    methods = align(methods)  # those of the trial and of the restarts, which share a program
     total_steps = methods[0].max_steps or 0
     size = batch_size or images * auto.restarts
     determined = each_determined(operator, measurement, prior.facts)
@@ -110,7 +114,7 @@ def reconstruct_auto(
         if progress is not None:
             progress(before + share * done // of, total)
 
-    error = np.full((len(methods), images), np.inf, np.float32)  # on what is held out
+    error = np.full((len(names), images), np.inf, np.float32)  # on what is held out
     error[0] = np.nan
     steps, moves = np.full(error.shape, total_steps), np.zeros(images, bool)
     trials: list[dict[str, list[tuple[int, float]]]] = [{} for _ in each]
@@ -146,15 +150,15 @@ def reconstruct_auto(
             # Many operators leave what is held out as it was: that is no harm.
             moves = can_judge & (np.asarray(after) <= _NO_WORSE * np.asarray(before))
     best = np.where(can_judge, error.argmin(0), 0)
-    shares = np.eye(len(methods), dtype=np.float32)[best].T
+    shares = np.eye(len(names), dtype=np.float32)[best].T
     if can_judge.any() and operator.is_noisy:
         weights = exponential_weights(
             operator, measurement, held_out, jnp.asarray(error), grey=prior.facts.grey
         )
         shares = np.where(can_judge, np.asarray(weights), shares)
-    if operator.is_noisy and "w_plus" in prior.spaces:
+    if may_be_hidden:
         hidden = np.asarray(jax.jit(FOR_ERROR)(determined)) >= 1
-        names, methods = [*names, NEAR_MEAN], align([*methods, near_mean(prior, methods[0])])
+        names = [*names, NEAR_MEAN]
         shares = np.stack([*(shares * np.where(hidden, 0.5, 1)), np.where(hidden, 0.5, 0)])
         steps = np.stack([*steps, np.full(images, total_steps)])
     again = divided(shares, steps, auto.restarts, total_steps, auto.most)
@@ -165,6 +169,7 @@ def reconstruct_auto(
         keys,
         [m.for_images(images).replace(stop=s) for m, s in zip(methods, steps, strict=True)],
         again,
+        held_out=jax.tree.map(jnp.zeros_like, held_out) if can_judge.any() else None,
         batch_size=size,
         progress=functools.partial(report, runs, total - runs),
         take_steps=take_steps,

@@ -73,11 +73,17 @@ class View(flax.struct.PyTreeNode):
         return distance(predicted, self.data.measurement, where)
 
     def judged(self, predicted: Measurement) -> jax.Array:
-        """How far it is from all that was measured, or from what was held out of that."""
-        held_out = self.data.held_out
-        if held_out is None or self.sna:
-            return self.error(predicted, held_out)
-        return self.operator.held_out_error(predicted, self.data.measurement, held_out)
+        """How far it is from what was held out of what was measured; from all where nothing was."""
+        of_all, held_out = self.error(predicted, None), self.data.held_out
+        if held_out is None:
+            return of_all
+        of_part = (
+            self.error(predicted, held_out)
+            if self.sna
+            else self.operator.held_out_error(predicted, self.data.measurement, held_out)
+        )
+        is_any = jnp.any(jnp.stack([jnp.any(h > 0) for h in jax.tree.leaves(held_out)]))
+        return jnp.where(is_any, of_part, of_all)
 
     def level(self, predicted: Measurement) -> jax.typing.ArrayLike:
         """What the truth itself has of such an error (Morozov's discrepancy)."""
