@@ -28,7 +28,8 @@ class Data(flax.struct.PyTreeNode):
       measurement: what the operator measured.
       reference: `[H, W, C]`, an image that the solution is drawn to; None without.
       held_out: 1 at the entries of the measurement that no term may see (`Operator.hold_out`);
-        they judge the images instead, so that the best is kept (early stopping). None without.
+        they judge the images instead, so that the best is kept (early stopping). Where there are
+        none, all judge, as without: None.
     """
 
     measurement: Measurement
