@@ -115,6 +115,7 @@ def reconstruct_auto(
             progress(before + share * done // of, total)
 
     error = np.full((len(names), images), np.inf, np.float32)  # on what is held out
+    error[0] = np.nan
     steps, moves = np.full(error.shape, total_steps), np.zeros(images, bool)
     trials: list[dict[str, list[tuple[int, float]]]] = [{} for _ in each]
     if can_judge.any():

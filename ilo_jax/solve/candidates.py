@@ -104,19 +104,15 @@ def candidates(
     return {name: method for name, method in found.items() if method is not None}
 
 
-FEW, MORE = frozenset({"narrow balls", "from the mean"}), frozenset({"as it is", "wide balls"})
-"""Those worth trying first where at most `Facts.scarce` of an image is measured, and elsewhere."""
-
-
 def suited(prior: Prior, names: Sequence[str], determined: Determined, sparing: bool) -> np.ndarray:
-    """`[candidates, B]`, which to try for which image: all; sparing, of `FEW` and `MORE` those that
-    suit what is measured of it, noise aside, if there are any."""
+    """`[candidates, B]`, which to try for which image: all; sparing, wide balls only where more
+    than `Facts.scarce` of it is measured, noise aside, and the mean of W only elsewhere."""
     found = np.ones((len(names), len(determined.share)), bool)
     if sparing:
         few = np.asarray(determined.noiseless) <= prior.facts.scarce
         for row, name in zip(found, names, strict=True):
-            row &= np.where(few, name not in MORE, name not in FEW)
-    return found | ~found.any(0)
+            row &= {"from the mean": few, "wide balls": ~few}.get(name, True)
+    return found
 
 
 def shortened(method: Method, length: float) -> Method:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ilo_jax.ops import Determined
 from ilo_jax.priors import growth_factor
-from ilo_jax.solve.candidates import CANDIDATES, FEW, MORE
+from ilo_jax.solve.candidates import CANDIDATES
 from ilo_jax.solve.method import Method
 
 
@@ -25,8 +25,8 @@ class Auto:
         steps left for.
       most: of restarts of an image.
       combine: name in `combine.COMBINE`, what is made of the restarts.
-      sparing: whether of `candidates.FEW` and `candidates.MORE` only those are tried that suit what
-        is measured.
+      sparing: whether of `from the mean` and `wide balls` only the one is tried that suits what is
+        measured.
       sharp: whether the result is to have little LPIPS instead of little squared error.
     """
 
@@ -41,13 +41,12 @@ class Auto:
 
     @property
     def cost(self) -> float:
-        """In plain runs, at most."""
-        unsuited = min(len({*self.candidates} & group) for group in (FEW, MORE))
-        return self.length * (len(self.candidates) - self.sparing * unsuited + self.restarts)
+        """In plain runs."""
+        return self.length * (len(self.candidates) - self.sparing + self.restarts)
 
 
 FULL = Auto()
-QUICK = Auto(("as it is", "wide balls", "narrow balls", "from the mean"), length=0.5, sparing=True)
+QUICK = Auto(("as it is", "from the mean", "wide balls"), length=0.5, sparing=True)
 
 EFFORTS = {"full": FULL, "quick": QUICK, "sharp": dataclasses.replace(FULL, sharp=True)}
 """By name: ten times a plain run, three times, and as much as the first or a single one."""
