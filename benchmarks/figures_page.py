@@ -158,9 +158,11 @@ def draw(out: Path, truth: jax.Array, subject: Subject) -> str:
     write_csv(out / "table1.csv", ("variant", "without_sna_db", "with_sna_db"), table_1)
     counts = {p.images for p in found}
     images = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts, default=0))
-    by = dict.fromkeys((row.device, row.commit) for row in rows)
+    by: dict[str, dict[str, None]] = {}
+    for row in rows:
+        by.setdefault(row.device, {})[row.commit] = None
     return TEMPLATE.read_text().format(
-        provenance="; ".join(f"{device} at {commit}" for device, commit in by),
+        provenance="; ".join(f"{device} at {', '.join(commits)}" for device, commits in by.items()),
         whose=RADIOGRAPHS if subject.radiographs else OTHERS,
         title=", from real radiographs" if subject.radiographs else "",
         credit=subject.credit,
