@@ -92,7 +92,7 @@ def make_consistent(
     if operator.is_noisy:
         probe = jnp.sign(allowed(draw(jax.random.normal, jax.random.key(PROBE), x.shape)))
         spread = jax.lax.fori_loop(0, _ROUNDS, more_likely, spread)
-    return x + spread * solved(residual, spread, iterations)
+    return allowed(x + spread * solved(residual, spread, iterations))
 
 
 @jax.jit(static_argnames="grey")
