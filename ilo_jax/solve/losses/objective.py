@@ -14,6 +14,7 @@ import numpy as np
 
 from ilo_jax.errors import InputError
 from ilo_jax.ops import Determined, Measurement, Operator
+from ilo_jax.ops.base import sum_of
 from ilo_jax.priors import Masks, Prior
 from ilo_jax.pytree import Node
 from ilo_jax.solve.variables import Variables
@@ -83,8 +84,7 @@ class View(flax.struct.PyTreeNode):
             if self.sna
             else self.operator.held_out_error(predicted, self.data.measurement, held_out)
         )
-        is_any = jnp.any(jnp.stack([jnp.any(h > 0) for h in jax.tree.leaves(held_out)]))
-        return jnp.where(is_any, of_part, of_all)
+        return jnp.where(sum_of(held_out) > 0, of_part, of_all)
 
     def level(self, predicted: Measurement) -> jax.typing.ArrayLike:
         """What the truth itself has of such an error (Morozov's discrepancy)."""
