@@ -22,7 +22,7 @@ from ilo_jax.solve import (
     stack,
     usual_objective,
 )
-from ilo_jax.solve.rounds import constant, ilo_ramp, projector_ramp, pulse_ramp
+from ilo_jax.solve.rounds import constant, ilo_ramp, projector_ramp, pulse_ramp, quick_ramp
 
 WHOLE = (0, 3)
 INF = np.inf
@@ -179,4 +179,6 @@ def test_ramps_at_known_points():
     np.testing.assert_allclose(pulse_ramp(t), [0.1, 0.55, 1, 0.1, 0.0505, 0.001], atol=1e-6)
     t = jnp.array([0.0, 0.05, 0.75, 0.875, 1.0])
     np.testing.assert_allclose(projector_ramp(t), [0, 1, 1, 0.5, 0], atol=1e-6)
+    t = jnp.array([0.0, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(quick_ramp(t), [1, 1, 0.5, 0], atol=1e-6)
     np.testing.assert_array_equal(constant(t), 1)

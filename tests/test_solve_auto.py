@@ -42,10 +42,14 @@ from ilo_jax.solve.candidates import (
     CANDIDATES,
     candidates,
     knowing_noise,
+    quickened,
     shortened,
     with_usual_radii,
 )
+from ilo_jax.solve.method import ADAM
+from ilo_jax.solve.optimizers import NORMALIZED, QUICK_ADAM
 from ilo_jax.solve.restarts import divided, exponential_weights
+from ilo_jax.solve.rounds import constant, ilo_ramp, quick_ramp
 
 numerics_elsewhere = True
 
@@ -146,6 +150,12 @@ def test_what_was_held_out_is_known_after_each_round():
         assert all(first >= last > 0 for (_, first), (_, last) in trials.values())
         assert min(curve[-1][1] for curve in trials.values()) == found.held_out_error[i]
         assert trials[found.method[i]][-1][1] == found.held_out_error[i]
+
+
+def test_a_quick_choice_tells_an_image_without_a_finite_error():
+    auto = dataclasses.replace(AUTO, sparing=True)
+    found = reconstruct_auto(MLP, OPERATOR, without(measured(), 1), KEYS, METHOD, auto)
+    np.testing.assert_array_equal(found.status, [OK, NOT_FINITE, OK])
 
 
 @pytest.mark.slow
@@ -271,15 +281,19 @@ def test_restarts_are_by_methods_in_proportion_to_their_shares():
         assert sorted(runs.restart[runs.image == i]) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("sigma", [0.0, 1e-3, 0.2, 3.0])
-def test_the_more_noise_the_more_methods_count(sigma):
+@pytest.mark.parametrize(
+    ("sigma", "least"), [(0.0, False), (1e-3, False), (0.2, False), (3.0, False), (0.0, True)]
+)
+def test_the_more_noise_the_more_methods_count(sigma, least):
     operator = Noisy(SHAPE, Identity(SHAPE), jnp.float32(sigma), False)
     held = jnp.ones((2, *SHAPE[:2], 1))
     error = jnp.array([[0.10, 0.3], [0.11, 0.2], [jnp.inf, 0.3]])
-    weights = np.asarray(exponential_weights(operator, measure(operator, truth()[:2]), held, error))
+    y = measure(operator, truth()[:2])
+    weights = np.asarray(exponential_weights(operator, y, held, error, least=least))
     np.testing.assert_allclose(weights.sum(0), 1, rtol=1e-5)
     entries = np.prod(SHAPE)
-    variance = np.clip(sigma**2, 1e-30, 0.10)  # no more than what is left of the best
+    # No more than what is left of the best.
+    variance = 0.10 if least else np.clip(sigma**2, 1e-30, 0.10)
     expected = np.exp(-entries * 0.01 / (4 * variance))
     assert weights[1, 0] / weights[0, 0] == pytest.approx(expected, rel=1e-3)
     assert weights[2, 0] == 0
@@ -326,6 +340,25 @@ def test_candidates_are_those_of_the_generator(prior, lacks):
         assert found["deeper"].cuts == (1, 2)
         shorter = shortened(found["deeper"], 0.5)
         assert (shorter.steps.tolist(), shorter.max_steps, shorter.stop) == ([2, 2, 1], 5, 5)
+
+
+def test_a_quick_choice_steps_as_suits_few_steps():
+    """Unless the method has an optimizer or a ramp of its own."""
+    method = ilo(MLP, (4, 4), radii=5.0)
+    quick = quickened(method)
+    assert (quick.optimizer, quick.ramp) == (QUICK_ADAM, quick_ramp)
+    own = method.replace(optimizer=NORMALIZED, ramp=constant)
+    assert quickened(own) is own
+    seen = []
+
+    def noted(run, count, mesh):
+        seen.append((run.problem.method.optimizer, run.problem.method.ramp))
+        return ilo_jax.solve.steps(run, count, mesh)
+
+    for sparing in (False, True):
+        auto = dataclasses.replace(AUTO, sparing=sparing)
+        reconstruct_auto(*(MLP, OPERATOR, measured()[:1], KEYS[:1], method, auto), take_steps=noted)
+    assert {*seen} == {(ADAM, ilo_ramp), (QUICK_ADAM, quick_ramp)}
 
 
 @pytest.mark.parametrize("name", EFFORTS)

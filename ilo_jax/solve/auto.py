@@ -30,6 +30,7 @@ from ilo_jax.solve.candidates import (
     candidates,
     knowing_noise,
     near_mean,
+    quickened,
     shortened,
     suited,
     with_usual_radii,
@@ -99,6 +100,7 @@ def reconstruct_auto(
     tried = candidates(prior, method, auto.candidates, noise=operator.is_noisy)
     names, methods = list(tried), with_usual_radii(prior, list(tried.values()))
     methods = [shortened(knowing_noise(m), auto.length) for m in methods]
+    methods = [quickened(m) for m in methods] if auto.sparing else methods
     may_be_hidden = operator.is_noisy and "w_plus" in prior.spaces
     if may_be_hidden:
         methods.append(near_mean(prior, methods[0]))
@@ -151,11 +153,14 @@ def reconstruct_auto(
             moves = can_judge & (np.asarray(after) <= _NO_WORSE * np.asarray(before))
     best = np.where(can_judge, error.argmin(0), 0)
     shares = np.eye(len(names), dtype=np.float32)[best].T
-    if can_judge.any() and operator.is_noisy:
+    if can_judge.any() and (operator.is_noisy or auto.sparing):
         weights = exponential_weights(
-            operator, measurement, held_out, jnp.asarray(error), grey=prior.facts.grey
+            *(operator, measurement, held_out, jnp.asarray(error)),
+            grey=prior.facts.grey,
+            least=auto.sparing,
         )
-        shares = np.where(can_judge, np.asarray(weights), shares)
+        one_is_finite = np.isfinite(error).any(0)
+        shares = np.where(can_judge & one_is_finite, np.asarray(weights), shares)
     if may_be_hidden:
         hidden = np.asarray(jax.jit(FOR_ERROR)(determined)) >= 1
         names = [*names, NEAR_MEAN]

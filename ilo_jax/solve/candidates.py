@@ -14,8 +14,10 @@ import numpy as np
 from ilo_jax.ops import Determined
 from ilo_jax.priors import Prior
 from ilo_jax.solve.losses import FOR_ERROR, Mse, NearMean
-from ilo_jax.solve.method import Method
+from ilo_jax.solve.method import ADAM, Method
 from ilo_jax.solve.methods import ilo, ilo_from_mean, map_estimate
+from ilo_jax.solve.optimizers import QUICK_ADAM
+from ilo_jax.solve.rounds import ilo_ramp, quick_ramp
 
 NEAR = NearMean(FOR_ERROR)
 """The term that draws to the mean what is tried under noise."""
@@ -122,6 +124,13 @@ def shortened(method: Method, length: float) -> Method:
     steps: Any = np.ceil(np.asarray(method.steps) * length).astype(np.int32)
     total = int(steps.sum())
     return method.replace(steps=steps, stop=np.asarray(total, np.int32), max_steps=total)
+
+
+def quickened(method: Method) -> Method:
+    """With Adam and ramp for rounds of few steps; another optimizer or ramp stays."""
+    if method.optimizer is ADAM:
+        method = method.replace(optimizer=QUICK_ADAM)
+    return method.replace(ramp=quick_ramp) if method.ramp is ilo_ramp else method
 
 
 def divided_steps(method: Method, rounds: int) -> list[int]:

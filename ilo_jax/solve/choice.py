@@ -25,8 +25,9 @@ class Auto:
         steps left for.
       most: of restarts of an image.
       combine: name in `combine.COMBINE`, what is made of the restarts.
-      sparing: whether of `from the mean` and `wide balls` only the one is tried that suits what is
-        measured.
+      sparing: whether few runs of few steps have to do: of `from the mean` and `wide balls` only
+        the one is tried that suits what is measured; Adam is `QUICK_ADAM`, with `quick_ramp`; and
+        restarts are divided among all that are about as good also where there is no noise.
       sharp: whether the result is to have little LPIPS instead of little squared error.
     """
 

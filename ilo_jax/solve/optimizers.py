@@ -8,6 +8,9 @@ import optax
 DESCENT = optax.sgd(1.0)
 """The gradient as it is."""
 
+QUICK_ADAM = optax.adam(1.0, b1=0.7, b2=0.95)
+"""Adam for rounds of few steps: it forgets sooner how large and where the first gradients were."""
+
 
 def normalized_descent() -> optax.GradientTransformation:
     """Each code, a vector along the last axis of an array, moves against its gradient by a fixed

@@ -10,7 +10,7 @@ from ilo_jax.ops import Measurement, Operator, count_where, map_images, repeats
 from ilo_jax.solve.sweep import Grid
 
 
-@functools.partial(jax.jit, static_argnames="grey")
+@functools.partial(jax.jit, static_argnames=("grey", "least"))
 def exponential_weights(
     operator: Operator,
     measurement: Measurement,
@@ -18,6 +18,7 @@ def exponential_weights(
     error: jax.Array,
     *,
     grey: bool = False,
+    least: bool = False,
 ) -> jax.Array:
     """`[methods, B]`, of errors on what is held out: exponential weights (Leung & Barron, 2006).
     Under noise the least error may be least by chance, so that all that are not worse by more than
@@ -25,14 +26,17 @@ def exponential_weights(
 
     Args:
       grey: whether all channels of images are equal.
+      least: whether all of the least error may be chance, what the steps left included, and not
+        only the noise.
     """
 
     def one(
         operator: Operator, y: Measurement, held_out: Measurement, error: jax.Array
     ) -> jax.Array:
         entries = count_where(y, held_out) / repeats(operator, y, grey=grey)
-        # The truth's own error is the noise's variance: what is below it knows better.
-        variance = jnp.minimum(jnp.asarray(operator.noise_variance), jnp.min(error))
+        variance = jnp.min(error)
+        if not least:  # the truth's own error is the noise's: what is below it knows better
+            variance = jnp.minimum(jnp.asarray(operator.noise_variance), variance)
         variance = jnp.maximum(variance, jnp.finfo(jnp.float32).tiny)
         above = jnp.where(jnp.isfinite(error), error - jnp.min(error), jnp.inf)
         return jax.nn.softmax(-entries * above / (4 * variance))

@@ -112,11 +112,20 @@ def pulse_ramp(t: jax.Array) -> jax.Array:
     return jnp.where(t < 0.9, cycle, 0.1 + (t - 0.9) / 0.1 * (0.001 - 0.1))
 
 
+def quick_ramp(t: jax.Array) -> jax.Array:
+    """For rounds of few steps: no ramp-up, whose first step goes nowhere; cosine ramp-down over the
+    second half."""
+    return _down(t, 0.5)
+
+
 def constant(t: jax.Array) -> jax.Array:
     """No ramp."""
     return jnp.ones_like(t)
 
 
 def _ramp(t: jax.Array, rampdown: float) -> jax.Array:
-    down = 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.minimum(1.0, (1.0 - t) / rampdown))
-    return jnp.minimum(t / 0.05, 1.0) * down
+    return jnp.minimum(t / 0.05, 1.0) * _down(t, rampdown)
+
+
+def _down(t: jax.Array, rampdown: float) -> jax.Array:
+    return 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.minimum(1.0, (1.0 - t) / rampdown))
