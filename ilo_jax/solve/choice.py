@@ -66,9 +66,9 @@ class Choice(NamedTuple):
       moved: `[B]`, whether the image was moved.
       status: `[B]`, `OK` or `NOT_FINITE`: no image of a trial or of a restart had a finite error.
       method: the best candidate, one of `CANDIDATES`.
-      restarts: how many by each candidate: under noise, which may have chosen the best, also by
-        others that were about as good, and half of them near the mean where noise hides nearly
-        all.
+      restarts: how many by each candidate: under noise or in a sparing choice, where the best may
+        be best by chance, also by others that were about as good, and half of them near the mean
+        where noise hides nearly all.
       radii: l1 radii of the deviations, infinite in rounds without one, `[B, rounds]`.
       round: the last round in use, from 0 (CSGM's) on, `[B]`.
       steps: over all rounds, `[B]`.
