@@ -159,8 +159,7 @@ def reconstruct_auto(
             grey=prior.facts.grey,
             least=auto.sparing,
         )
-        one_is_finite = np.isfinite(error).any(0)
-        shares = np.where(can_judge & one_is_finite, np.asarray(weights), shares)
+        shares = np.where(np.isfinite(error).any(0), np.asarray(weights), shares)
     if may_be_hidden:
         hidden = np.asarray(jax.jit(FOR_ERROR)(determined)) >= 1
         names = [*names, NEAR_MEAN]
